@@ -1,0 +1,1 @@
+"""What every process of a fleet shares: domain, messages, resources, bus, store, runtime; and the command on top."""

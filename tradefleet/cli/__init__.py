@@ -1,0 +1,1 @@
+"""The tradefleet command: the top layer, which may import everything and is imported by nothing."""

@@ -1,0 +1,1 @@
+"""The order path: the gateway with risk gate, wallets and ledger, and the venue, our exchange simulator."""
