@@ -1,0 +1,124 @@
+"""Instruments: what can be traded, and how integer ticks and lots become money."""
+
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from tradefleet.domain.errors import InvalidValue
+from tradefleet.domain.ids import Symbol
+from tradefleet.domain.money import SCALE_MAX, divide_half_even, divide_up, from_atoms
+
+_NEAR_TICK = 0.25  # far from the tie at 0.5, far above the error of a double division
+_EXACT_DOUBLE_MAX = 2**50  # below it a quotient of doubles is wrong by much less than `_NEAR_TICK`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instrument:
+    """A spot pair. Prices are integer multiples of `tick` (quote per base), sizes of `lot` (base).
+
+    `base_scale` and `quote_scale` are the decimals of the two assets. A lot is a whole number of base atoms; a
+    notional is rounded half-even to the quote's atom (rule 17). Raises InvalidValue for a tick, lot or scale that
+    cannot work.
+    """
+
+    symbol: Symbol
+    base: str
+    quote: str
+    tick: Decimal
+    lot: Decimal
+    min_notional: Decimal = Decimal(0)
+    base_scale: int = 8
+    quote_scale: int = 8
+    lot_atoms: int = field(init=False)  # base atoms in one lot
+    min_notional_atoms: int = field(init=False)
+    tick_float: float = field(init=False)
+    lot_float: float = field(init=False)
+    _numerator: int = field(init=False)  # quote atoms of one lot at one tick, as a ratio
+    _denominator: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        for name, value in (("tick", self.tick), ("lot", self.lot)):
+            if not (value.is_finite() and value > 0):
+                raise InvalidValue(f"instrument {self.symbol}: {name} must be a number > 0, was {value}")
+        for name, scale in (("base_scale", self.base_scale), ("quote_scale", self.quote_scale)):
+            if not 0 <= scale <= SCALE_MAX:
+                raise InvalidValue(f"instrument {self.symbol}: {name} must be 0 to {SCALE_MAX}, was {scale}")
+        if self.base == self.quote:
+            raise InvalidValue(f"instrument {self.symbol}: base and quote must differ, both are {self.base}")
+        if not (self.min_notional.is_finite() and self.min_notional >= 0):
+            raise InvalidValue(f"instrument {self.symbol}: min_notional must be >= 0, was {self.min_notional}")
+        lot_numerator, lot_denominator = self.lot.as_integer_ratio()
+        lot_atoms, rest = divmod(lot_numerator * 10**self.base_scale, lot_denominator)
+        if rest:
+            raise InvalidValue(
+                f"instrument {self.symbol}: lot {self.lot} is finer than the {self.base_scale} decimals of {self.base}"
+            )
+        tick_numerator, tick_denominator = self.tick.as_integer_ratio()
+        numerator = tick_numerator * lot_numerator * 10**self.quote_scale
+        denominator = tick_denominator * lot_denominator
+        whole, rest = divmod(numerator, denominator)
+        least_numerator, least_denominator = self.min_notional.as_integer_ratio()
+        self._derive("_numerator", numerator if rest else whole)
+        self._derive("_denominator", denominator if rest else 1)
+        self._derive("lot_atoms", lot_atoms)
+        self._derive("min_notional_atoms", divide_up(least_numerator * 10**self.quote_scale, least_denominator))
+        self._derive("tick_float", float(self.tick))
+        self._derive("lot_float", float(self.lot))
+
+    def _derive(self, name: str, value: float) -> None:
+        object.__setattr__(self, name, value)  # the frozen dataclass's own way to set what it computes
+
+    def notional_atoms(self, lots: int, price_ticks: int) -> int:
+        """Return what `lots` at `price_ticks` are worth in quote atoms, rounded half-even."""
+        product = lots * price_ticks * self._numerator
+        return product if self._denominator == 1 else divide_half_even(product, self._denominator)
+
+    def notional_atoms_up(self, lots: int, price_ticks: int) -> int:
+        """Return the same rounded up: what a reservation must cover so that it can never fall short."""
+        return divide_up(lots * price_ticks * self._numerator, self._denominator)
+
+    def affordable_lots(self, quote_atoms: int, price_ticks: int) -> int:
+        """Return the most lots whose notional at `price_ticks`, rounded up, is within `quote_atoms`; never below 0."""
+        if price_ticks <= 0:
+            return 0
+        return max(0, quote_atoms * self._denominator // (price_ticks * self._numerator))
+
+    def base_atoms(self, lots: int) -> int:
+        """Return `lots` in base atoms."""
+        return lots * self.lot_atoms
+
+    def price(self, ticks: int) -> Decimal:
+        """Return `ticks` as a price in quote per base."""
+        return ticks * self.tick
+
+    def size(self, lots: int) -> Decimal:
+        """Return `lots` as an amount of base."""
+        return lots * self.lot
+
+    def quote_amount(self, atoms: int) -> Decimal:
+        """Return quote atoms as an amount of quote."""
+        return from_atoms(atoms, self.quote_scale)
+
+    def nearest_ticks(self, price: float) -> int:
+        """Return a market data price in ticks: half-even(Decimal(repr(price)) / tick), rule 17.
+
+        The double division decides alone only when its result is within a quarter of a whole number, where its
+        error cannot change the answer; everything else takes the exact way.
+        """
+        quotient = price / self.tick_float
+        if -_EXACT_DOUBLE_MAX < quotient < _EXACT_DOUBLE_MAX:
+            nearest = round(quotient)
+            if abs(quotient - nearest) < _NEAR_TICK:
+                return nearest
+        return int((Decimal(repr(float(price))) / self.tick).to_integral_value(ROUND_HALF_EVEN))
+
+    def limit_ticks(self, price: float, *, buy: bool) -> int:
+        """Return a strategy's limit price in ticks, rounded to its safe side: a buy down, a sell up (rule 17)."""
+        quotient = Decimal(repr(float(price))) / self.tick
+        whole = int(quotient)
+        if quotient == whole:
+            return whole
+        return whole if buy else whole + 1
+
+    def whole_lots(self, size: float) -> int:
+        """Return an amount of base in lots, rounded down (rule 17)."""
+        return int(Decimal(repr(float(size))) / self.lot)

@@ -1,0 +1,79 @@
+"""Exact money and its one rounding.
+
+Inside the machines an amount is an integer number of *atoms* of its asset: one atom is ``10 ** -scale`` units, so
+at scale 8 one bitcoin is 100,000,000 atoms. Integers cannot lose a digit and need no context; `Decimal` stands at
+the borders (messages, database, reports). Every rounding of the product is in this module, and all of them are
+integer divisions with a named direction.
+"""
+
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+
+from tradefleet.domain.errors import InvalidValue
+
+SCALE_MAX = 18  # numeric(38, 18) and Avro decimal(38, 18) hold no finer unit
+PPM = 1_000_000  # parts per million: how fractions of money (fees, limits) are kept exactly
+BPS_PPM = 100  # one basis point in parts per million
+
+_WIDE = Context(prec=76, rounding=ROUND_HALF_EVEN)  # twice 38 digits: a product of two amounts stays exact
+
+
+def divide_half_even(numerator: int, denominator: int) -> int:
+    """Return numerator / denominator rounded to the nearest integer, ties to the even one. `denominator` > 0."""
+    quotient, remainder = divmod(numerator, denominator)
+    twice = remainder + remainder
+    if twice > denominator or (twice == denominator and quotient & 1):
+        return quotient + 1
+    return quotient
+
+
+def divide_up(numerator: int, denominator: int) -> int:
+    """Return numerator / denominator rounded towards plus infinity. `denominator` > 0."""
+    return -(-numerator // denominator)
+
+
+def to_atoms(amount: Decimal, scale: int) -> int:
+    """Return `amount` in atoms of an asset with `scale` decimals.
+
+    Raises InvalidValue when the amount is not finite or finer than one atom: a border refuses, it never rounds.
+    """
+    if not amount.is_finite():
+        raise InvalidValue(f"amount must be a finite number, was {amount}")
+    atoms = amount.scaleb(scale, _WIDE)
+    whole = int(atoms)
+    if atoms != whole:
+        raise InvalidValue(f"amount {amount} is finer than the asset's scale of {scale} decimals")
+    return whole
+
+
+def from_atoms(atoms: int, scale: int) -> Decimal:
+    """Return `atoms` of an asset with `scale` decimals as a Decimal, exactly."""
+    return Decimal(atoms).scaleb(-scale, _WIDE)
+
+
+def parse_decimal(text: str, name: str) -> Decimal:
+    """Return the Decimal written in `text`; `name` says in the error what it was. Raises InvalidValue."""
+    try:
+        value = Decimal(text)
+    except InvalidOperation as error:
+        raise InvalidValue(f"{name} must be a decimal number such as 0.01, was {text!r}") from error
+    if not value.is_finite():
+        raise InvalidValue(f"{name} must be a finite number, was {text!r}")
+    return value
+
+
+def to_ppm(fraction: Decimal, name: str) -> int:
+    """Return a fraction (0.001 = 0.1 %) in parts per million. Raises InvalidValue when it is finer than that."""
+    try:
+        return to_atoms(fraction, 6)
+    except InvalidValue as error:
+        raise InvalidValue(f"{name} must be a multiple of 0.000001, was {fraction}") from error
+
+
+def share_ppm(atoms: int, ppm: int) -> int:
+    """Return `ppm` parts per million of `atoms`, rounded half-even."""
+    return divide_half_even(atoms * ppm, PPM)
+
+
+def fee_atoms(notional_atoms: int, fee_ppm: int) -> int:
+    """Return the fee on a notional, rounded up to the atom: the payer's side (rule 17). A rebate rounds down."""
+    return divide_up(notional_atoms * fee_ppm, PPM)

@@ -1,0 +1,173 @@
+"""One bot's books inside the gateway: wallet, positions, open orders, and what the risk gate remembers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tradefleet.domain.bar import DAY_US
+from tradefleet.domain.bots import BotCommand, BotConfig, RunState, config_from_values, config_values
+from tradefleet.domain.executions import Adoption, Execution, PositionView
+from tradefleet.domain.ids import ClientOrderId, Symbol, uid_hash
+from tradefleet.domain.instrument import Instrument
+from tradefleet.domain.ledger import Wallet
+from tradefleet.domain.orders import Reason
+from workloads.exchange.gateway.hold import BuyAndHold
+from workloads.exchange.gateway.order import ManagedOrder
+from workloads.exchange.gateway.position import Position
+
+RATE_WINDOW_US = 60_000_000
+
+
+class BotAccount:
+    """Everything the gateway keeps of one bot. All of it is in `snapshot`, but the open orders (rule 12)."""
+
+    def __init__(self, config: BotConfig, instruments: Mapping[Symbol, Instrument], *, taker_ppm: int) -> None:
+        self.config = config
+        self.key = config.key
+        self.prefix = uid_hash(config.uid)
+        self.state = RunState.RUNNING
+        self.deleting = False
+        self.flatten_no = 0
+        self.instruments = tuple(instruments[symbol] for symbol in config.symbols)
+        self.quote = self.instruments[0].quote
+        self.wallet = Wallet()
+        self.positions = {symbol: Position() for symbol in config.symbols}
+        self.hold = BuyAndHold(
+            self.instruments, wallet=config.wallet, warmup_bars=config.warmup_bars, fee_ppm=taker_ppm
+        )
+        self.orders: dict[ClientOrderId, ManagedOrder] = {}  # open ones, oldest first
+        self.request_seq = 0  # last request applied
+        self.execution_seq = 0
+        self.entry_seq = 0
+        self.order_counter = 0  # of the gateway's own orders
+        self.order_count = 0
+        self.fill_count = 0
+        self.realized_atoms = 0
+        self.fees_atoms = 0
+        self.peak_equity_atoms = 0
+        self.day = -1  # days since the epoch of the figures below
+        self.day_start_equity_atoms = 0
+        self.accepted_us: list[int] = []  # accepted orders of the last minute, market time
+        self.exits: dict[Symbol, Reason] = {}  # positions to close as soon as their orders are gone
+        self.closed = ""  # why the bot's stream is closed (rule 9); empty while it is open
+
+    @property
+    def limits_protect(self) -> bool:
+        """True when the bot has a stop-loss, take-profit or trailing stop."""
+        limits = self.config.limits
+        return not (
+            limits.stop_loss_ppm is None and limits.take_profit_ppm is None and limits.trailing_stop_ppm is None
+        )
+
+    @property
+    def is_settled(self) -> bool:
+        """True when nothing is open and no exit is under way: what a deletion waits for."""
+        return not self.orders and not self.exits
+
+    def mark_equity(self, marks: Mapping[Symbol, int]) -> int:
+        """Return equity at `marks` (ticks) in quote atoms. Lots without a mark count nothing."""
+        wallet = self.wallet
+        equity = wallet.free.get(self.quote, 0) + wallet.locked.get(self.quote, 0)
+        for instrument in self.instruments:
+            lots = self.positions[instrument.symbol].lots
+            if lots:
+                equity += instrument.notional_atoms(lots, marks.get(instrument.symbol, 0))
+        return equity
+
+    def keep_equity(self, equity_atoms: int, market_us: int) -> bool:
+        """Remember an equity figure; True when peak or day changed, so that the row must be written."""
+        changed = False
+        day = market_us // DAY_US
+        if day != self.day:
+            self.day = day
+            self.day_start_equity_atoms = equity_atoms
+            changed = True
+        if equity_atoms > self.peak_equity_atoms:
+            self.peak_equity_atoms = equity_atoms
+            changed = True
+        return changed
+
+    def take_command(self, command: BotCommand) -> None:
+        """Adopt the desired state; the wallet and the instruments of a bot cannot change."""
+        self.config = command.config
+        self.state = command.state
+        self.deleting = command.deleting
+
+    def adoption(self, market_us: int, orders: tuple[Execution, ...]) -> Adoption:
+        """Return the books as the first input of a new generation of the bot."""
+        return Adoption(
+            bot=self.key,
+            market_us=market_us,
+            execution_seq=self.execution_seq,
+            free=dict(self.wallet.free),
+            locked=dict(self.wallet.locked),
+            positions=tuple(
+                PositionView(symbol=symbol, lots=position.lots, cost_atoms=position.cost_atoms)
+                for symbol, position in self.positions.items()
+            ),
+            orders=orders,
+        )
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the books as JSON values, open orders apart."""
+        return {
+            "config": config_values(self.config),
+            "state": self.state,
+            "deleting": self.deleting,
+            "flatten_no": self.flatten_no,
+            "free": dict(self.wallet.free),
+            "locked": dict(self.wallet.locked),
+            "positions": {
+                symbol: {"lots": held.lots, "cost_atoms": held.cost_atoms, "peak_ticks": held.peak_ticks}
+                for symbol, held in self.positions.items()
+            },
+            "hold": self.hold.snapshot(),
+            "request_seq": self.request_seq,
+            "execution_seq": self.execution_seq,
+            "entry_seq": self.entry_seq,
+            "order_counter": self.order_counter,
+            "order_count": self.order_count,
+            "fill_count": self.fill_count,
+            "realized_atoms": self.realized_atoms,
+            "fees_atoms": self.fees_atoms,
+            "peak_equity_atoms": self.peak_equity_atoms,
+            "day": self.day,
+            "day_start_equity_atoms": self.day_start_equity_atoms,
+            "accepted_us": list(self.accepted_us),
+            "exits": dict(self.exits),
+            "closed": self.closed,
+        }
+
+
+def restore_account(state: dict[str, Any], instruments: Mapping[Symbol, Instrument], *, taker_ppm: int) -> BotAccount:
+    """Return the books that `BotAccount.snapshot` described."""
+    account = BotAccount(config_from_values(state["config"]), instruments, taker_ppm=taker_ppm)
+    account.state = RunState(state["state"])
+    account.wallet = Wallet(state["free"], state["locked"])
+    account.positions = {
+        symbol: Position(held["lots"], held["cost_atoms"], held["peak_ticks"])
+        for symbol, held in state["positions"].items()
+    }
+    account.hold.restore(state["hold"])
+    account.accepted_us = list(state["accepted_us"])
+    account.exits = {symbol: Reason(reason) for symbol, reason in state["exits"].items()}
+    for name in _PLAIN_FIELDS:
+        setattr(account, name, state[name])
+    return account
+
+
+_PLAIN_FIELDS = (
+    "deleting",
+    "flatten_no",
+    "request_seq",
+    "execution_seq",
+    "entry_seq",
+    "order_counter",
+    "order_count",
+    "fill_count",
+    "realized_atoms",
+    "fees_atoms",
+    "peak_equity_atoms",
+    "day",
+    "day_start_equity_atoms",
+    "closed",
+)

@@ -1,0 +1,148 @@
+"""An order as the gateway manages it."""
+
+from typing import Any
+
+from tradefleet.domain.executions import Origin
+from tradefleet.domain.ids import BotKey, ClientOrderId, Symbol
+from tradefleet.domain.orders import (
+    OrderStatus,
+    OrderTerms,
+    OrderType,
+    Reason,
+    Side,
+    TimeInForce,
+    check_transition,
+)
+
+SUBMIT, CANCEL, AMEND = "submit", "cancel", "amend"  # the requests of an order that the venue may owe an answer
+
+
+class ManagedOrder:
+    """Terms as accepted, status, what is filled and what is still reserved. Mutable: it lives inside one machine."""
+
+    __slots__ = (
+        "amend",
+        "bot",
+        "client_order_id",
+        "created_us",
+        "filled_lots",
+        "open_requests",
+        "protection_ticks",
+        "reason",
+        "request_seq",
+        "reserved_asset",
+        "reserved_atoms",
+        "status",
+        "terms",
+        "trade_ids",
+        "updated_us",
+    )
+
+    def __init__(
+        self,
+        *,
+        bot: BotKey,
+        client_order_id: ClientOrderId,
+        terms: OrderTerms,
+        request_seq: int | None,
+        reason: Reason,
+        market_us: int,
+    ) -> None:
+        self.bot = bot
+        self.client_order_id = client_order_id
+        self.terms = terms
+        self.request_seq = request_seq
+        self.reason = reason
+        self.status = OrderStatus.INITIALIZED
+        self.filled_lots = 0
+        self.reserved_asset = ""
+        self.reserved_atoms = 0
+        self.protection_ticks: int | None = None
+        self.created_us = market_us
+        self.updated_us = market_us
+        self.open_requests: dict[str, int] = {}  # SUBMIT, CANCEL, AMEND: numbers the venue has not answered
+        self.amend: tuple[int | None, int | None] | None = None  # lots, price_ticks asked for
+        self.trade_ids: list[str] = []
+
+    @property
+    def symbol(self) -> Symbol:
+        """The instrument."""
+        return self.terms.symbol
+
+    @property
+    def origin(self) -> Origin:
+        """Who made it."""
+        return Origin.GATEWAY if self.request_seq is None else Origin.BOT
+
+    @property
+    def open_lots(self) -> int:
+        """Lots that may still fill."""
+        return self.terms.lots - self.filled_lots
+
+    def advance(self, status: OrderStatus, market_us: int) -> None:
+        """Go to `status`. Raises InvalidTransition."""
+        check_transition(self.client_order_id, self.status, status)
+        self.status = status
+        self.updated_us = market_us
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the order as JSON values."""
+        terms = self.terms
+        return {
+            "bot": self.bot,
+            "id": self.client_order_id,
+            "terms": [
+                terms.symbol,
+                terms.side,
+                terms.type,
+                terms.lots,
+                terms.price_ticks,
+                terms.trigger_ticks,
+                terms.time_in_force,
+                terms.post_only,
+                terms.reduce_only,
+            ],
+            "request_seq": self.request_seq,
+            "reason": self.reason,
+            "status": self.status,
+            "filled_lots": self.filled_lots,
+            "reserved": [self.reserved_asset, self.reserved_atoms],
+            "protection_ticks": self.protection_ticks,
+            "created_us": self.created_us,
+            "updated_us": self.updated_us,
+            "open_requests": dict(self.open_requests),
+            "amend": list(self.amend) if self.amend else None,
+            "trade_ids": list(self.trade_ids),
+        }
+
+
+def restore_order(state: dict[str, Any]) -> ManagedOrder:
+    """Return the order that `ManagedOrder.snapshot` described."""
+    symbol, side, kind, lots, price_ticks, trigger_ticks, time_in_force, post_only, reduce_only = state["terms"]
+    order = ManagedOrder(
+        bot=state["bot"],
+        client_order_id=state["id"],
+        terms=OrderTerms(
+            symbol=symbol,
+            side=Side(side),
+            type=OrderType(kind),
+            lots=lots,
+            price_ticks=price_ticks,
+            trigger_ticks=trigger_ticks,
+            time_in_force=TimeInForce(time_in_force),
+            post_only=post_only,
+            reduce_only=reduce_only,
+        ),
+        request_seq=state["request_seq"],
+        reason=Reason(state["reason"]),
+        market_us=state["created_us"],
+    )
+    order.status = OrderStatus(state["status"])
+    order.filled_lots = state["filled_lots"]
+    order.reserved_asset, order.reserved_atoms = state["reserved"]
+    order.protection_ticks = state["protection_ticks"]
+    order.updated_us = state["updated_us"]
+    order.open_requests = dict(state["open_requests"])
+    order.amend = (state["amend"][0], state["amend"][1]) if state["amend"] else None
+    order.trade_ids = list(state["trade_ids"])
+    return order
