@@ -1,0 +1,64 @@
+"""Strategies by name: the built-in ones, and `module:Class` for everybody else's.
+
+Importing a strategy runs its module's code, which is why only a bot's own process (or one trusted with it) may load a
+foreign one. A built-in's module is imported when it is first asked for: a bot's process holds one strategy, not nine.
+"""
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Mapping
+
+from tradefleet.domain.bots import ParameterValue
+from tradefleet.domain.errors import Permanent
+from workloads.strategy.api import Strategy
+
+_FOLDER = "workloads.strategy.builtins"
+
+BUILTINS: dict[str, str] = {
+    "buy-and-hold": f"{_FOLDER}.buy_and_hold:BuyAndHold",
+    "sma-cross": f"{_FOLDER}.sma_cross:SmaCross",
+}
+
+
+class StrategyNotFound(Permanent):
+    """No strategy can be loaded under this name. The message says what was looked for and why it failed."""
+
+
+def load_strategy(name: str) -> type[Strategy]:
+    """Return the strategy class of a built-in name or of `module:Class`. Raises StrategyNotFound."""
+    if name in BUILTINS:
+        return _import(BUILTINS[name])
+    if ":" in name:
+        return _import(name)
+    near = difflib.get_close_matches(name, BUILTINS, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise StrategyNotFound(
+        f"strategy {name!r} is not known: {hint}built in are {', '.join(BUILTINS)}; your own is named module:Class"
+    )
+
+
+def build_strategy(name: str, parameters: Mapping[str, ParameterValue]) -> Strategy:
+    """Return a new strategy with its parameters checked. Raises StrategyNotFound or InvalidValue."""
+    return load_strategy(name)(**parameters)
+
+
+def _import(address: str) -> type[Strategy]:
+    module_name, _, class_name = address.partition(":")
+    if not module_name or not class_name:
+        raise StrategyNotFound(f"strategy {address!r}: must be written module:Class, as in mybots.trend:Breakout")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # whatever the module's code raises while it is imported
+        raise StrategyNotFound(
+            f"strategy {address}: cannot import module {module_name}: {type(error).__name__}: {error}"
+        ) from error
+    found = getattr(module, class_name, None)
+    if found is None:
+        classes = [name for name, value in vars(module).items() if inspect.isclass(value)]
+        near = difflib.get_close_matches(class_name, classes, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise StrategyNotFound(f"strategy {address}: module {module_name} has no class {class_name}{hint}")
+    if inspect.isclass(found) and issubclass(found, Strategy):
+        return found
+    raise StrategyNotFound(f"strategy {address}: {class_name} is neither a Strategy nor has it next_order(context)")
