@@ -5,9 +5,20 @@ from itertools import pairwise
 
 from tradefleet.domain.bar import Bar
 from tradefleet.domain.errors import InvalidValue, Permanent, StreamGap
-from tradefleet.domain.ids import BotKey, BotUid, StreamName, bars_stream
+from tradefleet.domain.ids import AccountId, BotKey, BotUid, StreamName, bars_stream
 from tradefleet.domain.ledger import LedgerEntry, check_balanced
-from tradefleet.store.ports import GatewayCommit, LeaseName, OrderRow, OutboxMessage, VenueRequestRow
+from tradefleet.store.ports import (
+    BotCommit,
+    GatewayCommit,
+    Lease,
+    LeaseName,
+    OrderRow,
+    OutboxMessage,
+    VenueRequestRow,
+    bot_lease,
+    gateway_lease,
+    venue_lease,
+)
 
 ATOMS_LIMIT = 10**38  # numeric(38, 0)
 COUNT_LIMIT = 2**63  # bigint: ticks, lots, numbers and times
@@ -21,7 +32,7 @@ def lease_parts(name: LeaseName) -> tuple[str, str, str]:
     kind, _, rest = name.partition("/")
     if len(name.split("/")) != _LEASE_PARTS.get(kind):
         raise Permanent(
-            f"lease {name!r}: must be made by bot_lease (namespace, name and UID), gateway_lease, venue_lease or feed_lease"
+            f"lease {name!r}: must be made by bot_lease (with the UID), gateway_lease, venue_lease or feed_lease"
         )
     if kind != "bot":
         return kind, rest, ""
@@ -115,3 +126,54 @@ def check_gateway_commit(commit: GatewayCommit) -> None:
         uid_of(statistics.bot, commit.uids)
     if (commit.progress is None) != (commit.run is None):
         raise Permanent(f"gateway commit of {commit.account}: progress and run belong together")
+
+
+def check_bot_lease(lease: Lease, bot: BotKey, uid: BotUid) -> None:
+    """Raise Permanent unless `lease` is the bot's own."""
+    if lease.name != bot_lease(bot, uid):
+        raise Permanent(f"bot {bot}: its lease is {bot_lease(bot, uid)}, was {lease.name}")
+
+
+def check_venue_lease(lease: Lease, exchange: str) -> None:
+    """Raise Permanent unless `lease` is the exchange's own."""
+    if lease.name != venue_lease(exchange):
+        raise Permanent(f"exchange {exchange}: its lease is {venue_lease(exchange)}, was {lease.name}")
+
+
+def check_gateway_lease(commit: GatewayCommit, account: AccountId) -> None:
+    """Raise Permanent unless commit, lease and transaction are of one account."""
+    if commit.account != account or commit.lease.name != gateway_lease(account):
+        raise Permanent(f"gateway commit of {commit.account}: lease {commit.lease.name}, transaction of {account}")
+
+
+def check_batch(commits: Sequence[BotCommit]) -> None:
+    """Raise Permanent when a bot is twice in one transaction, or has a row of progress without its run."""
+    if len({commit.uid for commit in commits}) != len(commits):
+        raise Permanent(f"bot commits: each bot at most once, was {[commit.bot for commit in commits]}")
+    for commit in commits:
+        if (commit.progress is None) != (commit.run is None):
+            raise Permanent(f"bot commit of {commit.bot}: progress and run belong together")
+
+
+def check_scope(scope: str) -> None:
+    """Raise InvalidValue for a halt scope of no kind."""
+    if scope != "fleet" and scope.partition("/")[0] not in {"account", "bot"}:
+        raise InvalidValue(f'halt {scope!r}: the scope must be "fleet", "account/…" or "bot/namespace/name"')
+
+
+def halt_scopes(account: AccountId, bots: Iterable[BotKey]) -> list[str]:
+    """Return the scopes that stop orders of `bots` on `account`, sorted: the order in which they are locked."""
+    return sorted({"fleet", f"account/{account}", *(f"bot/{bot}" for bot in bots)})
+
+
+def record_mismatch(commit: BotCommit, generation: int, input_count: int) -> Permanent:
+    """Return the error for inputs that do not continue the record of a bot that is ours."""
+    return Permanent(
+        f"bot {commit.bot}: the commit continues generation {commit.generation} at input {commit.first_ordinal}, "
+        f"the record is generation {generation} with {input_count} inputs"
+    )
+
+
+def order_identity(order: OrderRow) -> tuple[object, ...]:
+    """Return what never changes in the life of an order; lots and price do, when it is resized or amended."""
+    return (order.uid, order.bot, order.request_seq, order.terms.symbol, order.terms.side, order.terms.type)

@@ -69,7 +69,7 @@ class LeaseStore(Protocol):
     """Epochs and leases (rule 3). Raises LeaseHeld, StaleGeneration, Fenced."""
 
     def acquire(self, name: LeaseName, *, holder: str, generation: int, ttl_us: int) -> Lease:
-        """Take the next epoch: allowed when the lease is the holder's own, released or expired, and generation >= row's.
+        """Take the next epoch: the lease must be the holder's own, released or expired, and generation >= the row's.
 
         A retired bot (deleted resource) raises StaleGeneration.
         """
