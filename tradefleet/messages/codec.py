@@ -1,0 +1,239 @@
+"""Messages to bytes and back: Avro single-object encoding.
+
+A payload is `C3 01`, the CRC-64-AVRO fingerprint of the writer's schema (8 bytes, little-endian) and the Avro body
+(Avro 1.12 specification, "Single-object encoding"). The fingerprint finds the writer's schema, the Python type is the
+reader's: every version ever written stays readable, because its schema stays in `schemas/history`.
+
+The first bytes are a `Framing`, so another one (the Confluent wire format) can stand in its place.
+"""
+
+import json
+import struct
+from collections.abc import Callable
+from decimal import Decimal
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
+
+import msgspec
+from fastavro import parse_schema, schemaless_reader, schemaless_writer
+from fastavro.read import SchemaResolutionError
+from fastavro.schema import fingerprint, to_parsing_canonical_form
+
+from tradefleet.domain.errors import FleetError, InvalidValue, Permanent
+from tradefleet.messages.avro import Schema, published_schema, to_codec_schema
+from tradefleet.messages.catalog import MESSAGE_TYPES
+from tradefleet.messages.fields import Message
+from tradefleet.messages.wire import Plan, lift, lower, plan_of
+
+HISTORY: Final = Path(__file__).parent / "schemas" / "history"
+UNKNOWN_FINGERPRINTS_MAX: Final = 1_024  # remembered, so that a flood of foreign messages asks for each schema once
+
+_MARKER: Final = b"\xc3\x01"
+_FINGERPRINT_LENGTH: Final = 8
+
+_KEPT_TYPES: Final = (Decimal, bytes)  # fastavro writes these itself
+
+M = TypeVar("M", bound=Message)
+
+# What fastavro and msgspec raise on bytes that are not what the schema says.
+_BROKEN: Final = (
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    StopIteration,
+    MemoryError,
+    RecursionError,
+    struct.error,
+    msgspec.MsgspecError,
+    SchemaResolutionError,
+    FleetError,
+)
+
+
+class UndecodableMessage(Permanent):
+    """Bytes that are no message we can read: a dead letter."""
+
+
+class Framing(Protocol):
+    """How a payload says which schema wrote its body."""
+
+    def header(self, fingerprint: bytes, schema: str) -> bytes:
+        """Return the bytes before a body written with `schema`, whose CRC-64-AVRO is `fingerprint`."""
+
+    def split(self, payload: bytes) -> tuple[bytes, int]:
+        """Return the fingerprint of the writer's schema and where the body starts. Raises UndecodableMessage."""
+
+
+class SingleObject:
+    """Avro's single-object encoding: marker, fingerprint, body."""
+
+    def header(self, fingerprint: bytes, schema: str) -> bytes:  # noqa: ARG002 - the fingerprint says it all here
+        """Return marker and fingerprint."""
+        return _MARKER + fingerprint
+
+    def split(self, payload: bytes) -> tuple[bytes, int]:
+        """Return the fingerprint and where the body starts. Raises UndecodableMessage."""
+        start = len(_MARKER) + _FINGERPRINT_LENGTH
+        if len(payload) < start or not payload.startswith(_MARKER):
+            raise UndecodableMessage(
+                f"a payload must start with {_MARKER.hex()} and a fingerprint of {_FINGERPRINT_LENGTH} bytes, "
+                f"found {payload[:start].hex() or 'nothing'} ({len(payload)} bytes)"
+            )
+        return payload[len(_MARKER) : start], start
+
+
+class _Writer(NamedTuple):
+    """What encodes one message type."""
+
+    header: bytes
+    fingerprint: bytes
+    schema: Any
+    plan: Plan
+    type_name: str
+
+
+class _Reader(NamedTuple):
+    """What decodes the payloads of one schema version. `reader_schema` is None when it is today's version."""
+
+    message: type[Message]
+    writer_schema: Any
+    reader_schema: Any
+    plan: Plan
+
+
+def schema_fingerprint(schema: Schema) -> bytes:
+    """Return the CRC-64-AVRO of a schema's parsing canonical form, little-endian as it goes on the wire."""
+    return bytes.fromhex(fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO"))
+
+
+class Codec:
+    """Encodes and decodes messages. `find_schema` is asked for the JSON of a fingerprint (hex) that we do not know:
+    the way to read what a newer release writes.
+    """
+
+    def __init__(self, framing: Framing | None = None, find_schema: Callable[[str], str | None] | None = None) -> None:
+        self._framing = framing or SingleObject()
+        self._single_object = isinstance(self._framing, SingleObject)
+        self._find_schema = find_schema
+        self._writers: dict[type[Message], _Writer] = {}
+        self._readers: dict[bytes, _Reader] = {}
+        self._history: dict[str, Path] | None = None
+        self._unknown: set[bytes] = set()
+
+    def encode(self, message: Message) -> bytes:
+        """Return the payload of `message`. Raises InvalidValue when a value does not fit its field."""
+        writer = self._writers.get(message.__class__) or self._writer(message.__class__)
+        values = msgspec.to_builtins(message, builtin_types=_KEPT_TYPES)
+        values["type"] = writer.type_name
+        buffer = BytesIO()
+        buffer.write(writer.header)
+        try:
+            lower(values, writer.plan)
+            schemaless_writer(buffer, writer.schema, values)
+        except (TypeError, ValueError, AttributeError, OverflowError, LookupError) as error:
+            raise InvalidValue(f"{writer.type_name} {message.stream} {message.stream_seq}: {error}") from error
+        return buffer.getvalue()
+
+    def decode(self, payload: bytes) -> Message:
+        """Return the message in `payload`. Raises UndecodableMessage on anything that is not exactly one message."""
+        fingerprint, start = self._framing.split(payload)
+        reader = self._readers.get(fingerprint) or self._reader(fingerprint)
+        buffer = BytesIO(payload)
+        buffer.seek(start)
+        try:
+            # Any: a record's fields are of every type; only `msgspec.convert` below believes them.
+            values: Any = schemaless_reader(buffer, reader.writer_schema, reader.reader_schema)
+            lift(values, reader.plan)
+            message = msgspec.convert(values, reader.message)
+        except _BROKEN as error:
+            raise UndecodableMessage(
+                f"{reader.message.__name__} of {len(payload)} bytes: {type(error).__name__}: {error}"
+            ) from error
+        if values["type"] != reader.message.__name__:
+            raise UndecodableMessage(f"a {reader.message.__name__} names itself {values['type']!r}")
+        if buffer.tell() != len(payload):
+            raise UndecodableMessage(
+                f"{reader.message.__name__} ends at byte {buffer.tell()} of {len(payload)}: the rest is not part of it"
+            )
+        return message
+
+    def decode_as(self, payload: bytes, *wanted: type[M]) -> M:
+        """Return the message in `payload`, which must be of a type in `wanted`. Raises UndecodableMessage."""
+        message = self.decode(payload)
+        if not isinstance(message, wanted):
+            names = ", ".join(each.__name__ for each in wanted)
+            raise UndecodableMessage(f"expected {names}, found a {message.type}")
+        return message
+
+    def fingerprint(self, message: type[Message]) -> bytes:
+        """Return the fingerprint of today's schema of a message type."""
+        return (self._writers.get(message) or self._writer(message)).fingerprint
+
+    def _writer(self, message: type[Message]) -> _Writer:
+        published = published_schema(message)
+        schema = parse_schema(to_codec_schema(published))
+        mark = schema_fingerprint(schema)
+        header = self._framing.header(mark, json.dumps(published))
+        plan = plan_of(published)
+        writer = _Writer(header, mark, schema, plan, message.__name__)
+        self._writers[message] = writer
+        self._readers[mark] = _Reader(message, schema, None, plan)
+        return writer
+
+    def _reader(self, mark: bytes) -> _Reader:
+        if mark in self._unknown:
+            raise UndecodableMessage(f"no schema has the fingerprint {mark.hex()}")
+        text = self._kept_schema(mark)
+        reader = self._readers.get(mark)
+        if reader is None and text is None:
+            for message in MESSAGE_TYPES.values():
+                self._writer(message)
+            reader = self._readers.get(mark)
+        if reader is None and text is None and self._find_schema is not None:
+            text = self._find_schema(mark.hex())
+        if reader is None and text is not None:
+            reader = self._old_reader(mark, text)
+        if reader is None:
+            if len(self._unknown) < UNKNOWN_FINGERPRINTS_MAX:
+                self._unknown.add(mark)
+            raise UndecodableMessage(f"no schema has the fingerprint {mark.hex()}")
+        return reader
+
+    def _kept_schema(self, mark: bytes) -> str | None:
+        """Return the schema kept under this fingerprint; None when there is none, or it is today's and now ready."""
+        if self._history is None:
+            self._history = {path.stem.rpartition(".")[2]: path for path in HISTORY.glob("*.avsc")}
+        path = self._history.get(mark.hex())
+        if path is None:
+            return None
+        message = MESSAGE_TYPES.get(path.stem.rpartition(".")[0])
+        if message is not None and message not in self._writers:
+            self._writer(message)
+        return None if mark in self._readers else path.read_text()
+
+    def _old_reader(self, mark: bytes, text: str) -> _Reader:
+        try:
+            published = json.loads(text)
+            schema = parse_schema(to_codec_schema(published))
+            found = schema_fingerprint(schema)
+            message = MESSAGE_TYPES.get(published["name"])
+        except _BROKEN as error:
+            raise UndecodableMessage(f"the schema kept for fingerprint {mark.hex()} cannot be read: {error}") from error
+        if found != mark:
+            raise UndecodableMessage(f"the schema kept for fingerprint {mark.hex()} has {found.hex()}")
+        if message is None:
+            raise UndecodableMessage(f"no message type is called {published['name']}: this release does not know it")
+        today = self._writers.get(message) or self._writer(message)
+        reader = _Reader(message, schema, today.schema, today.plan)
+        self._readers[mark] = reader
+        return reader
+
+
+_CODEC: Final = Codec()
+encode = _CODEC.encode
+decode = _CODEC.decode
+decode_as = _CODEC.decode_as
