@@ -26,11 +26,8 @@ LTC = Symbol("LTC-USD")
 TICK = Decimal("0.01")
 # One lot at one tick is 10,000 quote atoms, so money of examples can be checked by eye.
 INSTRUMENT = Instrument(symbol=BTC, base="BTC", quote="USD", tick=TICK, lot=Decimal("0.01"))
-# One lot at one tick is a seventieth of a quote atom: everything about it has to be rounded.
-ROUGH = Instrument(symbol=LTC, base="LTC", quote="USD", tick=TICK, lot=Decimal("0.00007"), base_scale=8, quote_scale=8)
-FINE = Instrument(
-    symbol=LTC, base="LTC", quote="USD", tick=Decimal("0.0003"), lot=Decimal("0.00007"), base_scale=8, quote_scale=4
-)
+# One lot at one tick is 0.07 quote atoms: everything about it has to be rounded.
+ROUGH = Instrument(symbol=LTC, base="LTC", quote="EUR", tick=TICK, lot=Decimal("0.00007"), quote_scale=5)
 ATOMS = 10_000  # quote atoms of a lot of INSTRUMENT at one tick
 RICH = 10**15
 

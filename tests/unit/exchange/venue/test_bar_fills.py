@@ -2,8 +2,6 @@
 
 import pytest
 
-from tradefleet.domain.bar import MINUTE_US
-from tradefleet.domain.orders import OrderTerms, Reason
 from tests.unit.exchange.venue.scenes import (
     ALICE,
     ATOMS,
@@ -24,6 +22,8 @@ from tests.unit.exchange.venue.scenes import (
     sell,
     tick_bar,
 )
+from tradefleet.domain.bar import MINUTE_US
+from tradefleet.domain.orders import OrderTerms, Reason
 
 RISING = (100, 120, 80, 110)  # goes 100, 80, 120, 110
 FALLING = (100, 120, 80, 90)  # goes 100, 120, 80, 90
