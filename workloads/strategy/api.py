@@ -24,10 +24,10 @@ from tradefleet.domain.orders import OrderTerms, OrderType, Side, TimeInForce
 from workloads.strategy import declared
 from workloads.strategy.declared import state
 from workloads.strategy.desk import ENTER, LEAVE, Desk
+from workloads.strategy.holdings import FillView, OpenOrder, Position
 from workloads.strategy.indicators.base import Indicator
 from workloads.strategy.market_data import Book, Tick
-from workloads.strategy.parameters import ParameterDescription, check_parameters, param, parameters_of
-from workloads.strategy.portfolio import FillView, OpenOrder, Position
+from workloads.strategy.parameters import ParameterDescription, param, parameters_of
 from workloads.strategy.sizer import Wish
 from workloads.strategy.snapshot_values import JsonValue
 
@@ -84,10 +84,8 @@ class Strategy:
     name: ClassVar[str] = ""  # what a resource calls it; empty is the class's own name
 
     def __init__(self, **parameters: ParameterValue) -> None:
-        cls = type(self)
-        vars(self).update(check_parameters(cls, cls.title(), parameters))
-        declared.set_initial_state(self)
-        vars(self)[_DESK] = _NoDesk(cls.title())
+        vars(self)[_DESK] = _NoDesk(self.title())
+        declared.prepare(self, self.title(), parameters)
         self.check_parameters()
 
     _desk: Desk
@@ -332,11 +330,7 @@ class Strategy:
     @classmethod
     def describe(cls) -> StrategyDescription:
         """Return name, documentation and parameters. Raises InvalidValue when a parameter has no usable type."""
-        return StrategyDescription(
-            name=cls.title(),
-            doc=inspect.cleandoc(cls.__doc__ or ""),
-            parameters=tuple(one.describe() for one in parameters_of(cls).values()),
-        )
+        return description_of(cls, cls.title())
 
     def attach(self, desk: Desk) -> None:
         """Give the strategy its desk. A strategy serves one bot: raises InvalidValue when it has one."""
@@ -396,6 +390,15 @@ class Strategy:
         if not (math.isfinite(value) and value > 0):
             raise InvalidValue(f"strategy {self.title()}: {what} of an order must be a number > 0, was {number}")
         return value
+
+
+def description_of(cls: type, title: str) -> StrategyDescription:
+    """Return documentation and parameters of a class that declares them."""
+    return StrategyDescription(
+        name=title,
+        doc=inspect.cleandoc(cls.__doc__ or ""),
+        parameters=tuple(one.describe() for one in parameters_of(cls).values()),
+    )
 
 
 def overrides(strategy: Strategy, hook: str) -> bool:

@@ -7,12 +7,12 @@ globals, a closure) cannot be seen from here: a strategy must not keep anything 
 """
 
 import copy
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import TypeVar, cast
 
 from tradefleet.domain.errors import InvalidValue
 from workloads.strategy.indicators.base import Indicator
-from workloads.strategy.parameters import Parameter
+from workloads.strategy.parameters import Parameter, check_parameters
 from workloads.strategy.snapshot_values import JsonValue, NotDeclarable, decode_value, encode_value
 
 S = TypeVar("S")
@@ -42,8 +42,9 @@ def state_fields(cls: type) -> dict[str, StateField]:
     return found
 
 
-def set_initial_state(instance: object) -> None:
-    """Give `instance` its own copy of every declared initial value."""
+def prepare(instance: object, title: str, parameters: Mapping[str, object]) -> None:
+    """Give a new `instance` its checked parameters, and its own copy of every declared initial value."""
+    vars(instance).update(check_parameters(type(instance), title, parameters))
     for name, field in state_fields(type(instance)).items():
         vars(instance)[name] = copy.deepcopy(field.initial)
 

@@ -25,8 +25,9 @@ from tradefleet.domain.orders import (
     OrderType,
     Side,
 )
+from workloads.strategy.holdings import OpenOrder
 from workloads.strategy.indicators.base import Indicator
-from workloads.strategy.portfolio import OpenOrder, Portfolio
+from workloads.strategy.portfolio import Portfolio
 from workloads.strategy.portfolio_snapshot import load_portfolio, save_portfolio
 from workloads.strategy.request_encoding import EMPTY_HASH, extend_hash
 from workloads.strategy.sizer import Sizer, Wish, annualised
@@ -199,6 +200,7 @@ class Desk:
                 bot=self._config.key,
                 seq=seq,
                 client_order_id=order_id,
+                symbol=terms.symbol,
                 market_us=self.now_us,
                 lots=lots,
                 price_ticks=ticks,

@@ -7,7 +7,8 @@ from tradefleet.domain.ids import ClientOrderId, Symbol
 from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.orders import OrderStatus, OrderTerms, OrderType, Side, TimeInForce
 from tradefleet.domain.venue import Liquidity
-from workloads.strategy.portfolio import FillView, OpenOrder, Portfolio
+from workloads.strategy.holdings import FillView, OpenOrder
+from workloads.strategy.portfolio import Portfolio
 from workloads.strategy.snapshot_values import JsonValue, decode_value, encode_value
 
 

@@ -12,12 +12,20 @@ from collections.abc import Mapping
 from tradefleet.domain.bots import ParameterValue
 from tradefleet.domain.errors import Permanent
 from workloads.strategy.api import Strategy
+from workloads.strategy.client import client_strategy, is_client
 
 _FOLDER = "workloads.strategy.builtins"
 
 BUILTINS: dict[str, str] = {
     "buy-and-hold": f"{_FOLDER}.buy_and_hold:BuyAndHold",
+    "dca": f"{_FOLDER}.dca:DollarCostAveraging",
     "sma-cross": f"{_FOLDER}.sma_cross:SmaCross",
+    "rsi-reversion": f"{_FOLDER}.rsi_reversion:RsiReversion",
+    "bollinger": f"{_FOLDER}.bollinger:BollingerReversion",
+    "grid": f"{_FOLDER}.grid:Grid",
+    "maker": f"{_FOLDER}.maker:Maker",
+    "taker": f"{_FOLDER}.taker:Taker",
+    "random": f"{_FOLDER}.random_client:RandomClient",
 }
 
 
@@ -61,4 +69,6 @@ def _import(address: str) -> type[Strategy]:
         raise StrategyNotFound(f"strategy {address}: module {module_name} has no class {class_name}{hint}")
     if inspect.isclass(found) and issubclass(found, Strategy):
         return found
+    if is_client(found):
+        return client_strategy(found)
     raise StrategyNotFound(f"strategy {address}: {class_name} is neither a Strategy nor has it next_order(context)")

@@ -44,7 +44,7 @@ def _fields(request: BotRequest) -> tuple[str, ...]:
         case CancelRequest():
             return ("cancel/1", *_head(request))
         case AmendRequest():
-            return ("amend/1", *_head(request), _optional(request.lots), _optional(request.price_ticks))
+            return ("amend/1", *_head(request), request.symbol, _optional(request.lots), _optional(request.price_ticks))
 
 
 def _head(request: BotRequest) -> tuple[str, ...]:
