@@ -183,6 +183,27 @@ def test_a_stop_limit_queues_from_its_trigger_on() -> None:
     assert brief(reports)[-1] == expired(Reason.SELF_TRADE)  # the stop-limit of bot b is the last at 101
 
 
+def test_a_restored_stop_limit_keeps_the_place_it_got_by_its_trigger() -> None:
+    player = quotes()
+    player.submit(order_id(1, "b"), sell(1, 101, trigger_ticks=99), BOB)
+    player.submit(order_id(7), sell(1, 101))
+    player.submit(order_id(2, "b"), sell(1), BOB)  # trades at 99
+    player.venue.restore(player.venue.snapshot())
+    reports = player.submit(order_id(1, "c"), buy(7, 101), BOB)
+    makers = [report.client_order_id for report in reports if report.trade and report.trade.liquidity is MAKER]
+    assert makers == [order_id(1), order_id(7), order_id(1, "b")]
+
+
+def test_stops_that_one_trade_triggers_go_in_by_arrival() -> None:
+    player = quotes()
+    player.submit(order_id(1, "b"), buy(1, trigger_ticks=102), BOB)
+    player.submit(order_id(2, "b"), buy(1, trigger_ticks=101), BOB)
+    player.cancel(order_id(1))  # nothing is left at 101, so the next trade is at 102
+    reports = player.submit(order_id(3, "b"), buy(1), BOB)
+    triggered = [report.client_order_id for report in reports if report.kind == "TRIGGERED"]
+    assert triggered == [order_id(1, "b"), order_id(2, "b")]
+
+
 def test_a_triggered_post_only_stop_limit_that_would_take_expires() -> None:
     player = quotes()
     player.submit(order_id(1, "b"), buy(1, 102, trigger_ticks=101, post_only=True), BOB)
