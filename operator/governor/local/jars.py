@@ -18,8 +18,8 @@ from typing import Final
 from tradefleet.domain.errors import Permanent, Retryable
 
 KAFKA_VERSION: Final = "4.3.1"
-# kafka-clients stands beside the broker, because the resolver would pick an older one from a dependency's wish; the last
-# one carries the broker's log lines to log4j.
+# kafka-clients stands beside the broker, because the resolver would pick an older one from a dependency's wish; the
+# last one carries the broker's log lines to log4j.
 ROOTS: Final = (
     f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}",
     f"org.apache.kafka:kafka-clients:{KAFKA_VERSION}",
@@ -58,7 +58,8 @@ def locked_jars() -> list[Jar]:
     for line in LOCK.read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
             sha256, coordinate = line.split()
-            jars.append(Jar(*coordinate.split(":"), sha256))
+            group, artifact, version = coordinate.split(":")
+            jars.append(Jar(group, artifact, version, sha256))
     return jars
 
 
@@ -78,7 +79,8 @@ def jar_folder() -> Path:
 def ensure_jars(folder: Path | None = None, progress: Progress | None = None) -> list[Path]:
     """Return the verified jars in class path order, after fetching those that are missing.
 
-    Raises Permanent when a file is not the one the list names, Retryable when a download fails; a later call carries on.
+    Raises Permanent when a file is not the one the list names, Retryable when a download fails; a later call then
+    carries on.
     """
     folder = folder or jar_folder()
     jars = locked_jars()
@@ -123,8 +125,8 @@ def _fetch(jar: Jar, folder: Path, scratch: Path) -> None:
         fetched = context.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve()
     except (requests.RequestException, RuntimeError) as error:
         raise Retryable(
-            f"cannot fetch {jar.group}:{jar.artifact}:{jar.version} ({type(error).__name__}: {error}): check the network "
-            f"or proxy, or name a mirror of Maven Central in {REPOSITORY_VARIABLE}; `make setup` then carries on"
+            f"cannot fetch {jar.group}:{jar.artifact}:{jar.version} ({type(error).__name__}: {error}): check the "
+            f"network or proxy, or name a mirror of Maven Central in {REPOSITORY_VARIABLE}; `make setup` carries on"
         ) from error
     _verify(fetched, jar)
     shutil.move(fetched, folder / jar.file_name)  # a rename on one file system: a jar is there whole or not at all

@@ -1,9 +1,10 @@
 """Becomes the named command, after arranging that the command dies when the process that asked for it dies.
 
-Run as a script, in a fresh interpreter (`python -I -S launcher.py PARENT IDENTITY COMMAND...`), and not as a hook between
-fork and exec: a supervisor has threads, and Python code run in a forked copy of it may deadlock.
+Run as a script, in a fresh interpreter (`python -I -S launcher.py PARENT IDENTITY COMMAND...`), and not as a hook
+between fork and exec: a supervisor has threads, and Python code run in a forked copy of it may deadlock.
 
-IDENTITY is `same`, `map:UID:GID` (a user namespace in which we appear as UID) or `switch:UID:GID` (root gives itself up).
+IDENTITY is `same`, `map:UID:GID` (a user namespace in which we appear as UID) or `switch:UID:GID` (root gives itself
+up).
 """
 
 import contextlib

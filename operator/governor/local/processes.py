@@ -1,7 +1,7 @@
 """Child processes that die with us, and the records by which a later start finds those that did not.
 
-A child leads its own session, so that Ctrl-C in the terminal reaches the supervisor alone, which then stops its children
-in order. What a child writes goes to its log file.
+A child leads its own session, so that Ctrl-C in the terminal reaches the supervisor alone, which then stops its
+children in order. What a child writes goes to its log file.
 """
 
 import contextlib
@@ -116,13 +116,23 @@ class Child:
 def spawn(command: Command, records: Path) -> Child:
     """Return the started child, after writing its record into the folder `records`.
 
-    The kernel ties a child's life to the *thread* that made it, so all are made by one thread that lives as long as we do.
+    The kernel ties a child's life to the *thread* that made it, so all are made by one that lives as long as we do.
     """
     return _spawner().submit(_spawn, command, records).result()
 
 
+def run(command: Command, records: Path, *, timeout_s: float) -> int | None:
+    """Return the exit status of a command that ends by itself; None when it had to be killed after `timeout_s`."""
+    child = spawn(command, records)
+    try:
+        return child.wait(timeout_s)
+    finally:
+        if child.exit_code is None:  # too slow, or we were interrupted
+            child.kill()
+
+
 def clear_leftovers(records: Path) -> list[ProcessRecord]:
-    """Return the processes of an earlier supervisor that were still running, after killing them and waiting for their end.
+    """Return the processes of an earlier supervisor that still ran, after killing them and waiting for their end.
 
     Call it only while holding the lock of the folder: it takes every recorded process for a leftover.
     """
@@ -158,7 +168,7 @@ def working_in(folder: Path) -> list[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             with contextlib.suppress(OSError):
-                if os.path.samefile(entry / "cwd", folder):
+                if (entry / "cwd").samefile(folder):
                     pids.append(int(entry.name))
     return pids
 

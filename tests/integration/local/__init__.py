@@ -1,0 +1,1 @@
+"""The embedded services: started, killed, started again, and refused."""
