@@ -221,7 +221,12 @@ class _Cell:
 
 
 def expand(bot_set: BotSet) -> list[TradingBot]:
-    """Return the TradingBots of `bot_set`, in the order of the matrix.
+    """Return the TradingBots of `bot_set`, in the order of the matrix. Raises InvalidResource, see `expand_places`."""
+    return [bot for _, bot in expand_places(bot_set)]
+
+
+def expand_places(bot_set: BotSet) -> list[tuple[int, TradingBot]]:
+    """Return the TradingBots of `bot_set`, each with the index of its entry in matrix.strategies.
 
     Raises InvalidResource when two of them would have the same name (both places are named), or when the set would
     have more than `BOTS_MAX` bots.
@@ -229,7 +234,7 @@ def expand(bot_set: BotSet) -> list[TradingBot]:
     cells = list(itertools.islice(_cells(bot_set.spec.matrix), BOTS_MAX + 1))
     if len(cells) > BOTS_MAX:
         raise _invalid(bot_set, ("spec", "matrix"), f"makes more than {BOTS_MAX} bots", "split it into several BotSets")
-    bots: dict[str, TradingBot] = {}
+    bots: list[tuple[int, TradingBot]] = []
     taken: dict[str, _Cell] = {}
     for cell in cells:
         name = _bot_name(bot_set.metadata.name, cell)
@@ -245,8 +250,8 @@ def expand(bot_set: BotSet) -> list[TradingBot]:
                 remedy,
             )
         taken[name] = cell
-        bots[name] = _bot(bot_set, cell, name)
-    return list(bots.values())
+        bots.append((cell.strategy_index, _bot(bot_set, cell, name)))
+    return bots
 
 
 def _cell_text(cell: _Cell) -> str:

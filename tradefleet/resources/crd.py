@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tradefleet.resources.common import CATEGORY, GROUP, VERSION, PrinterColumn, Resource
+from tradefleet.resources.model import without_nulls
 from tradefleet.resources.values import ResourceName
 
 # A client-side `kubectl apply` keeps the whole object in an annotation, and Kubernetes allows 256 KiB of those.
@@ -112,7 +113,8 @@ def _resolve_object(result: dict[str, Any], definitions: Mapping[str, Any]) -> N
         result["properties"] = {name: structural(each, definitions) for name, each in result["properties"].items()}
         result.pop("additionalProperties", None)
         if "default" in result:
-            result["default"] = {}  # the fields' own defaults fill it in
+            # Written out whole: the API server asks a default's rules before it fills in the fields' own defaults.
+            result["default"] = without_nulls(result["default"])
     if "patternProperties" in result:
         ((pattern, value),) = result.pop("patternProperties").items()
         result["additionalProperties"] = value

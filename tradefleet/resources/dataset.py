@@ -57,12 +57,12 @@ class DatasetSpec(TimeRange):
     gap_policy: GapPolicy = Field(
         default=GapPolicy.REPORT,
         strict=False,
-        description="Report: missing bars are listed in status. Fail: with any, the dataset is not Ready. They are never "
+        description="Report: missing bars are listed in status. Fail: with any, the dataset is not Ready. None is ever "
         "filled in.",
     )
     frozen: bool = Field(
         default=False,
-        description="true: the content stays as it is, and so does its hash; the spec cannot change until it is false.",
+        description="true: the content stays as it is, and so does its hash. The spec cannot change meanwhile.",
     )
     suspend: bool = Field(default=False, description="true: no import or download runs.")
 
