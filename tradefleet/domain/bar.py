@@ -10,6 +10,7 @@ MICROSECONDS = 1_000_000
 MINUTE_US = 60 * MICROSECONDS
 DAY_US = 24 * 60 * MINUTE_US
 
+_INTERVAL_DIGITS_MAX = 9
 _UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
@@ -56,16 +57,17 @@ def check_bar(bar: Bar) -> None:
 
 def parse_interval(text: str) -> int:
     """Return the microseconds of an interval such as `1m`, `5m`, `1h`, `1d`. Raises InvalidValue."""
-    unit = _UNITS_S.get(text[-1:])
-    if unit is None or not text[:-1].isascii() or not text[:-1].isdigit() or int(text[:-1]) == 0:
+    digits, unit = text[:-1], _UNITS_S.get(text[-1:])
+    is_count = digits.isascii() and digits.isdigit() and len(digits) <= _INTERVAL_DIGITS_MAX
+    if unit is None or not is_count or int(digits) == 0:
         raise InvalidValue(f"interval must be a whole number and one of s, m, h, d, w (1m, 5m, 1h), was {text!r}")
-    return int(text[:-1]) * unit * MICROSECONDS
+    return int(digits) * unit * MICROSECONDS
 
 
 def format_interval(interval_us: int) -> str:
-    """Return an interval in its largest whole unit: 60,000,000 is `1m`."""
-    seconds = interval_us // MICROSECONDS
-    for unit, length in sorted(_UNITS_S.items(), key=lambda item: -item[1]):
-        if unit != "w" and seconds % length == 0:
-            return f"{seconds // length}{unit}"
-    raise InvalidValue(f"interval must be at least one second, was {interval_us} us")
+    """Return an interval in its largest whole unit up to days: 60,000,000 is `1m`. Raises InvalidValue."""
+    seconds, rest = divmod(interval_us, MICROSECONDS)
+    if rest or seconds <= 0:
+        raise InvalidValue(f"interval must be a whole number of seconds > 0, was {interval_us} us")
+    unit = next(unit for unit in "dhms" if seconds % _UNITS_S[unit] == 0)
+    return f"{seconds // _UNITS_S[unit]}{unit}"

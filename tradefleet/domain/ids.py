@@ -24,6 +24,7 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 def base36(number: int) -> str:
     """Return `number` (>= 0) in lower-case base 36."""
+    assert number >= 0, "a division of a negative number never ends at 0"
     if number == 0:
         return "0"
     digits = []

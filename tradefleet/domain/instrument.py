@@ -1,14 +1,25 @@
 """Instruments: what can be traded, and how integer ticks and lots become money."""
 
+import math
 from dataclasses import dataclass, field
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 
 from tradefleet.domain.errors import InvalidValue
 from tradefleet.domain.ids import Symbol
-from tradefleet.domain.money import SCALE_MAX, divide_half_even, divide_up, from_atoms
+from tradefleet.domain.money import (
+    SCALE_MAX,
+    WHOLE_DIGITS_MAX,
+    divide_half_even,
+    divide_up,
+    from_atoms,
+    multiply_exactly,
+)
 
-_NEAR_TICK = 0.25  # far from the tie at 0.5, far above the error of a double division
-_EXACT_DOUBLE_MAX = 2**50  # below it a quotient of doubles is wrong by much less than `_NEAR_TICK`
+# A price is wrong by half a unit in its last place when its shortest decimal form is meant, the tick by another half,
+# and the division adds a third: below 2**48 that is less than 0.1, so that what seems within a quarter of a whole
+# number is truly closer to it than the tie at 0.5.
+_NEAR_TICK = 0.25
+_EXACT_DOUBLE_MAX = 2**48
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,18 +45,26 @@ class Instrument:
     lot_float: float = field(init=False)
     _numerator: int = field(init=False)  # quote atoms of one lot at one tick, as a ratio
     _denominator: int = field(init=False)
+    _tick_ratio: tuple[int, int] = field(init=False)
+    _lot_ratio: tuple[int, int] = field(init=False)
 
     def __post_init__(self) -> None:
         for name, value in (("tick", self.tick), ("lot", self.lot)):
             if not (value.is_finite() and value > 0):
                 raise InvalidValue(f"instrument {self.symbol}: {name} must be a number > 0, was {value}")
+            if not -SCALE_MAX <= value.adjusted() < WHOLE_DIGITS_MAX or 10**SCALE_MAX % value.as_integer_ratio()[1]:
+                raise InvalidValue(
+                    f"instrument {self.symbol}: {name} must have at most {WHOLE_DIGITS_MAX} digits before and "
+                    f"{SCALE_MAX} after the point, was {value}"
+                )
         for name, scale in (("base_scale", self.base_scale), ("quote_scale", self.quote_scale)):
             if not 0 <= scale <= SCALE_MAX:
                 raise InvalidValue(f"instrument {self.symbol}: {name} must be 0 to {SCALE_MAX}, was {scale}")
         if self.base == self.quote:
             raise InvalidValue(f"instrument {self.symbol}: base and quote must differ, both are {self.base}")
-        if not (self.min_notional.is_finite() and self.min_notional >= 0):
-            raise InvalidValue(f"instrument {self.symbol}: min_notional must be >= 0, was {self.min_notional}")
+        least = self.min_notional
+        if not (least.is_finite() and least >= 0 and (not least or abs(least.adjusted()) < WHOLE_DIGITS_MAX)):
+            raise InvalidValue(f"instrument {self.symbol}: min_notional must be a number >= 0, was {least}")
         lot_numerator, lot_denominator = self.lot.as_integer_ratio()
         lot_atoms, rest = divmod(lot_numerator * 10**self.base_scale, lot_denominator)
         if rest:
@@ -56,15 +75,17 @@ class Instrument:
         numerator = tick_numerator * lot_numerator * 10**self.quote_scale
         denominator = tick_denominator * lot_denominator
         whole, rest = divmod(numerator, denominator)
-        least_numerator, least_denominator = self.min_notional.as_integer_ratio()
+        least_numerator, least_denominator = least.as_integer_ratio()
         self._derive("_numerator", numerator if rest else whole)
         self._derive("_denominator", denominator if rest else 1)
         self._derive("lot_atoms", lot_atoms)
         self._derive("min_notional_atoms", divide_up(least_numerator * 10**self.quote_scale, least_denominator))
         self._derive("tick_float", float(self.tick))
         self._derive("lot_float", float(self.lot))
+        self._derive("_tick_ratio", (tick_numerator, tick_denominator))
+        self._derive("_lot_ratio", (lot_numerator, lot_denominator))
 
-    def _derive(self, name: str, value: float) -> None:
+    def _derive(self, name: str, value: float | tuple[int, int]) -> None:
         object.__setattr__(self, name, value)  # the frozen dataclass's own way to set what it computes
 
     def notional_atoms(self, lots: int, price_ticks: int) -> int:
@@ -88,11 +109,11 @@ class Instrument:
 
     def price(self, ticks: int) -> Decimal:
         """Return `ticks` as a price in quote per base."""
-        return ticks * self.tick
+        return multiply_exactly(self.tick, ticks)
 
     def size(self, lots: int) -> Decimal:
         """Return `lots` as an amount of base."""
-        return lots * self.lot
+        return multiply_exactly(self.lot, lots)
 
     def quote_amount(self, atoms: int) -> Decimal:
         """Return quote atoms as an amount of quote."""
@@ -101,24 +122,29 @@ class Instrument:
     def nearest_ticks(self, price: float) -> int:
         """Return a market data price in ticks: half-even(Decimal(repr(price)) / tick), rule 17.
 
-        The double division decides alone only when its result is within a quarter of a whole number, where its
-        error cannot change the answer; everything else takes the exact way.
+        The double division decides alone only when its result is so close to a whole number that its error cannot
+        change the answer; everything else takes the exact way. Raises InvalidValue for NaN and infinity.
         """
         quotient = price / self.tick_float
         if -_EXACT_DOUBLE_MAX < quotient < _EXACT_DOUBLE_MAX:
             nearest = round(quotient)
             if abs(quotient - nearest) < _NEAR_TICK:
                 return nearest
-        return int((Decimal(repr(float(price))) / self.tick).to_integral_value(ROUND_HALF_EVEN))
+        return divide_half_even(*self._parts(price, self._tick_ratio))
 
     def limit_ticks(self, price: float, *, buy: bool) -> int:
         """Return a strategy's limit price in ticks, rounded to its safe side: a buy down, a sell up (rule 17)."""
-        quotient = Decimal(repr(float(price))) / self.tick
-        whole = int(quotient)
-        if quotient == whole:
-            return whole
-        return whole if buy else whole + 1
+        numerator, denominator = self._parts(price, self._tick_ratio)
+        return numerator // denominator if buy else divide_up(numerator, denominator)
 
     def whole_lots(self, size: float) -> int:
         """Return an amount of base in lots, rounded down (rule 17)."""
-        return int(Decimal(repr(float(size))) / self.lot)
+        numerator, denominator = self._parts(size, self._lot_ratio)
+        return numerator // denominator
+
+    def _parts(self, value: float, unit: tuple[int, int]) -> tuple[int, int]:
+        """Return Decimal(repr(value)) / unit as a ratio: exact, whatever the decimal context of the thread is."""
+        if not math.isfinite(value):
+            raise InvalidValue(f"instrument {self.symbol}: a price or size must be a finite number, was {value}")
+        numerator, denominator = Decimal(repr(float(value))).as_integer_ratio()
+        return numerator * unit[1], denominator * unit[0]

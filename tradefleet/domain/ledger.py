@@ -70,21 +70,21 @@ class Wallet:
 
     def apply(self, reference: str, postings: Iterable[Posting]) -> None:
         """Post to FREE and LOCKED; the other books are only written down. Raises LedgerImbalance, changing nothing."""
-        wanted: list[tuple[dict[str, int], str, int]] = []
+        changes: dict[tuple[Book, str], int] = {}
         for posting in postings:
-            if posting.book is Book.FREE:
-                wanted.append((self.free, posting.asset, posting.atoms))
-            elif posting.book is Book.LOCKED:
-                wanted.append((self.locked, posting.asset, posting.atoms))
-        for side, asset, atoms in wanted:
-            side[asset] = side.get(asset, 0) + atoms
-        for side, asset, _ in wanted:
-            if side[asset] < 0:
-                found = side[asset]
-                for undo_side, undo_asset, atoms in wanted:
-                    undo_side[undo_asset] -= atoms
-                book = Book.FREE if side is self.free else Book.LOCKED
+            if posting.book is Book.FREE or posting.book is Book.LOCKED:
+                place = (posting.book, posting.asset)
+                changes[place] = changes.get(place, 0) + posting.atoms
+        for (book, asset), atoms in changes.items():
+            found = self._side(book).get(asset, 0) + atoms
+            if found < 0:
                 raise LedgerImbalance(f"ledger transaction {reference}: {book} {asset} would be {found} atoms")
+        for (book, asset), atoms in changes.items():
+            side = self._side(book)
+            side[asset] = side.get(asset, 0) + atoms
+
+    def _side(self, book: Book) -> dict[str, int]:
+        return self.free if book is Book.FREE else self.locked
 
     def total(self, asset: str) -> int:
         """Return free plus locked atoms of `asset`."""

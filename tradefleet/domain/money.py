@@ -11,6 +11,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from tradefleet.domain.errors import InvalidValue
 
 SCALE_MAX = 18  # numeric(38, 18) and Avro decimal(38, 18) hold no finer unit
+WHOLE_DIGITS_MAX = 20  # and no more digits than these before the point
 PPM = 1_000_000  # parts per million: how fractions of money (fees, limits) are kept exactly
 BPS_PPM = 100  # one basis point in parts per million
 
@@ -34,20 +35,32 @@ def divide_up(numerator: int, denominator: int) -> int:
 def to_atoms(amount: Decimal, scale: int) -> int:
     """Return `amount` in atoms of an asset with `scale` decimals.
 
-    Raises InvalidValue when the amount is not finite or finer than one atom: a border refuses, it never rounds.
+    Raises InvalidValue when the amount is not finite, larger than our columns hold, or finer than one atom: a border
+    refuses, it never rounds. Integers do the work, since a Decimal operation rounds to its context's digits.
     """
     if not amount.is_finite():
         raise InvalidValue(f"amount must be a finite number, was {amount}")
-    atoms = amount.scaleb(scale, _WIDE)
-    whole = int(atoms)
-    if atoms != whole:
-        raise InvalidValue(f"amount {amount} is finer than the asset's scale of {scale} decimals")
-    return whole
+    if not amount:
+        return 0
+    if amount.adjusted() >= WHOLE_DIGITS_MAX:
+        raise InvalidValue(f"amount must have at most {WHOLE_DIGITS_MAX} digits before the point, was {amount}")
+    if amount.adjusted() >= -scale:  # else it is less than an atom, perhaps by a million digits
+        numerator, denominator = amount.as_integer_ratio()
+        per_unit: int = 10**scale
+        atoms, rest = divmod(numerator * per_unit, denominator)
+        if not rest:
+            return atoms
+    raise InvalidValue(f"amount {amount} is finer than the asset's scale of {scale} decimals")
 
 
 def from_atoms(atoms: int, scale: int) -> Decimal:
     """Return `atoms` of an asset with `scale` decimals as a Decimal, exactly."""
     return Decimal(atoms).scaleb(-scale, _WIDE)
+
+
+def multiply_exactly(unit: Decimal, count: int) -> Decimal:
+    """Return `count` times `unit` with all its digits: the caller's decimal context has no say."""
+    return _WIDE.multiply(unit, count)
 
 
 def parse_decimal(text: str, name: str) -> Decimal:

@@ -62,19 +62,22 @@ FINAL_STATUSES = frozenset(
     {OrderStatus.DENIED, OrderStatus.REJECTED, OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.EXPIRED}
 )
 
-_ENDS_AT_VENUE = frozenset({OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.EXPIRED})
 _PENDING = frozenset({OrderStatus.PENDING_UPDATE, OrderStatus.PENDING_CANCEL})
-_LIVE = frozenset({OrderStatus.ACCEPTED, OrderStatus.TRIGGERED, OrderStatus.PARTIALLY_FILLED})
+_ENDS_AT_VENUE = frozenset({OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.EXPIRED})
+_REFUSED = frozenset({OrderStatus.REJECTED, OrderStatus.DENIED})
+# Where an order may be, or go to, while a change of it is asked for. A refused change leads back to where it was.
+_OPEN = frozenset({OrderStatus.SUBMITTED, OrderStatus.ACCEPTED, OrderStatus.TRIGGERED, OrderStatus.PARTIALLY_FILLED})
 
-# A venue may report a fill before the acknowledgement, and a fill while a cancel is under way.
+# A venue may report a fill before the acknowledgement, and a fill or a refusal while a change is under way. DENIED
+# after SUBMITTED: the halt switch stopped the order between commit and send.
 _NEXT: dict[OrderStatus, frozenset[OrderStatus]] = {
     OrderStatus.INITIALIZED: frozenset({OrderStatus.DENIED, OrderStatus.SUBMITTED}),
-    OrderStatus.SUBMITTED: _LIVE | _PENDING | _ENDS_AT_VENUE | {OrderStatus.REJECTED, OrderStatus.DENIED},
-    OrderStatus.ACCEPTED: _LIVE | _PENDING | _ENDS_AT_VENUE,
-    OrderStatus.TRIGGERED: _LIVE | _PENDING | _ENDS_AT_VENUE,
-    OrderStatus.PARTIALLY_FILLED: _LIVE | _PENDING | _ENDS_AT_VENUE,
-    OrderStatus.PENDING_UPDATE: _LIVE | _PENDING | _ENDS_AT_VENUE | {OrderStatus.REJECTED},
-    OrderStatus.PENDING_CANCEL: _LIVE | _PENDING | _ENDS_AT_VENUE | {OrderStatus.REJECTED, OrderStatus.DENIED},
+    OrderStatus.SUBMITTED: (_OPEN - {OrderStatus.SUBMITTED}) | _PENDING | _ENDS_AT_VENUE | _REFUSED,
+    OrderStatus.ACCEPTED: _PENDING | _ENDS_AT_VENUE | {OrderStatus.TRIGGERED, OrderStatus.PARTIALLY_FILLED},
+    OrderStatus.TRIGGERED: _PENDING | _ENDS_AT_VENUE | {OrderStatus.PARTIALLY_FILLED},
+    OrderStatus.PARTIALLY_FILLED: _PENDING | _ENDS_AT_VENUE | {OrderStatus.PARTIALLY_FILLED},
+    OrderStatus.PENDING_UPDATE: _OPEN | _ENDS_AT_VENUE | _REFUSED | {OrderStatus.PENDING_CANCEL},
+    OrderStatus.PENDING_CANCEL: _OPEN | _ENDS_AT_VENUE | _REFUSED | {OrderStatus.PENDING_UPDATE},
     **{status: frozenset() for status in FINAL_STATUSES},
 }
 
@@ -183,6 +186,7 @@ class AmendRequest:
     bot: BotKey
     seq: int
     client_order_id: ClientOrderId
+    symbol: Symbol
     market_us: int
     lots: int | None = None
     price_ticks: int | None = None
