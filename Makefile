@@ -35,8 +35,8 @@ check: $(DEVELOPER)  ## Style, types, architecture, generated files, locks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tradefleet.cli.generate --check
-	@! grep -rnE 'https?://|file:|/opt/wheels|--(extra-)?index-url|--find-links' requirements || \
-		{ echo 'requirements: a lock file holds the address of a registry or a path: run make lock' >&2; exit 1; }
+	@! grep -rnE 'https?://|file:|index-url|find-links' requirements operator/governor/local/kafka-jars.sha256 || \
+		{ echo 'a lock file holds the address of a registry or a path: run make lock' >&2; exit 1; }
 
 generate: $(DEVELOPER)  ## Write schemas, CRDs and reference pages from the Python types
 	$(BIN)/python -m tradefleet.cli.generate
@@ -55,6 +55,7 @@ lock: $(DEVELOPER)  ## Resolve the locks again; UPGRADE=--upgrade moves every ve
 	$(COMPILE) pyproject.toml --extra fleet --group build -c requirements/dev.txt -o requirements/fleet.txt
 	$(COMPILE) pyproject.toml --extra all -c requirements/dev.txt -o requirements/all.txt
 	$(COMPILE) requirements/bench.in -o requirements/bench.txt
+	$(BIN)/python -m governor.local.jars --lock
 
 clean:  ## Remove what was made here, the environment included; data folders of fleets stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
