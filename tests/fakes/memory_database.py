@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from tradefleet.domain.bar import Bar
-from tradefleet.domain.bots import DeletionPolicy
+from tradefleet.domain.bots import BotCommand, DeletionPolicy
 from tradefleet.domain.errors import StreamGap
 from tradefleet.domain.ids import AccountId, BotKey, BotUid, ClientOrderId, StreamName
 from tradefleet.domain.ledger import LedgerEntry
@@ -136,6 +136,7 @@ class FleetRows:
         self.entries: dict[tuple[BotUid, int], LedgerEntry] = {}
         self.statistics: dict[tuple[BotUid, int], BotStatistics] = {}
         self.snapshots: dict[str, VenueSnapshot] = {}
+        self.commands: dict[BotUid, tuple[AccountId, BotCommand]] = {}
         self.halts: dict[str, HaltRow] = {"fleet": HaltRow()}
         self.runs: dict[RunId, RunRow] = defaultdict(RunRow)
         self.consumers: dict[LeaseName, frozenset[StreamName]] = {}

@@ -20,9 +20,8 @@ from tests.fakes.memory_database import (
     Stream,
 )
 from tradefleet.domain.bar import Bar
-from tradefleet.domain.bots import DeletionPolicy
+from tradefleet.domain.bots import BotCommand, DeletionPolicy
 from tradefleet.domain.errors import (
-    BarConflict,
     Fenced,
     LeaseHeld,
     NonDeterministic,
@@ -35,12 +34,13 @@ from tradefleet.domain.ids import AccountId, BotKey, BotUid, StreamName, executi
 from tradefleet.domain.progress import Participant, Progress
 from tradefleet.domain.venue import VoidRequest
 from tradefleet.store.checks import (
-    check_bar,
     check_batch,
     check_bot_lease,
+    check_feed_commit,
     check_gateway_commit,
     check_gateway_lease,
     check_lease,
+    check_same_bar,
     check_scope,
     check_ttl,
     check_venue_lease,
@@ -268,13 +268,11 @@ class MemoryStore:
     # --- feed -----------------------------------------------------------------------------------------------------
 
     def commit_feed(self, commit: FeedCommit) -> None:
-        check_lease(commit.lease.name, "feed")
-        for stream, _, bar in commit.bars:
-            check_bar(commit.exchange, stream, bar)
+        bars = check_feed_commit(commit)
 
         def check() -> Callable[[], None]:
             self._held(commit.lease)
-            fresh = self._fresh_bars(commit.bars)
+            fresh = self._fresh_bars(bars)
             for progress in commit.progress:
                 self._check_progress(commit.run, progress)
 
@@ -295,20 +293,15 @@ class MemoryStore:
         """Return the bars that are not stored yet. Raises BarConflict and StreamGap."""
         fresh: list[tuple[StreamName, int, Bar]] = []
         last: dict[StreamName, int] = {}
-        seen: dict[tuple[StreamName, int], tuple[int, Bar]] = {}
         for stream, seq, bar in bars:
-            known = self._rows.bars.get((stream, bar.open_us)) or seen.get((stream, bar.open_us))
+            known = self._rows.bars.get((stream, bar.open_us))
             if known is not None:
-                if known[1] != bar:
-                    raise BarConflict(f"bar {bar.open_us} us of {stream}: stored as {known[1]}, came again as {bar}")
-                if known[0] != seq:
-                    raise StreamGap(f"bar {bar.open_us} us of {stream}: it is number {known[0]} already, not {seq}")
+                check_same_bar(stream, known=known, fresh=(seq, bar))
                 continue
             before = last.get(stream, self.last_seq(stream))
             if seq != before + 1:
                 raise StreamGap(f"stream {stream}: bar {seq} does not follow the last one, {before}")
             last[stream] = seq
-            seen[stream, bar.open_us] = (seq, bar)
             fresh.append((stream, seq, bar))
         return fresh
 
@@ -581,10 +574,13 @@ class MemoryStore:
     def participants(self, run: RunId) -> frozenset[Participant]:
         return self._rows.runs[run].participants
 
-    def progress_from(self, run: RunId, *, market_us: int, round_no: int, phase: int, limit: int) -> list[Progress]:
+    def progress_from(
+        self, run: RunId, *, market_us: int, round_no: int, phase: int, until_us: int | None = None, limit: int
+    ) -> list[Progress]:
         row = self._rows.runs[run]
         start = bisect_left(row.places, (market_us, round_no, phase, Participant("")))
-        return [row.rows[place] for place in row.places[start : start + limit]]
+        places = row.places[start : start + limit]
+        return [row.rows[place] for place in places if until_us is None or place[0] <= until_us]
 
     def wait_progress(self, run: RunId, role: str, *, timeout_us: int) -> bool:
         """Return at once, since logical time stands still while a process waits: there is a hint, or there is none."""
@@ -721,6 +717,40 @@ class MemoryStore:
         kind, key, uid = lease_parts(consumer)
         row = self._rows.bots.get(BotUid(uid)) if kind == "bot" else self._rows.gateways.get(AccountId(key))
         return row.positions.get(stream, 0) if row is not None else 0
+
+    # --- commands -------------------------------------------------------------------------------------------------
+
+    def put_command(self, account: AccountId, command: BotCommand) -> None:
+        def check() -> Callable[[], None]:
+            def write() -> None:
+                self._rows.commands[command.config.uid] = (account, command)
+
+            return write
+
+        self._commit(check)
+
+    def bot_commands(self, account: AccountId) -> list[BotCommand]:
+        commands = [command for owner, command in self._rows.commands.values() if owner == account]
+        return sorted(commands, key=lambda command: (command.config.key, command.config.uid))
+
+    def bot_command(self, uid: BotUid) -> BotCommand | None:
+        found = self._rows.commands.get(uid)
+        return None if found is None else found[1]
+
+    def forget_command(self, uid: BotUid) -> None:
+        def check() -> Callable[[], None]:
+            return lambda: self._rows.commands.pop(uid, None) and None
+
+        self._commit(check)
+
+    def bot_books(self, uid: BotUid) -> tuple[bytes, Sequence[OrderRow]] | None:
+        for row in self._rows.gateways.values():
+            blob = row.blobs.get(f"bot/{uid}")
+            if blob is not None:
+                return blob, [order for order in row.open_orders.values() if order.uid == uid]
+        return None
+
+    # --- topics ---------------------------------------------------------------------------------------------------
 
     def topic_identities(self) -> Mapping[str, TopicIdentity]:
         return dict(self._rows.topics)

@@ -118,7 +118,7 @@ class VenueReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VenueOrder:
-    """An open order as the venue sees it: the answer to a query by client id."""
+    """An order as the venue sees it: the answer to a query by client id."""
 
     account: AccountId
     client_order_id: ClientOrderId
@@ -127,3 +127,4 @@ class VenueOrder:
     lots: int
     filled_lots: int
     price_ticks: int | None
+    is_open: bool = True

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import NewType, Protocol
 
 from tradefleet.domain.bar import Bar
+from tradefleet.domain.bots import BotCommand
 from tradefleet.domain.canonical import CanonicalFill
 from tradefleet.domain.ids import AccountId, BotKey, BotUid, ClientOrderId, StreamName
 from tradefleet.domain.ledger import LedgerEntry
@@ -397,14 +398,38 @@ class RunStore(Protocol):
     def participants(self, run: RunId) -> frozenset[Participant]:
         """Return who takes part."""
 
-    def progress_from(self, run: RunId, *, market_us: int, round_no: int, phase: int, limit: int) -> list[Progress]:
-        """Return rows at or after that place in the order of steps, sorted."""
+    def progress_from(
+        self, run: RunId, *, market_us: int, round_no: int, phase: int, until_us: int | None = None, limit: int
+    ) -> list[Progress]:
+        """Return rows at or after that place in the order of steps, sorted; none of a step after `until_us`."""
 
     def wait_progress(self, run: RunId, role: str, *, timeout_us: int) -> bool:
         """Wait for the hint that somebody wrote a row `role` may care about; False after the timeout. Only a hint.
 
         `role` is one of `WAKES`' values. The first call starts listening and returns True at once: look, then wait.
         """
+
+
+# --- commands -----------------------------------------------------------------------------------------------------
+
+
+class CommandStore(Protocol):
+    """The desired state of every bot, written by the Governor alone (rule 11)."""
+
+    def put_command(self, account: AccountId, command: BotCommand) -> None:
+        """Write a bot's whole desired state; the newest replaces the one before."""
+
+    def bot_commands(self, account: AccountId) -> list[BotCommand]:
+        """Return the desired state of an account's bots, sorted by bot key; deleted ones too, until `forget_command`."""
+
+    def bot_command(self, uid: BotUid) -> BotCommand | None:
+        """Return one bot's desired state."""
+
+    def forget_command(self, uid: BotUid) -> None:
+        """Remove a deleted bot that has been wound down."""
+
+    def bot_books(self, uid: BotUid) -> tuple[bytes, Sequence[OrderRow]] | None:
+        """Return the gateway's state row of a bot and its open orders, oldest first: what a new generation adopts."""
 
 
 # --- halt ---------------------------------------------------------------------------------------------------------

@@ -1,18 +1,27 @@
 """The edge of bots: one process, one or many bots, one transaction a batch (rules 2, 19, 27)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from tradefleet.domain.bots import BotCommand, BotConfig
-from tradefleet.domain.executions import Adoption
-from tradefleet.domain.ids import AccountId, BotKey, BotUid, StreamName, Symbol
+from tradefleet.domain.errors import Fenced
+from tradefleet.domain.executions import Adoption, Execution
+from tradefleet.domain.ids import AccountId, BotKey, BotUid, StreamName, Symbol, orders_stream
 from tradefleet.domain.instrument import Instrument
+from tradefleet.domain.progress import Participant, Phase, Progress, bot_participant
+from tradefleet.messages.codec import decode_as
+from tradefleet.messages.convert import execution_of
+from tradefleet.messages.trading import OrderExecuted
 from tradefleet.runtime.follower import RunFollower
-from tradefleet.runtime.ports import Clock, Publisher, Streams
-from tradefleet.store.ports import BotStore, RunId, RunStore
-from workloads.backtest.lockstep import RunView
-from workloads.strategy.slot import Slot
+from tradefleet.runtime.ports import Clock, Publisher, StreamItem, Streams
+from tradefleet.store.ports import BotCommit, BotRecord, BotStore, OrderRow, RunId, RunStore, bot_lease
+from workloads.backtest.lockstep import Due, RunView
+from workloads.strategy.books import adoption_of
+from workloads.strategy.bot import Bot
+from workloads.strategy.recorded import Sources, sources_of
+from workloads.strategy.registry import build_strategy
+from workloads.strategy.slot import Slot, restore_bot
 
 UPKEEP_US = 1_000_000  # how often commands are looked at
 
@@ -23,8 +32,8 @@ class BotDatabase(BotStore, RunStore, Protocol):
     def bot_command(self, uid: BotUid) -> BotCommand | None:
         """Return the bot's desired state."""
 
-    def bot_books(self, uid: BotUid) -> Adoption | None:
-        """Return the bot's books as its gateway committed them last; None before the gateway opened them."""
+    def bot_books(self, uid: BotUid) -> tuple[bytes, Sequence[OrderRow]] | None:
+        """Return the gateway's state row of the bot and its open orders; None before the gateway opened its books."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +83,237 @@ class HostWorker:
         for config in sorted(plan.bots, key=lambda config: config.key):
             self.slots[config.key] = self._open(config)
         self._index()
-        self._publisher.sweep([f"orders/{slot.config.uid}" for slot in self.slots.values()])  # type: ignore[list-item]
+        self._publisher.sweep([orders_stream(slot.config.uid) for slot in self.slots.values()])
         self._streams.start(self._positions())
         self._upkeep_at_us = 0
         if plan.run is not None:
             self._view = RunView(self._store.participants(plan.run))
             self._follower = RunFollower(self._store, plan.run, "bots", self._view)
+
+    def _open(self, config: BotConfig) -> Slot:
+        """Return a bot's slot: its generation opened if it is new, its inputs folded if it has had any."""
+        plan, store = self._plan, self._store
+        sources = sources_of(config, plan.exchange)
+        lease = store.acquire(
+            bot_lease(config.key, config.uid),
+            holder=plan.holder,
+            generation=config.generation,
+            ttl_us=plan.lease_ttl_us,
+        )
+        books = self._books(config)
+        record = store.load_bot(config.key, config.uid)
+        if record is None or record.generation < config.generation:
+            start = self._start_positions(config, sources, record, books)
+            record = store.open_generation(lease, bot=config.key, uid=config.uid, start=start)
+        bot = restore_bot(record, config, self._make_bot, store, sources, self._decode_execution)
+        return Slot(
+            bot=bot,
+            lease=lease,
+            record=record,
+            sources=sources,
+            books=books,
+            instruments=plan.instruments,
+            account=plan.account,
+            orders_topic=plan.orders_topic,
+        )
+
+    def _books(self, config: BotConfig) -> Adoption:
+        """Return what a generation without inputs adopts: its gateway's books, or at first its start wallet."""
+        found = self._store.bot_books(config.uid)
+        if found is None:
+            return Adoption(bot=config.key, market_us=0, execution_seq=0, free=dict(config.wallet), locked={})
+        blob, orders = found
+        return adoption_of(config.key, blob, orders, market_us=0)
+
+    def _start_positions(
+        self, config: BotConfig, sources: Sources, record: BotRecord | None, books: Adoption
+    ) -> dict[StreamName, int]:
+        """Return where a generation begins to read: its executions after the books, its bars early enough to warm up.
+
+        A lockstep run begins with its data, so its first generation reads every bar.
+        """
+        start = {sources.executions: books.execution_seq}
+        for stream in sources.bars:
+            if record is not None:
+                reached = record.positions.get(stream, 0)
+            else:
+                reached = 0 if self._plan.run is not None else self._store.last_seq(stream)
+            start[stream] = max(0, reached - config.warmup_bars)
+        return start
+
+    def _make_bot(self, config: BotConfig, request_seq: int) -> Bot:
+        strategy = build_strategy(config.strategy, config.parameters)
+        return Bot(config, self._plan.instruments, strategy, taker_ppm=self._plan.taker_ppm, request_seq=request_seq)
+
+    def _decode_execution(self, payload: bytes) -> Execution:
+        return execution_of(decode_as(payload, OrderExecuted), self._plan.instruments)
+
+    def _index(self) -> None:
+        self._readers = {}
+        for slot in self.slots.values():
+            for stream in slot.sources.all:
+                self._readers.setdefault(stream, []).append(slot)
+
+    def _positions(self) -> dict[StreamName, int]:
+        """Return where the host reads each stream from: where the bot that is furthest behind stands."""
+        return {stream: min(slot.positions[stream] for slot in slots) for stream, slots in self._readers.items()}
+
+    def stop(self) -> None:
+        """Give the leases back. Orders stay and are adopted by the successor (rule 24)."""
+        for slot in self.slots.values():
+            self._store.release(slot.lease)
+        self.slots = {}
+
+    @property
+    def is_finished(self) -> bool:
+        """True when the lockstep run has ended."""
+        return self._view is not None and self._view.is_finished
+
+    def step(self, timeout_us: int) -> bool:
+        """Do one bounded piece of work."""
+        self._renew()
+        if self._follower is not None:
+            return self._lockstep(timeout_us)
+        return self._free(timeout_us)
+
+    def _renew(self) -> None:
+        now_us, ttl_us = self._clock.monotonic_us(), self._plan.lease_ttl_us
+        for slot in list(self.slots.values()):
+            if now_us >= slot.lease.deadline_us - ttl_us // 2:
+                try:
+                    slot.lease = self._store.renew(slot.lease, ttl_us=ttl_us)
+                except Fenced:
+                    self._drop(slot)
+
+    def _drop(self, slot: Slot) -> None:
+        """Forget a bot that somebody newer runs. Raises Fenced when none is left."""
+        del self.slots[slot.config.key]
+        self._index()
+        if not self.slots:
+            raise Fenced(f"bot {slot.config.key}: a newer process runs it; this host has no bot left")
+
+    # --- free run -------------------------------------------------------------------------------------------------
+
+    def _free(self, timeout_us: int) -> bool:
+        due = self._clock.monotonic_us() >= self._upkeep_at_us
+        items = self._streams.poll(0 if due else timeout_us)
+        if due:
+            self._upkeep_at_us = self._clock.monotonic_us() + UPKEEP_US
+            self._take_commands(None)
+        for item in items:
+            for slot in self._readers.get(item.stream, ()):
+                self._apply(slot, item)
+        touched = [slot for slot in self.slots.values() if slot.has_pending]
+        if touched:
+            self._commit(touched, {})
+        return bool(touched)
+
+    def _apply(self, slot: Slot, item: StreamItem) -> None:
+        """Apply one item in the order of its arrival; market time moves with the bars."""
+        if item.seq <= slot.positions[item.stream]:
+            return  # another bot of this host was further behind
+        if item.bar is None:
+            slot.apply_execution(item.seq, slot.decode_execution(item.payload))
+            return
+        if not slot.is_adopted:
+            slot.adopt(item.bar.close_us)
+        slot.reach(item.bar.close_us)
+        slot.apply_bar(item.stream, item.seq, item.bar)
+
+    def _take_commands(self, market_us: int | None) -> None:
+        for slot in self.slots.values():
+            command = self._store.bot_command(slot.config.uid)
+            if command is not None and slot.is_adopted:
+                slot.command(command.state, slot.market_us if market_us is None else market_us)
+
+    # --- lockstep -------------------------------------------------------------------------------------------------
+
+    def _lockstep(self, timeout_us: int) -> bool:
+        assert self._follower is not None
+        assert self._view is not None
+        self._follower.refresh()
+        due = self._view.due()
+        mine = (
+            []
+            if due is None or due.turn.phase is not Phase.BOTS
+            else [slot for slot in self.slots.values() if _participant(slot) in due.waiting]
+        )
+        if due is None or not mine:
+            self._follower.wait(timeout_us)
+            return False
+        first = due.turn.round == 0
+        heads = {
+            stream: self._view.heads[stream]
+            for slot in mine
+            for stream in (slot.sources.all if first else (slot.sources.executions,))
+            if stream in self._view.heads
+        }
+        found = self._streams.until(heads)
+        if first and self._clock.monotonic_us() >= self._upkeep_at_us:
+            self._upkeep_at_us = self._clock.monotonic_us() + UPKEEP_US
+            self._take_commands(due.market_us)
+        for slot in mine:
+            self._take_turn(slot, due, found)
+        self._commit(mine, {slot.config.key: self._progress(slot, due) for slot in mine})
+        return True
+
+    def _take_turn(self, slot: Slot, due: Due, found: Mapping[StreamName, Sequence[StreamItem]]) -> None:
+        """Apply a bot's inputs of this turn: executions in stream order, then due timers, then bars (rule 20)."""
+        if not slot.is_adopted:
+            slot.adopt(due.market_us)
+        for item in found.get(slot.sources.executions, ()):
+            if item.seq > slot.positions[item.stream]:
+                slot.apply_execution(item.seq, slot.decode_execution(item.payload))
+        if due.turn.round > 0:
+            return
+        bars = [
+            item
+            for stream in slot.sources.bars
+            for item in found.get(stream, ())
+            if item.seq > slot.positions[stream] and item.bar is not None
+        ]
+        bars.sort(key=_bar_place)
+        slot.reach(due.market_us)
+        for item in bars:
+            assert item.bar is not None
+            slot.apply_bar(item.stream, item.seq, item.bar)
+
+    def _progress(self, slot: Slot, due: Due) -> Progress:
+        produced = {}
+        if slot.has_requests:
+            produced[orders_stream(slot.config.uid)] = slot.bot.request_seq
+        return Progress(
+            participant=_participant(slot),
+            market_us=due.market_us,
+            round=due.turn.round,
+            phase=Phase.BOTS,
+            produced=produced,
+            next_due_us=slot.bot.next_due_us,
+        )
+
+    # --- commit ---------------------------------------------------------------------------------------------------
+
+    def _commit(self, slots: Sequence[Slot], progress: Mapping[BotKey, Progress]) -> None:
+        """Commit, and only then publish what the bots decided."""
+        run = self._plan.run
+        commits: list[tuple[Slot, BotCommit]] = []
+        for slot in slots:
+            row = progress.get(slot.config.key)
+            commits.append((slot, slot.build_commit(progress=row, run=run if row is not None else None)))
+        ours = self._store.commit_bots([commit for _, commit in commits])
+        for slot, commit in commits:
+            if commit.bot not in ours:
+                self._drop(slot)
+                continue
+            slot.committed(commit)
+            if commit.requests:
+                self._publisher.publish(commit.requests)
+
+
+def _participant(slot: Slot) -> Participant:
+    return bot_participant(slot.config.key, slot.config.uid)
+
+
+def _bar_place(item: StreamItem) -> tuple[int, str, int]:
+    assert item.bar is not None
+    return (item.bar.close_us, item.bar.symbol, item.bar.interval_us)

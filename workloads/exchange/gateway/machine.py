@@ -338,7 +338,7 @@ class Gateway:
         order.advance(OrderStatus.SUBMITTED, self.now_us)
         account.orders[order.client_order_id] = order
         self.orders[order.client_order_id] = order
-        number = order.open_requests[SUBMIT] = self._number()
+        number = order.venue_no = order.open_requests[SUBMIT] = self._number()
         self.effects.orders[order.client_order_id] = order
         self.effects.venue_requests.append(
             SubmitOrder(

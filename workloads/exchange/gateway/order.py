@@ -36,6 +36,7 @@ class ManagedOrder:
         "terms",
         "trade_ids",
         "updated_us",
+        "venue_no",
     )
 
     def __init__(
@@ -60,6 +61,7 @@ class ManagedOrder:
         self.protection_ticks: int | None = None
         self.created_us = market_us
         self.updated_us = market_us
+        self.venue_no = 0  # number of the request that submitted it: the order of orders
         self.open_requests: dict[str, int] = {}  # SUBMIT, CANCEL, AMEND: numbers the venue has not answered
         self.amend: tuple[int | None, int | None] | None = None  # lots, price_ticks asked for
         self.trade_ids: list[str] = []
@@ -110,6 +112,7 @@ class ManagedOrder:
             "protection_ticks": self.protection_ticks,
             "created_us": self.created_us,
             "updated_us": self.updated_us,
+            "venue_no": self.venue_no,
             "open_requests": dict(self.open_requests),
             "amend": list(self.amend) if self.amend else None,
             "trade_ids": list(self.trade_ids),
@@ -142,6 +145,7 @@ def restore_order(state: dict[str, Any]) -> ManagedOrder:
     order.reserved_asset, order.reserved_atoms = state["reserved"]
     order.protection_ticks = state["protection_ticks"]
     order.updated_us = state["updated_us"]
+    order.venue_no = state["venue_no"]
     order.open_requests = dict(state["open_requests"])
     order.amend = (state["amend"][0], state["amend"][1]) if state["amend"] else None
     order.trade_ids = list(state["trade_ids"])

@@ -1,0 +1,274 @@
+"""Numbered streams over a bus that may lose, double and reorder, mended from what was committed (rules 5 to 7).
+
+Positions are stream numbers, never Kafka offsets. A reader opens at the end of its topics, takes what it missed from
+the database and goes on with the bus: what it has is skipped, a gap is filled from the database, and a broker that is
+away or was wiped is the same case again. So everything here is correct without the bus; with it, it is fast.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from tradefleet.bus.errors import BrokerUnavailable, BusFull, NotDelivered, PositionLost
+from tradefleet.bus.ports import Bus, Reader, Record, Source
+from tradefleet.domain.bar import Bar
+from tradefleet.domain.errors import Retryable
+from tradefleet.domain.ids import StreamName
+from tradefleet.messages.codec import UndecodableMessage, decode
+from tradefleet.messages.convert import bar_of
+from tradefleet.messages.market import BarClosed
+from tradefleet.runtime.ports import Clock, StreamItem
+from tradefleet.store.ports import OutboxMessage, StreamStore
+
+MESSAGES_MAX = 500  # taken from the bus or the database at a time
+GRACE_US = 20_000  # how long a message that was committed may take through the bus before the database is asked
+REOPEN_US = 1_000_000  # between two tries to reach a broker
+MARK_US = 1_000_000  # between two writings of published marks
+
+_BARS = "bars/"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a stream travels: topic and key."""
+
+    topic: str
+    key: str
+
+
+OnUndecodable = Callable[[Record, UndecodableMessage], None]
+
+
+class NumberedStreams:
+    """Reads streams, each gapless from the position given. `wakes` are places whose messages only wake the reader up:
+    they come out as items of their stream without a payload.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        store: StreamStore,
+        clock: Clock,
+        places: Mapping[StreamName, Place],
+        *,
+        wakes: Collection[Place] = (),
+        on_undecodable: OnUndecodable | None = None,
+    ) -> None:
+        self._bus = bus
+        self._store = store
+        self._clock = clock
+        self._places = dict(places)
+        self._wakes = {(place.topic, place.key) for place in wakes}
+        self._on_undecodable = on_undecodable
+        self._reader: Reader | None = None
+        self._reopen_at_us = 0
+        self._positions: dict[StreamName, int] = {}
+        self._behind: set[StreamName] = set()  # streams to be caught up with from the database
+        self._waiting: dict[StreamName, list[StreamItem]] = {}  # read ahead of what `until` was asked for
+
+    def start(self, positions: Mapping[StreamName, int]) -> None:
+        """Begin after these numbers."""
+        self.close()
+        self._positions = dict(positions)
+        self._waiting = {stream: [] for stream in positions}
+        self._behind = set(positions)
+        self._open()
+
+    def close(self) -> None:
+        """Let go of the broker."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def _open(self) -> None:
+        """Open a reader at the end; whatever is before it comes from the database."""
+        wanted: dict[str, set[str]] = {}
+        for stream in self._positions:
+            wanted.setdefault(self._places[stream].topic, set()).add(self._places[stream].key)
+        for topic, key in self._wakes:
+            wanted.setdefault(topic, set()).add(key)
+        sources = [Source(topic=topic, keys=frozenset(keys)) for topic, keys in sorted(wanted.items())]
+        self._behind = set(self._positions)
+        try:
+            self._reader = self._bus.reader(sources) if sources else None
+        except Retryable:
+            self._reader = None
+            self._reopen_at_us = self._clock.monotonic_us() + REOPEN_US
+
+    # --- reading in the order of arrival --------------------------------------------------------------------------
+
+    def poll(self, timeout_us: int) -> list[StreamItem]:
+        """Return what came next, in the order of arrival; empty after the timeout."""
+        items = [item for stream in sorted(self._waiting) for item in self._take_waiting(stream)]
+        items += self._catch_up()
+        items += self._read(0 if items else timeout_us)
+        return items
+
+    def _take_waiting(self, stream: StreamName) -> list[StreamItem]:
+        taken, self._waiting[stream] = self._waiting[stream], []
+        return taken
+
+    def _catch_up(self) -> list[StreamItem]:
+        items: list[StreamItem] = []
+        for stream in sorted(self._behind):
+            found = self._from_store(stream, self._positions[stream], MESSAGES_MAX)
+            items += found
+            if found:
+                self._positions[stream] = found[-1].seq
+            if len(found) < MESSAGES_MAX:
+                self._behind.discard(stream)
+        return items
+
+    def _read(self, timeout_us: int) -> list[StreamItem]:
+        if self._reader is None:
+            if self._clock.monotonic_us() >= self._reopen_at_us:
+                self._open()
+            if self._reader is None:
+                self._clock.sleep_us(timeout_us)
+                self._behind = set(self._positions)  # no broker: the next call looks into the database
+                return []
+        try:
+            records = self._reader.poll(MESSAGES_MAX, timeout_us)
+        except (BrokerUnavailable, PositionLost):
+            self.close()
+            self._reopen_at_us = self._clock.monotonic_us()
+            self._behind = set(self._positions)
+            return []
+        items: list[StreamItem] = []
+        for record in records:
+            items += self._offer(record)
+        return items
+
+    def _offer(self, record: Record) -> list[StreamItem]:
+        """Return what a record brings: nothing new, the next item, or the items of a gap and then it."""
+        try:
+            message = decode(record.value)
+        except UndecodableMessage as error:
+            if self._on_undecodable is not None:
+                self._on_undecodable(record, error)
+            return []
+        stream = StreamName(message.stream)
+        position = self._positions.get(stream)
+        if position is None:
+            is_wake = (record.topic, record.key) in self._wakes
+            return [StreamItem(stream, message.stream_seq)] if is_wake else []
+        seq = message.stream_seq
+        if seq <= position:
+            return []
+        if seq > position + 1:
+            items = self._from_store(stream, position, seq - position)
+            if items:
+                self._positions[stream] = items[-1].seq
+            if not items or items[-1].seq < seq:
+                self._behind.add(stream)  # a message that nobody committed is not believed
+            return items
+        self._positions[stream] = seq
+        bar = bar_of(message) if isinstance(message, BarClosed) else None
+        return [StreamItem(stream, seq, bar, b"" if bar is not None else record.value)]
+
+    def _from_store(self, stream: StreamName, after: int, limit: int) -> list[StreamItem]:
+        if stream.startswith(_BARS):
+            return [
+                StreamItem(stream, seq, bar) for seq, bar in self._store.read_bars(stream, after=after, limit=limit)
+            ]
+        messages = self._store.read_stream(stream, after=after, limit=limit)
+        return [StreamItem(stream, message.seq, None, message.payload) for message in messages]
+
+    # --- reading what a lockstep run told of ----------------------------------------------------------------------
+
+    def until(self, heads: Mapping[StreamName, int]) -> dict[StreamName, list[StreamItem]]:
+        """Return, per stream, all items after the position up to the given number, which is known to be committed.
+
+        The bus gets a moment to bring them, then the database is asked.
+        """
+        give_up_us = self._clock.monotonic_us() + GRACE_US
+        while self._lacking(heads) and not self._behind:
+            left_us = give_up_us - self._clock.monotonic_us()
+            if left_us <= 0 or self._reader is None:
+                break
+            for item in self._read(left_us):
+                self._keep(item)
+        for stream in self._lacking(heads):
+            for item in self._from_store(stream, self._positions[stream], heads[stream] - self._positions[stream]):
+                self._positions[stream] = item.seq
+                self._keep(item)
+        self._behind.clear()
+        return {stream: self._cut(stream, head) for stream, head in heads.items()}
+
+    def _keep(self, item: StreamItem) -> None:
+        if item.stream in self._waiting:
+            self._waiting[item.stream].append(item)
+
+    def _lacking(self, heads: Mapping[StreamName, int]) -> list[StreamName]:
+        return [stream for stream, head in heads.items() if self._positions[stream] < head]
+
+    def _cut(self, stream: StreamName, head: int) -> list[StreamItem]:
+        waiting = self._waiting[stream]
+        taken = [item for item in waiting if item.seq <= head]
+        self._waiting[stream] = waiting[len(taken) :]
+        return taken
+
+
+class OutboxPublisher:
+    """Publishes committed messages and keeps the published marks, so that nothing stays behind (rule 6).
+
+    `encode_bar` makes the message of a bar, for those who publish bar streams.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        store: StreamStore,
+        clock: Clock,
+        encode_bar: Callable[[StreamName, int, Bar], OutboxMessage] | None = None,
+    ) -> None:
+        self._bus = bus
+        self._store = store
+        self._clock = clock
+        self._encode_bar = encode_bar
+        self._delivered: dict[StreamName, int] = {}
+        self._broken: set[StreamName] = set()  # a delivery failed: marks stop until the next sweep
+        self._mark_at_us = 0
+
+    def publish(self, messages: Sequence[OutboxMessage]) -> None:
+        """Send messages that are committed; their delivery is noted when it is known."""
+        for message in messages:
+            try:
+                self._bus.publish(message.topic, message.key, message.payload, self._noter(message))
+            except BusFull:
+                self._broken.add(message.stream)
+        self.serve()
+
+    def serve(self) -> None:
+        """Note deliveries; now and then write the marks and send again what failed. Never raises for the broker."""
+        self._bus.serve()
+        now_us = self._clock.monotonic_us()
+        if now_us < self._mark_at_us:
+            return
+        self._mark_at_us = now_us + MARK_US
+        if self._delivered:
+            delivered, self._delivered = self._delivered, {}
+            self._store.mark_published(delivered)
+        if self._broken:
+            broken, self._broken = self._broken, set()
+            self.sweep(sorted(broken))
+
+    def sweep(self, streams: Iterable[StreamName]) -> None:
+        """Publish again what these streams hold above their published marks."""
+        plain = [stream for stream in streams if not stream.startswith(_BARS)]
+        bars = [stream for stream in streams if stream.startswith(_BARS)]
+        if plain:
+            self.publish(self._store.unpublished(plain, limit=MESSAGES_MAX))
+        for stream in bars:
+            assert self._encode_bar is not None, "a publisher of bars must know how to encode them"
+            mark = self._store.published_seq(stream)
+            found = self._store.read_bars(stream, after=mark, limit=MESSAGES_MAX)
+            self.publish([self._encode_bar(stream, seq, bar) for seq, bar in found])
+
+    def _noter(self, message: OutboxMessage) -> Callable[[NotDelivered | None], None]:
+        def note(error: NotDelivered | None) -> None:
+            if error is not None:
+                self._broken.add(message.stream)
+            elif message.stream not in self._broken:
+                self._delivered[message.stream] = max(message.seq, self._delivered.get(message.stream, 0))
+
+        return note

@@ -1,0 +1,54 @@
+"""Following a lockstep run: reading its progress rows as far as they matter now."""
+
+from typing import Protocol
+
+from tradefleet.domain.progress import Progress
+from tradefleet.store.ports import RunId, RunStore
+
+ROWS = 512  # progress rows read at a time
+
+
+class View(Protocol):
+    """A run as its rows tell it; `workloads.backtest.lockstep.RunView` is the one there is."""
+
+    @property
+    def place(self) -> tuple[int, int, int]:
+        """The key (market_us, round, phase) from which rows are of interest."""
+
+    @property
+    def until_us(self) -> int | None:
+        """The market time up to which they are; None for all."""
+
+    def offer(self, rows: list[Progress]) -> None:
+        """Take rows."""
+
+
+class RunFollower:
+    """Keeps a view up to date. `role` names whose hints to wait for: venue, gateway, bots or feed."""
+
+    def __init__(self, store: RunStore, run: RunId, role: str, view: View) -> None:
+        self._store = store
+        self._run = run
+        self._role = role
+        self._view = view
+
+    def refresh(self) -> None:
+        """Read the rows from the view's place on."""
+        while True:
+            before = self._view.place
+            market_us, round_no, phase = before
+            rows = self._store.progress_from(
+                self._run,
+                market_us=market_us,
+                round_no=round_no,
+                phase=phase,
+                until_us=self._view.until_us,
+                limit=ROWS,
+            )
+            self._view.offer(rows)
+            if self._view.place == before:
+                return  # nothing moved: what is missing has not been written
+
+    def wait(self, timeout_us: int) -> None:
+        """Wait for a hint that something was written, or for the timeout."""
+        self._store.wait_progress(self._run, self._role, timeout_us=timeout_us)

@@ -1,0 +1,411 @@
+"""The edge of the Gateway machine: one transaction a poll, then publish, then send (design §5).
+
+In a free run its inputs come as they arrive; in a lockstep run the progress rows say which inputs belong to which
+turn. The machine, the transaction and what follows the commit are the same.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tradefleet.domain.bar import Bar
+from tradefleet.domain.errors import OutcomeUnknown
+from tradefleet.domain.ids import BotKey, ClientOrderId, StreamName, bars_stream, executions_stream, orders_stream
+from tradefleet.domain.orders import BotRequest, Reason, Side
+from tradefleet.domain.progress import (
+    GATEWAY,
+    REPORTS_STREAM,
+    VENUE_REQUESTS_STREAM,
+    Phase,
+    Progress,
+)
+from tradefleet.domain.venue import (
+    AmendOrder,
+    CancelOrder,
+    DepositFunds,
+    SubmitOrder,
+    VenueOrder,
+    VenueReport,
+    VenueRequest,
+    VoidRequest,
+)
+from tradefleet.messages.codec import UndecodableMessage, decode
+from tradefleet.messages.convert import BotRequestMessage, request_of
+from tradefleet.messages.trading import AmendRequested, CancelRequested, OrderRequested
+from tradefleet.runtime.follower import RunFollower
+from tradefleet.runtime.ports import Clock, Publisher, Streams
+from tradefleet.store.ports import (
+    GatewayCommit,
+    GatewayStore,
+    GatewayTransaction,
+    HaltStore,
+    Lease,
+    RunId,
+    RunStore,
+    gateway_lease,
+)
+from workloads.backtest.engine import steps
+from workloads.backtest.lockstep import Due, RunView
+from workloads.exchange.gateway.config import GatewayConfig
+from workloads.exchange.gateway.effects import GatewayEffects
+from workloads.exchange.gateway.machine import Gateway
+from workloads.exchange.gateway_commit import build_commit, restore_machine
+from workloads.exchange.ports import CommandSource, VenuePort
+
+REQUESTS_MAX = 400  # taken in one transaction
+UPKEEP_US = 1_000_000  # how often commands and halts are looked at without a hint
+
+
+class GatewayDatabase(GatewayStore, RunStore, HaltStore, CommandSource, Protocol):
+    """Everything the gateway reads and writes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayPlan:
+    """How this gateway runs. Times in microseconds of the wall's clock."""
+
+    config: GatewayConfig
+    exchange: str  # "namespace/name"
+    holder: str
+    generation: int
+    executions_topic: str
+    reports_topic: str
+    run: RunId | None = None
+    lease_ttl_us: int = 15_000_000
+    request_timeout_us: int = 5_000_000
+
+
+class GatewayWorker:
+    """One exchange account's gateway."""
+
+    def __init__(
+        self,
+        plan: GatewayPlan,
+        *,
+        store: GatewayDatabase,
+        streams: Streams,
+        venue: VenuePort,
+        publisher: Publisher,
+        clock: Clock,
+    ) -> None:
+        self._plan = plan
+        self._store = store
+        self._streams = streams
+        self._venue = venue
+        self._publisher = publisher
+        self._clock = clock
+        self._bar_streams = sorted(
+            bars_stream(plan.exchange, symbol, interval) for symbol, interval in plan.config.finest_us.items()
+        )
+        self.machine = Gateway(plan.config)
+        self._lease: Lease | None = None
+        self._version = 0
+        self._positions: dict[StreamName, int] = {}
+        self._unsettled: dict[int, VenueRequest] = {}
+        self._unannounced: set[BotKey] = set()  # bots with executions that no progress row has told of
+        self._upkeep_at_us = 0
+        self._view: RunView | None = None
+        self._follower: RunFollower | None = None
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Take the lease, become the gateway that committed last, and ask the venue about what is unsettled."""
+        plan = self._plan
+        self._lease = self._store.acquire(
+            gateway_lease(plan.config.account),
+            holder=plan.holder,
+            generation=plan.generation,
+            ttl_us=plan.lease_ttl_us,
+        )
+        self.machine = Gateway(plan.config)
+        record = self._store.load_gateway(plan.config.account)
+        self._version, self._positions, self._unsettled = 0, {}, {}
+        if record is not None:
+            restore_machine(self.machine, record)
+            self._version = record.version
+            self._positions = dict(record.positions)
+            self._unsettled = {row.request.no: row.request for row in record.unsettled}
+        self._upkeep_at_us = 0
+        books = self.machine.accounts.values()
+        self._unannounced = {account.key for account in books}
+        self._publisher.sweep([executions_stream(account.config.uid) for account in books])
+        self._streams.start({stream: self._positions.get(stream, 0) for stream in self._bar_streams})
+        if plan.run is not None:
+            self._view = RunView(self._store.participants(plan.run))
+            self._follower = RunFollower(self._store, plan.run, "gateway", self._view)
+        self._reconnect()
+
+    def stop(self) -> None:
+        """Give the lease back."""
+        if self._lease is not None:
+            self._store.release(self._lease)
+            self._lease = None
+
+    @property
+    def is_finished(self) -> bool:
+        """True when the lockstep run has ended."""
+        return self._view is not None and self._view.is_finished
+
+    def step(self, timeout_us: int) -> bool:
+        """Do one bounded piece of work."""
+        self._renew()
+        if self._venue.is_interrupted:
+            self._reconnect()
+        if self._follower is not None:
+            return self._lockstep(timeout_us)
+        return self._free(timeout_us)
+
+    def _renew(self) -> None:
+        plan, lease = self._plan, self._lease
+        assert lease is not None, "step() before start()"
+        if self._clock.monotonic_us() >= lease.deadline_us - plan.lease_ttl_us // 2:
+            self._lease = self._store.renew(lease, ttl_us=plan.lease_ttl_us)
+
+    # --- free run -------------------------------------------------------------------------------------------------
+
+    def _free(self, timeout_us: int) -> bool:
+        due = self._clock.monotonic_us() >= self._upkeep_at_us
+        items = self._streams.poll(0 if due else timeout_us)
+        bars: list[Bar] = []
+        wanted = due
+        for item in items:
+            if item.bar is not None:
+                bars.append(item.bar)
+                self._positions[item.stream] = item.seq
+            else:
+                wanted = True
+        reports = self._venue.reports(self.machine.report_no)
+        if not (bars or reports or wanted):
+            return False
+        self._transact(bars=bars, reports=reports, take_requests=wanted, upkeep=due)
+        if due:
+            self._upkeep_at_us = self._clock.monotonic_us() + UPKEEP_US
+        return True
+
+    # --- lockstep -------------------------------------------------------------------------------------------------
+
+    def _lockstep(self, timeout_us: int) -> bool:
+        assert self._view is not None
+        assert self._follower is not None
+        self._follower.refresh()
+        due = self._view.due()
+        if due is None or GATEWAY not in due.waiting:
+            self._follower.wait(timeout_us)
+            return False
+        if due.turn.phase is Phase.GATEWAY_REPORTS:
+            return self._reports_turn(due, timeout_us)
+        refuse = Reason.TOO_MANY_ROUNDS if due.turn.is_last_round else Reason.NONE
+        self._transact(due=due, take_requests=True, refuse=refuse)
+        return True
+
+    def _reports_turn(self, due: Due, timeout_us: int) -> bool:
+        assert self._view is not None
+        heads = self._view.heads
+        reports: list[VenueReport] = []
+        last = heads.get(REPORTS_STREAM, 0)
+        if last > self.machine.report_no:
+            reports = [report for report in self._venue.reports(self.machine.report_no) if report.no <= last]
+            if not reports or reports[-1].no < last:
+                self._clock.sleep_us(min(timeout_us, 1_000))  # the venue wrote its row and is coming back
+                return False
+        bars: list[Bar] = []
+        first = due.turn.round == 0
+        if first and due.has_bars:
+            wanted = {stream: heads[stream] for stream in self._bar_streams if stream in heads}
+            for items in self._streams.until(wanted).values():
+                for item in items:
+                    assert item.bar is not None
+                    bars.append(item.bar)
+                    self._positions[item.stream] = item.seq
+            bars.sort(key=lambda bar: (bar.symbol, bar.interval_us))
+        self._transact(due=due, bars=bars, reports=reports, upkeep=first)
+        return True
+
+    # --- one transaction ------------------------------------------------------------------------------------------
+
+    def _transact(
+        self,
+        *,
+        due: Due | None = None,
+        bars: Sequence[Bar] = (),
+        reports: Sequence[VenueReport] = (),
+        take_requests: bool = False,
+        upkeep: bool = False,
+        refuse: Reason = Reason.NONE,
+    ) -> None:
+        """Apply inputs, commit what came of them, publish, send. An error leaves a machine to be thrown away."""
+        machine = self.machine
+        market_us = due.market_us if due is not None else max([machine.now_us, *(bar.close_us for bar in bars)])
+        if upkeep:
+            self._take_commands(market_us)
+        with self._store.gateway_transaction(self._plan.config.account) as transaction:
+            requests = self._read_requests(transaction) if take_requests else []
+            if upkeep:
+                machine.on_halts([halt.scope for halt in self._store.active_halts()], market_us)
+            if requests:
+                self._lock_halts(transaction, requests, market_us)
+            machine.on_reports(reports)
+            for moment_us, step_bars in steps(bars):
+                machine.on_bars(moment_us, step_bars)
+            machine.on_requests(requests, market_us, refuse=refuse)
+            for request in requests:
+                account = machine.accounts[request.bot]
+                self._positions[orders_stream(account.config.uid)] = account.request_seq
+            effects = machine.take()
+            commit = self._write(transaction, effects, due)
+        self._after(commit, effects)
+
+    def _write(self, transaction: GatewayTransaction, effects: GatewayEffects, due: Due | None) -> GatewayCommit:
+        plan, machine = self._plan, self.machine
+        assert self._lease is not None
+        progress: Progress | None = None
+        self._unannounced.update(execution.bot for execution in effects.executions)
+        if due is not None:
+            progress = Progress(
+                participant=GATEWAY,
+                market_us=due.market_us,
+                round=due.turn.round,
+                phase=due.turn.phase,
+                produced=self._produced(effects),
+            )
+        commit = build_commit(
+            machine,
+            effects,
+            lease=self._lease,
+            version=self._version,
+            positions=self._positions,
+            executions_topic=plan.executions_topic,
+            reports_topic=plan.reports_topic,
+            progress=progress,
+            run=plan.run if progress is not None else None,
+        )
+        transaction.write(commit)
+        return commit
+
+    def _produced(self, effects: GatewayEffects) -> dict[StreamName, int]:
+        """Return the last numbers of what this turn brings to others."""
+        produced: dict[StreamName, int] = {}
+        if effects.venue_requests:
+            produced[VENUE_REQUESTS_STREAM] = self.machine.request_no
+        for key in sorted(self._unannounced):
+            account = self.machine.accounts[key]
+            produced[executions_stream(account.config.uid)] = account.execution_seq
+        self._unannounced.clear()
+        return produced
+
+    def _after(self, commit: GatewayCommit, effects: GatewayEffects) -> None:
+        """What may leave now that the commit is durable."""
+        self._version += 1
+        self._unsettled.update({request.no: request for request in effects.venue_requests})
+        for number in commit.settled:
+            self._unsettled.pop(number, None)
+        if commit.executions:
+            self._publisher.publish(commit.executions)
+        if effects.venue_requests:
+            self._send(effects.venue_requests)
+
+    def _take_commands(self, market_us: int) -> None:
+        for command in self._store.bot_commands(self._plan.config.account):
+            self.machine.on_command(command, market_us)
+
+    def _read_requests(self, transaction: GatewayTransaction) -> list[BotRequest]:
+        """Return the committed requests that were not applied, in the order of (bot, seq)."""
+        after = {orders_stream(account.config.uid): account.request_seq for account in self.machine.accounts.values()}
+        instruments = self._plan.config.instruments
+        requests = [
+            request_of(_request_message(row.payload), instruments)
+            for row in transaction.requests(after, limit=REQUESTS_MAX)
+        ]
+        requests.sort(key=lambda request: (request.bot, request.seq))
+        return requests
+
+    def _lock_halts(self, transaction: GatewayTransaction, requests: Sequence[BotRequest], market_us: int) -> None:
+        """Hold the switches of these bots till the commit, and tell the machine how they stand."""
+        bots = sorted({request.bot for request in requests})
+        found = {halt.scope for halt in transaction.halts(bots)}
+        asked = {"fleet", f"account/{self._plan.config.account}", *(f"bot/{bot}" for bot in bots)}
+        self.machine.on_halts((self.machine.halts - asked) | found, market_us)
+
+    # --- the venue ------------------------------------------------------------------------------------------------
+
+    def _send(self, requests: Sequence[VenueRequest]) -> None:
+        """Send committed requests. Orders that raise risk go out only under the halt switches (rule 11)."""
+        plan = self._plan
+        assert self._lease is not None
+        if self._clock.monotonic_us() >= self._lease.deadline_us - plan.request_timeout_us:
+            self._lease = self._store.renew(self._lease, ttl_us=plan.lease_ttl_us)
+        risky = {
+            request.client_order_id: self.machine.orders[request.client_order_id].bot
+            for request in requests
+            if isinstance(request, SubmitOrder)
+            and request.terms.side is Side.BUY
+            and request.client_order_id in self.machine.orders
+        }
+        if not risky:
+            self._hand_over(requests)
+            return
+        with self._store.sending(plan.config.account, sorted(set(risky.values()))) as halts:
+            scopes = {halt.scope for halt in halts}
+            if not scopes:
+                self._hand_over(requests)
+                return
+        self._take_back(risky, scopes)
+        self._hand_over([self._unsettled.get(request.no, request) for request in requests])
+
+    def _take_back(self, risky: Mapping[ClientOrderId, BotKey], scopes: set[str]) -> None:
+        """A halt came between commit and send: the orders it stops are denied, and their numbers are voided."""
+        machine = self.machine
+        machine.on_halts(machine.halts | scopes, machine.now_us)
+        stopped = [order for order, bot in risky.items() if machine.is_halted(bot)]
+        with self._store.gateway_transaction(self._plan.config.account) as transaction:
+            machine.on_unsent(stopped, machine.now_us)
+            effects = machine.take()
+            commit = self._write(transaction, effects, None)
+        self._after(commit, GatewayEffects(executions=effects.executions))
+        self._unsettled.update({request.no: request for request in effects.venue_requests})
+
+    def _hand_over(self, requests: Sequence[VenueRequest]) -> None:
+        try:
+            self._venue.send(requests)
+        except OutcomeUnknown:
+            assert self._venue.is_interrupted, "a venue whose answer is unknown must say that it was interrupted"
+
+    def _reconnect(self) -> None:
+        """Connect, and ask about what is unsettled before anything is sent again."""
+        self._venue.connect()
+        taken = self._venue.request_no()
+        open_requests = [self._unsettled[number] for number in sorted(self._unsettled)]
+        if taken is not None:
+            missing = [request for request in open_requests if request.no > taken]
+        else:
+            missing = [request for request in open_requests if self._is_missing(request)]
+        if missing:
+            self._send(missing)
+
+    def _is_missing(self, request: VenueRequest) -> bool:
+        """Ask the venue by client id whether a request still has to be sent."""
+        match request:
+            case SubmitOrder():
+                return self._venue.query(request.client_order_id) is None
+            case CancelOrder():
+                order = self._venue.query(request.client_order_id)
+                return order is not None and order.is_open
+            case AmendOrder():
+                order = self._venue.query(request.client_order_id)
+                return order is not None and order.is_open and not _is_amended(order, request)
+            case DepositFunds() | VoidRequest():
+                return False  # a venue that keeps no request numbers knows neither
+
+
+def _request_message(payload: bytes) -> BotRequestMessage:
+    message = decode(payload)
+    if not isinstance(message, OrderRequested | AmendRequested | CancelRequested):
+        raise UndecodableMessage(f"expected a bot's request, found a {message.type}")
+    return message
+
+
+def _is_amended(order: VenueOrder, request: AmendOrder) -> bool:
+    same_lots = request.lots is None or request.lots == order.lots
+    same_price = request.price_ticks is None or request.price_ticks == order.price_ticks
+    return same_lots and same_price

@@ -1,0 +1,227 @@
+"""The edge of a replaying feed: bars are committed as their streams' outbox, then published (rules 6, 21)."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol
+
+from tradefleet.domain.bar import Bar
+from tradefleet.domain.ids import StreamName, bars_stream
+from tradefleet.domain.progress import FEED, Phase, Progress
+from tradefleet.messages.codec import encode
+from tradefleet.messages.convert import bar_message
+from tradefleet.runtime.follower import RunFollower
+from tradefleet.runtime.ports import Clock, Publisher
+from tradefleet.store.ports import FeedCommit, FeedStore, Lease, OutboxMessage, RunId, RunStore, feed_lease
+from workloads.backtest.lockstep import RunView
+
+STEPS_AHEAD = 256  # how far a lockstep feed may run ahead of its run
+STEPS_A_COMMIT = 64
+
+
+class FeedDatabase(FeedStore, RunStore, Protocol):
+    """Everything the feed's edge reads and writes."""
+
+
+class ReplaySource(Protocol):
+    """Recorded market data, the same at every call."""
+
+    def steps(self) -> Iterable[tuple[int, list[Bar]]]:
+        """Yield (market_us, bars closed then, sorted by (symbol, interval)), in time order."""
+
+
+class Pace(Protocol):
+    """When a step is due in a free run."""
+
+    def due_us(self, market_us: int) -> int:
+        """Return the monotonic time at which the step at `market_us` may leave."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedPlan:
+    """How this feed runs."""
+
+    feed: str  # "namespace/name"
+    exchange: str  # "namespace/name"
+    holder: str
+    generation: int
+    bars_topic: str
+    run: RunId | None = None
+    lease_ttl_us: int = 15_000_000
+
+
+class FeedWorker:
+    """Replays a source once, from where its streams ended."""
+
+    def __init__(
+        self,
+        plan: FeedPlan,
+        *,
+        store: FeedDatabase,
+        source: ReplaySource,
+        publisher: Publisher,
+        clock: Clock,
+        pace: Pace | None = None,
+    ) -> None:
+        self._plan = plan
+        self._store = store
+        self._source = source
+        self._publisher = publisher
+        self._clock = clock
+        self._pace = pace
+        self._lease: Lease | None = None
+        self._seqs: dict[StreamName, int] = {}
+        self._steps: Iterator[tuple[int, list[Bar]]] = iter(())
+        self._next: tuple[int, list[Bar]] | None = None
+        self._ahead: list[int] = []  # market times of committed steps that the run has not finished
+        self._view: RunView | None = None
+        self._follower: RunFollower | None = None
+        self.is_finished = False
+
+    def start(self) -> None:
+        """Take the lease and find the first step that was not committed."""
+        plan = self._plan
+        self._lease = self._store.acquire(
+            feed_lease(plan.feed), holder=plan.holder, generation=plan.generation, ttl_us=plan.lease_ttl_us
+        )
+        self._seqs, self._ahead, self.is_finished = {}, [], False
+        if plan.run is not None:
+            self._view = RunView(self._store.participants(plan.run))
+            self._follower = RunFollower(self._store, plan.run, "feed", self._view)
+        self._steps = iter(self._source.steps())
+        self._skip_committed()
+        self._publisher.sweep(sorted(self._seqs))
+
+    def _skip_committed(self) -> None:
+        """Advance the source past the bars that the streams hold: what was committed is not sent under new numbers."""
+        skipped: dict[StreamName, int] = {}
+        self._next = next(self._steps, None)
+        while self._next is not None:
+            market_us, bars = self._next
+            streams = [self._stream(bar) for bar in bars]
+            if all(skipped.get(stream, 0) >= self._last_seq(stream) for stream in streams):
+                return  # a step is committed whole or not at all
+            for stream in streams:
+                skipped[stream] = skipped.get(stream, 0) + 1
+            self._ahead.append(market_us)
+            self._next = next(self._steps, None)
+        self.is_finished = True
+
+    def _stream(self, bar: Bar) -> StreamName:
+        return bars_stream(self._plan.exchange, bar.symbol, bar.interval_us)
+
+    def _last_seq(self, stream: StreamName) -> int:
+        seq = self._seqs.get(stream)
+        if seq is None:
+            seq = self._seqs[stream] = self._store.last_seq(stream)
+        return seq
+
+    def stop(self) -> None:
+        """Give the lease back."""
+        if self._lease is not None:
+            self._store.release(self._lease)
+            self._lease = None
+
+    def step(self, timeout_us: int) -> bool:
+        """Commit and publish what is due."""
+        plan, lease = self._plan, self._lease
+        assert lease is not None, "step() before start()"
+        if self._clock.monotonic_us() >= lease.deadline_us - plan.lease_ttl_us // 2:
+            self._lease = self._store.renew(lease, ttl_us=plan.lease_ttl_us)
+        room = self._room()
+        if room == 0 or self._next is None:
+            self._wait(timeout_us)
+            return False
+        batch = self._due_steps(min(room, STEPS_A_COMMIT), timeout_us)
+        if not batch:
+            return False
+        self._commit(batch)
+        return True
+
+    def _room(self) -> int:
+        """Return how many more steps may be committed now."""
+        if self._follower is None or self._view is None:
+            return STEPS_A_COMMIT
+        if len(self._ahead) > STEPS_AHEAD // 2:
+            self._follower.refresh()
+            reached_us = self._view.market_us
+            self._ahead = [market_us for market_us in self._ahead if market_us > reached_us]
+        return max(0, STEPS_AHEAD - len(self._ahead))
+
+    def _wait(self, timeout_us: int) -> None:
+        if self._follower is not None:
+            self._follower.wait(timeout_us)
+        else:
+            self._clock.sleep_us(timeout_us)
+
+    def _due_steps(self, limit: int, timeout_us: int) -> list[tuple[int, list[Bar]]]:
+        if self._pace is None:
+            return list(islice(self._take(), limit))
+        assert self._next is not None
+        wait_us = self._pace.due_us(self._next[0]) - self._clock.monotonic_us()
+        if wait_us > 0:
+            self._clock.sleep_us(min(wait_us, timeout_us))
+            if wait_us > timeout_us:
+                return []
+        batch: list[tuple[int, list[Bar]]] = []
+        for step in islice(self._take(), limit):
+            batch.append(step)
+            if not self._is_due():
+                break
+        return batch
+
+    def _is_due(self) -> bool:
+        if self._next is None or self._pace is None:
+            return False
+        return self._pace.due_us(self._next[0]) <= self._clock.monotonic_us()
+
+    def _take(self) -> Iterator[tuple[int, list[Bar]]]:
+        while self._next is not None:
+            step, self._next = self._next, next(self._steps, None)
+            yield step
+
+    def _commit(self, batch: list[tuple[int, list[Bar]]]) -> None:
+        plan = self._plan
+        assert self._lease is not None
+        numbered: list[tuple[StreamName, int, Bar]] = []
+        rows: list[Progress] = []
+        for market_us, bars in batch:
+            produced: dict[StreamName, int] = {}
+            for bar in bars:
+                stream = self._stream(bar)
+                seq = self._seqs[stream] = self._last_seq(stream) + 1
+                produced[stream] = seq
+                numbered.append((stream, seq, bar))
+            is_last = self._next is None and market_us == batch[-1][0]
+            rows.append(
+                Progress(
+                    participant=FEED,
+                    market_us=market_us,
+                    round=0,
+                    phase=Phase.FEED,
+                    produced=produced,
+                    left=is_last,
+                )
+            )
+        self._store.commit_feed(
+            FeedCommit(
+                lease=self._lease,
+                bars=numbered,
+                exchange=plan.exchange,
+                run=plan.run,
+                progress=rows if plan.run is not None else (),
+            )
+        )
+        self._ahead.extend(market_us for market_us, _ in batch)
+        self._publisher.publish([self._message(stream, seq, bar) for stream, seq, bar in numbered])
+        self.is_finished = self._next is None
+
+    def _message(self, stream: StreamName, seq: int, bar: Bar) -> OutboxMessage:
+        return OutboxMessage(
+            stream=stream,
+            seq=seq,
+            topic=self._plan.bars_topic,
+            key=f"{self._plan.exchange}:{bar.symbol}",
+            market_us=bar.close_us,
+            payload=encode(bar_message(stream, seq, self._plan.exchange, bar)),
+        )
