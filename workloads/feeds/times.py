@@ -133,6 +133,8 @@ def _exact_us(value: object, unit: TimeUnit) -> int:
     factor, divisor = _RATIOS[unit]
     scaled = number * factor / divisor
     if scaled != int(scaled):
+        if unit_of_number(number) is not unit:
+            raise _wrong_unit(value, unit)
         raise UnreadableTime("is finer than a microsecond", "round the open times to whole microseconds")
     return int(scaled)
 

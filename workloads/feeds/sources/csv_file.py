@@ -66,7 +66,10 @@ class CsvSource:
             is_gzip = raw.read(2) == _GZIP_MAGIC  # the content decides: names lie
             raw.seek(0)
             binary = gzip.GzipFile(fileobj=raw) if is_gzip else raw
-            with TextIOWrapper(cast("IO[bytes]", binary), encoding="utf-8-sig", newline="") as text:
+            # What is no UTF-8 comes as lone surrogates, so the error is found in its own line and not in a whole block.
+            with TextIOWrapper(
+                cast("IO[bytes]", binary), encoding="utf-8-sig", errors="surrogateescape", newline=""
+            ) as text:
                 yield text
 
     def _header(self, text: TextIOWrapper) -> tuple[str, list[str]]:
@@ -74,12 +77,12 @@ class CsvSource:
         label = self.description.label
         try:
             line = text.readline(_HEADER_MAX)
-        except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise UnusableSource(f"{label}: {_why_unreadable(error)}; fetch the file again") from error
         if not line.strip():
             raise UnusableSource(f"{label}: holds no candle; check that it is the right file")
-        if "\0" in line or len(line) == _HEADER_MAX:
-            raise UnusableSource(f"{label}: is no CSV file; give a CSV file (also .gz) or a Parquet file")
+        if "\0" in line or len(line) == _HEADER_MAX or any("\ud800" <= each <= "\udfff" for each in line):
+            raise UnusableSource(f"{label}: is no CSV file in UTF-8; give a CSV file (also .gz) or a Parquet file")
         delimiter = max(_DELIMITERS, key=line.count)
         header = next(csv.reader([line], delimiter=delimiter))
         if _is_number(header[0]) and len(header) > 1:
@@ -95,7 +98,7 @@ class CsvSource:
         try:
             for cells in reader:
                 yield reader.line_num + 1, cells  # the header was line 1
-        except (csv.Error, OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        except (csv.Error, OSError, EOFError, zlib.error) as error:
             raise Unreadable(reader.line_num + 2, _why_unreadable(error), "fetch or write the file again") from error
 
 
@@ -118,8 +121,6 @@ def _why_unreadable(error: Exception) -> str:
             return "the gzip file is cut off"
         case gzip.BadGzipFile() | zlib.error():
             return "the gzip file is corrupt"
-        case UnicodeDecodeError():
-            return "is no UTF-8 text"
         case csv.Error():
             return f"is no CSV: {error}"
         case _:

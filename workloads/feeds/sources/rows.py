@@ -70,12 +70,14 @@ class _RowReader:
         """Yield the rows whose cells are numbers."""
         time_at, open_at, high_at, low_at, close_at, volume_at = self._places
         width = self._width
-        number = 0
+        is_empty = True
         try:
             for number, cells in raw_rows:
+                if not cells:  # an empty line
+                    continue
+                is_empty = False
                 if width is not None and len(cells) != width:
-                    if cells:  # an empty line is no row
-                        self._wrong_width(number, len(cells), width)
+                    self._wrong_width(number, len(cells), width)
                     continue
                 try:
                     row = (
@@ -97,7 +99,7 @@ class _RowReader:
         except Unreadable as error:
             self._add(Rule.UNREADABLE, error.number, error.message, error.remedy)
             return
-        if not number:
+        if is_empty:
             raise UnusableSource(f"{self._description.label}: holds no candle; check that it is the right source")
 
     def _first_time(self, cell: object) -> int:

@@ -34,6 +34,7 @@ _GARCH_MEMORY: Final = 0.94
 _VARIANCE_MAX: Final = 40.0  # times the long-run one
 _SHOCK_MAX: Final = 9.0  # standard deviations: t with 4 degrees of freedom has no bound of its own
 _PATH_POINTS: Final = 5  # moves within a bar, from which high and low come
+_MOVED_MAX: Final = 30.0  # times the typical path: more movement brings no more volume
 _JUMPS_PER_YEAR: Final = 150.0
 _JUMP_SIGMAS: Final = 0.25  # a jump's least size, in standard deviations of a day; at most three times that
 _MOVE_MIN: Final = -0.5  # of the price, in one bar
@@ -250,5 +251,5 @@ class _Volumes:
         """Return the volume of a bar; `moved` is the length of its path against the typical one. Above 0."""
         # A quotient of uniforms is skewed to the right, as real volume is.
         skew = (0.25 + self._uniform()) / (0.35 + self._uniform())
-        atoms = int(self._typical * activity * (0.25 + 0.75 * moved) * skew * 1e8)
+        atoms = int(self._typical * activity * (0.25 + 0.75 * min(moved, _MOVED_MAX)) * skew * 1e8)
         return max(atoms, 1) / 100_000_000
