@@ -16,11 +16,11 @@ from typing import ClassVar, TypeVar
 from tradefleet.domain.bar import Bar
 from tradefleet.domain.bots import ParameterValue
 from tradefleet.domain.errors import InvalidValue
-from tradefleet.domain.executions import Execution
+from tradefleet.domain.executions import Execution, Origin
 from tradefleet.domain.ids import ClientOrderId, Symbol
 from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.money import PPM
-from tradefleet.domain.orders import OrderTerms, OrderType, Side, TimeInForce
+from tradefleet.domain.orders import OrderStatus, OrderTerms, OrderType, Side, TimeInForce
 from workloads.strategy import declared
 from workloads.strategy.declared import state
 from workloads.strategy.desk import ENTER, LEAVE, Desk
@@ -28,6 +28,7 @@ from workloads.strategy.holdings import FillView, OpenOrder, Position
 from workloads.strategy.indicators.base import Indicator
 from workloads.strategy.market_data import Book, Tick
 from workloads.strategy.parameters import ParameterDescription, param, parameters_of
+from workloads.strategy.rounding import price_ticks, size_lots
 from workloads.strategy.sizer import Wish
 from workloads.strategy.snapshot_values import JsonValue
 
@@ -38,6 +39,8 @@ __all__ = [
     "FillView",
     "Indicator",
     "OpenOrder",
+    "OrderStatus",
+    "Origin",
     "Position",
     "Side",
     "Strategy",
@@ -89,6 +92,13 @@ class Strategy:
         self.check_parameters()
 
     _desk: Desk
+
+    def __init_subclass__(cls) -> None:
+        """Refuse a parameter or a state attribute that would hide a part of the API."""
+        super().__init_subclass__()
+        for name in (*parameters_of(cls), *declared.state_fields(cls)):
+            if hasattr(Strategy, name):
+                raise InvalidValue(f"strategy {cls.__qualname__}: {name} is a name of the strategy API: take another")
 
     # What a subclass may override.
 
@@ -229,7 +239,7 @@ class Strategy:
         order = self._desk.portfolio.orders.get(order_id)
         lots = None
         if order is not None and size is not None:
-            lots = self.instrument(order.symbol).whole_lots(self._positive("size", size))
+            lots = size_lots(self.instrument(order.symbol), self._positive("size", size))
         return self._desk.amend(order_id, lots, None if price is None else self._positive("price", price))
 
     def set_timer(self, at_us: int) -> None:
@@ -344,11 +354,11 @@ class Strategy:
 
     def save_state(self) -> dict[str, JsonValue]:
         """Return the declared state for JSON; without obstacles that is all there is."""
-        return declared.save_state(self)
+        return declared.save_state(self, self._desk.indicators, known=(_DESK,))
 
     def load_state(self, saved: dict[str, JsonValue]) -> None:
         """Take back what `save_state` wrote."""
-        declared.load_state(self, saved)
+        declared.load_state(self, self._desk.indicators, saved)
 
     def _order(
         self,
@@ -366,7 +376,7 @@ class Strategy:
         track = self._desk.track(symbol)
         instrument = track.instrument
         is_buy = side is Side.BUY
-        lots = instrument.whole_lots(self._positive("size", size))
+        lots = size_lots(instrument, self._positive("size", size))
         if lots == 0:
             return None
         # A stop that buys triggers above, one that sells below: the safe side is the other one than a limit's.
@@ -375,10 +385,10 @@ class Strategy:
             side=side,
             type=kind,
             lots=lots,
-            price_ticks=None if price is None else instrument.limit_ticks(self._positive("price", price), buy=is_buy),
+            price_ticks=None if price is None else price_ticks(instrument, self._positive("price", price), buy=is_buy),
             trigger_ticks=None
             if trigger is None
-            else instrument.limit_ticks(self._positive("trigger", trigger), buy=not is_buy),
+            else price_ticks(instrument, self._positive("trigger", trigger), buy=not is_buy),
             time_in_force=time_in_force,
             post_only=post_only,
             reduce_only=reduce_only,

@@ -9,7 +9,7 @@ import inspect
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 from tradefleet.domain.bar import Bar
 from tradefleet.domain.bots import ParameterValue
@@ -152,9 +152,9 @@ class ClientStrategy(Strategy):
 
     def __init__(self, **parameters: ParameterValue) -> None:
         super().__init__()
-        client = object.__new__(self.client_class)
+        client: Any = object.__new__(self.client_class)  # its parameters must be there before its own __init__ runs
         declared.prepare(client, self.title(), parameters)
-        self.client_class.__init__(client)
+        client.__init__()
         check = getattr(client, "check_parameters", None)
         if check is not None:
             check()
@@ -218,11 +218,11 @@ class ClientStrategy(Strategy):
 
     def save_state(self) -> dict[str, JsonValue]:
         """Return the client's declared state for JSON."""
-        return declared.save_state(self._client)
+        return declared.save_state(self._client, ())
 
     def load_state(self, saved: dict[str, JsonValue]) -> None:
         """Take back what `save_state` wrote."""
-        declared.load_state(self._client, saved)
+        declared.load_state(self._client, (), saved)
 
 
 def is_client(found: object) -> bool:

@@ -7,8 +7,8 @@ globals, a closure) cannot be seen from here: a strategy must not keep anything 
 """
 
 import copy
-from collections.abc import Collection, Iterable, Mapping
-from typing import TypeVar, cast
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, TypeVar, cast
 
 from tradefleet.domain.errors import InvalidValue
 from workloads.strategy.indicators.base import Indicator
@@ -49,25 +49,25 @@ def prepare(instance: object, title: str, parameters: Mapping[str, object]) -> N
         vars(instance)[name] = copy.deepcopy(field.initial)
 
 
-def obstacles(instance: object, indicators: Iterable[Indicator], known: Collection[str] = ()) -> list[str]:
+def obstacles(instance: object, indicators: Sequence[Indicator], known: Collection[str] = ()) -> list[str]:
     """Return why `instance` cannot be snapshotted, one line an attribute; empty when it can.
 
     `indicators` are the registered ones; attributes named in `known` are kept by somebody else.
     """
     cls = type(instance)
-    registered = {id(indicator) for indicator in indicators}
     declared = state_fields(cls)
+    places = _places(indicators)
     found = []
     for name, value in vars(instance).items():
         if name in known or isinstance(getattr(cls, name, None), Parameter):
             continue
-        if name in declared:
-            try:
+        try:
+            if name in declared:
                 encode_value(value)
-            except NotDeclarable as error:
-                found.append(f"{name}: {error}")
-        elif not _only_indicators(value, registered):
-            found.append(f"{name}: is neither a parameter nor declared with state(...) nor a registered indicator")
+            else:
+                _save_references(value, places)
+        except NotDeclarable as error:
+            found.append(f"{name}: {error}")
     for base in cls.__mro__:
         slots = base.__dict__.get("__slots__", ())
         names = (slots,) if isinstance(slots, str) else tuple(slots)
@@ -75,29 +75,61 @@ def obstacles(instance: object, indicators: Iterable[Indicator], known: Collecti
     return found
 
 
-def save_state(instance: object) -> dict[str, JsonValue]:
-    """Return the declared state of an instance without obstacles, for JSON."""
-    return {name: encode_value(vars(instance)[name]) for name in state_fields(type(instance)) if name in vars(instance)}
+def save_state(instance: object, indicators: Sequence[Indicator], known: Collection[str] = ()) -> dict[str, JsonValue]:
+    """Return the declared state of an instance without obstacles, and which attribute is which indicator, for JSON."""
+    cls = type(instance)
+    declared = state_fields(cls)
+    places = _places(indicators)
+    state: dict[str, JsonValue] = {}
+    references: dict[str, JsonValue] = {}
+    for name, value in vars(instance).items():
+        if name in declared:
+            state[name] = encode_value(value)
+        elif name not in known and not isinstance(getattr(cls, name, None), Parameter):
+            references[name] = _save_references(value, places)
+    return {"state": state, "indicators": references}
 
 
-def load_state(instance: object, saved: dict[str, JsonValue]) -> None:
-    """Give `instance` the declared state that `save_state` wrote. Raises InvalidValue when other names were saved."""
+def load_state(instance: object, indicators: Sequence[Indicator], saved: dict[str, Any]) -> None:
+    """Give `instance` what `save_state` wrote. Raises InvalidValue when other names were saved."""
     declared = state_fields(type(instance))
-    for name in saved:
+    for name in saved["state"]:
         if name not in declared:
             raise InvalidValue(f"strategy {type(instance).__qualname__}: snapshot holds {name}, which is not declared")
     for name in declared:
         vars(instance).pop(name, None)
-    for name, value in saved.items():
+    for name, value in saved["state"].items():
         vars(instance)[name] = decode_value(value)
+    for name, value in saved["indicators"].items():
+        vars(instance)[name] = _load_references(value, indicators)
 
 
-def _only_indicators(value: object, registered: Collection[int]) -> bool:
-    """Return whether `value` is a registered indicator, or a list, tuple or dict of nothing else, however nested."""
-    if isinstance(value, Indicator):
-        return id(value) in registered
-    if isinstance(value, list | tuple):
-        return all(_only_indicators(item, registered) for item in value)
-    if isinstance(value, dict):
-        return all(_only_indicators(item, registered) for item in value.values())
-    return False
+def _places(indicators: Sequence[Indicator]) -> dict[int, int]:
+    return {id(indicator): place for place, indicator in enumerate(indicators)}
+
+
+def _save_references(value: object, places: Mapping[int, int]) -> JsonValue:
+    """Return where the registered indicators in `value` stand: alone, or in lists, tuples and dicts.
+
+    An indicator becomes its place among the registered ones. Raises NotDeclarable for anything else; for an empty
+    container too, since what it is meant for cannot be seen.
+    """
+    if isinstance(value, Indicator) and id(value) in places:
+        return places[id(value)]
+    if type(value) in (list, tuple) and value:
+        items = cast("list[object] | tuple[object, ...]", value)
+        return {type(value).__name__: [_save_references(item, places) for item in items]}
+    if type(value) is dict and value:
+        pairs = cast(dict[object, object], value).items()
+        return {"dict": [[encode_value(key), _save_references(item, places)] for key, item in pairs]}
+    raise NotDeclarable("is neither a parameter nor declared with state(...) nor a registered indicator")
+
+
+def _load_references(saved: JsonValue, indicators: Sequence[Indicator]) -> object:
+    if isinstance(saved, int):
+        return indicators[saved]
+    ((kind, items),) = cast(dict[str, list[Any]], saved).items()
+    if kind == "dict":
+        return {decode_value(key): _load_references(item, indicators) for key, item in items}
+    loaded = [_load_references(item, indicators) for item in items]
+    return tuple(loaded) if kind == "tuple" else loaded

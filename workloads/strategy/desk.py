@@ -30,6 +30,7 @@ from workloads.strategy.indicators.base import Indicator
 from workloads.strategy.portfolio import Portfolio
 from workloads.strategy.portfolio_snapshot import load_portfolio, save_portfolio
 from workloads.strategy.request_encoding import EMPTY_HASH, extend_hash
+from workloads.strategy.rounding import price_ticks, size_lots
 from workloads.strategy.sizer import Sizer, Wish, annualised
 from workloads.strategy.snapshot_values import JsonValue, decode_value, encode_value
 from workloads.strategy.track import Track
@@ -125,7 +126,7 @@ class Desk:
         if not self.can_trade(track):
             return False
         instrument, mark = track.instrument, track.mark_ticks
-        wanted = instrument.whole_lots(float(quote) / track.price)
+        wanted = size_lots(instrument, quote / track.price)
         atoms = instrument.notional_atoms(wanted, mark)
         if side is Side.BUY:
             held = self.equity_atoms() - self.portfolio.total.get(self.portfolio.quote, 0)
@@ -178,7 +179,7 @@ class Desk:
         track = self.tracks[terms.symbol]
         if not self.can_trade(track):
             return False
-        ticks = None if price is None else track.instrument.limit_ticks(price, buy=terms.side is Side.BUY)
+        ticks = None if price is None else price_ticks(track.instrument, price, buy=terms.side is Side.BUY)
         lots = None if lots == terms.lots else lots
         ticks = None if ticks == terms.price_ticks else ticks
         if lots is None and ticks is None:
@@ -246,7 +247,7 @@ class Desk:
         if price is None:
             ticks = self.portfolio.collar_ticks(track.mark_ticks)
         else:
-            ticks = track.instrument.limit_ticks(price, buy=True)
+            ticks = price_ticks(track.instrument, price, buy=True)
         return float(track.instrument.size(self.portfolio.payable_lots(track.instrument, ticks)))
 
     # What the Bot machine says.

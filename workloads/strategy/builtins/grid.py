@@ -1,7 +1,7 @@
 """A grid of resting limit orders."""
 
 from tradefleet.domain.errors import InvalidValue
-from workloads.strategy.api import Bar, Execution, Side, Strategy, Symbol, param, state
+from workloads.strategy.api import Bar, Execution, OrderStatus, Origin, Side, Strategy, Symbol, param, state
 
 RETRY_BARS = 60  # after a refused order a level rests this long
 
@@ -14,7 +14,8 @@ class Grid(Strategy):
     equal part of the money; what a level has bought waits in a sell at the level above; what that sells is bought
     again at its level. When the price leaves the grid upwards and nothing is held, the centre moves to the price.
     Source: practitioners' folklore; the payoff is that of a short straddle, see R. L. McDonald, "Derivatives Markets".
-    It does not follow a fall: below the last level it holds what it has bought.
+    It does not follow a fall: below the last level it holds what it has bought, until a stop-loss sells it; then the
+    grid begins anew at the next close.
     """
 
     name = "grid"
@@ -26,7 +27,7 @@ class Grid(Strategy):
     centre: dict[str, float] = state({})
     budget: dict[str, float] = state({})  # quote per level
     held: dict[str, list[int]] = state({})  # lots per level
-    order: dict[str, list[str]] = state({})  # open order per level, empty for none
+    placed: dict[str, list[str]] = state({})  # open order per level, empty for none
     rest: dict[str, list[int]] = state({})  # bars until a level tries again
 
     def check_parameters(self) -> None:
@@ -40,9 +41,10 @@ class Grid(Strategy):
             return
         symbol = bar.symbol
         if symbol not in self.centre:
+            self.cancel_all(symbol)
             self.budget[symbol] = self.equity * self.part / self.levels / len(self.symbols)
             self.held[symbol] = [0] * self.levels
-            self.order[symbol] = [""] * self.levels
+            self.placed[symbol] = [""] * self.levels
             self.rest[symbol] = [0] * self.levels
             self.centre[symbol] = bar.close
         elif bar.close > self.centre[symbol] / (1 - self.spacing) and not any(self.held[symbol]):
@@ -51,20 +53,23 @@ class Grid(Strategy):
         for level in range(self.levels):
             if self.rest[symbol][level]:
                 self.rest[symbol][level] -= 1
-            elif not self.order[symbol][level]:
-                self.order[symbol][level] = self._place(symbol, level) or ""
+            elif not self.placed[symbol][level]:
+                self.placed[symbol][level] = self._place(symbol, level) or ""
 
     def on_execution(self, execution: Execution) -> None:
         """Follow the lots of each level, and free the level when its order is done."""
         symbol = execution.terms.symbol
-        if execution.client_order_id not in self.order.get(symbol, ()):
+        if execution.origin is Origin.GATEWAY and execution.fill is not None:
+            self.centre.pop(symbol, None)  # the protection has sold what the levels held: begin anew at the next close
             return
-        level = self.order[symbol].index(execution.client_order_id)
+        if execution.client_order_id not in self.placed.get(symbol, ()):
+            return
+        level = self.placed[symbol].index(execution.client_order_id)
         if execution.fill is not None:
             self.held[symbol][level] += execution.terms.side.sign * execution.fill.lots
         if execution.status.is_final:
-            self.order[symbol][level] = ""
-            if execution.status in ("DENIED", "REJECTED"):
+            self.placed[symbol][level] = ""
+            if execution.status in (OrderStatus.DENIED, OrderStatus.REJECTED):
                 self.rest[symbol][level] = RETRY_BARS
 
     def _place(self, symbol: Symbol, level: int) -> str | None:

@@ -25,7 +25,7 @@ class RsiReversion(Strategy):
         """Refuse an exit that is not above the entry."""
         if self.oversold >= self.exit:
             raise InvalidValue(
-                f"strategy rsi-reversion: oversold must be below exit, were {self.oversold}, {self.exit}"
+                f"strategy rsi-reversion: oversold must be below exit, were {self.oversold} and {self.exit}"
             )
 
     @property
