@@ -1,0 +1,207 @@
+"""The bus over Kafka."""
+
+import contextlib
+import logging
+from collections.abc import Collection, Sequence
+from types import TracebackType
+from typing import Final, Self
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.cimpl import NewTopic
+
+from tradefleet.bus.errors import BusFull, NotDelivered, TopicMismatch
+from tradefleet.bus.kafka_client import (
+    FATAL_EXCEPTIONS,
+    LIBRARY_LOG,
+    KafkaSettings,
+    admin_client,
+    fatal_error,
+    identify,
+    translate,
+)
+from tradefleet.bus.kafka_journal import KafkaJournal
+from tradefleet.bus.kafka_reader import KafkaReader, end_offsets, new_consumer
+from tradefleet.bus.ports import OnDelivery, Source
+from tradefleet.domain.errors import Retryable
+from tradefleet.messages.topics import Topic, find_topic
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+class KafkaBus:
+    """A process's connection to Kafka. Not for use by several threads at once."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._producer: Producer | None = None
+        self._failed: NotDelivered | None = None
+        self._failed_count = 0
+        self._fatal = False
+
+    def publish(self, topic: str, key: str, value: bytes, on_delivery: OnDelivery | None = None) -> None:
+        """Send a message, in the order of calls per key. Raises BusFull."""
+        spec = find_topic(topic)
+        producer = self._ready_producer()
+
+        def answer(error: KafkaError | None, message: Message) -> None:  # noqa: ARG001 - the library's signature
+            failure = None if error is None else self._failure(error, topic, key)
+            if on_delivery is not None:
+                on_delivery(failure)
+
+        try:
+            producer.produce(
+                self._settings.topic(spec.name),
+                value=value,
+                key=key.encode(),
+                partition=spec.partition(key),
+                on_delivery=answer,
+            )
+        except BufferError as error:
+            raise BusFull(f"{len(producer)} messages wait to be sent; the next is to {topic} for {key}") from error
+        except KafkaException as error:
+            raise translate(error.args[0], f"publishing to {topic}") from error
+        self.serve()
+
+    def _failure(self, error: KafkaError, topic: str, key: str) -> NotDelivered:
+        self._fatal = self._fatal or error.fatal()
+        failure = NotDelivered(f"message to {topic} for {key} is not acknowledged: {error.name()}: {error.str()}")
+        self._failed_count += 1
+        self._failed = self._failed or failure
+        return failure
+
+    def _ready_producer(self) -> Producer:
+        """Return the producer, made at its first use; a new one after a fatal error, from which none recovers."""
+        if self._producer is not None and self._fatal:
+            _LOG.warning("the producer cannot go on (its broker lost what it knew of us): making another one")
+            self._give_up(self._producer)
+            self._producer = None
+        if self._producer is None:
+            self._fatal = False
+            self._producer = Producer(
+                {
+                    **self._settings.producer(),
+                    "delivery.timeout.ms": self._settings.delivery_timeout_ms,
+                    "error_cb": self._on_error,
+                },
+                logger=LIBRARY_LOG,
+            )
+        return self._producer
+
+    def _on_error(self, error: KafkaError) -> None:
+        self._fatal = self._fatal or error.fatal()
+
+    def serve(self) -> None:
+        """Run the callbacks of deliveries that are known by now. Does not wait."""
+        if self._producer is not None:
+            try:
+                self._producer.poll(0)
+            except FATAL_EXCEPTIONS as error:
+                self._on_error(fatal_error(error))
+
+    def flush(self, timeout_us: int) -> None:
+        """Return when all that was published is acknowledged. Raises NotDelivered, naming what was not."""
+        waiting = 0 if self._producer is None else self._flush(self._producer, timeout_us / 1_000_000)
+        failed, self._failed = self._failed, None
+        count, self._failed_count = self._failed_count, 0
+        if failed is not None:
+            raise NotDelivered(f"{count} messages failed; the first: {failed}")
+        if waiting:
+            raise NotDelivered(f"{waiting} messages are not acknowledged within {timeout_us} us")
+
+    def _flush(self, producer: Producer, timeout_s: float) -> int:
+        """Return how many messages are still waiting."""
+        try:
+            return producer.flush(timeout_s)
+        except FATAL_EXCEPTIONS as error:
+            self._on_error(fatal_error(error))
+            self._give_up(producer)
+            return 0
+
+    def _give_up(self, producer: Producer) -> None:
+        """Report everything that still waits in a producer as failed."""
+        with contextlib.suppress(*FATAL_EXCEPTIONS):  # the error that made us give it up is told once more
+            producer.purge()
+            producer.flush(0)
+
+    def reader(self, sources: Sequence[Source]) -> KafkaReader:
+        """Open a reader. Raises BrokerUnavailable, and Retryable when a topic is not there yet."""
+        return KafkaReader(self._settings, sources)
+
+    def journal(self, topic: str, key: str) -> KafkaJournal:
+        """Become the only writer of `key` in `topic`, fencing any other. Raises BrokerUnavailable."""
+        return KafkaJournal(self._settings, topic, key)
+
+    def ensure_topics(self, topics: Collection[Topic]) -> None:
+        """Create what is missing. Raises BrokerUnavailable, TopicMismatch."""
+        names = {self._settings.topic(topic.name): topic for topic in topics}
+        found = identify(self._settings, names, self._settings.request_timeout_ms)
+        for name, topic in names.items():
+            if name in found.partitions and found.partitions[name] != topic.partitions:
+                raise TopicMismatch(
+                    f"topic {name} has {found.partitions[name]} partitions, the fleet's has {topic.partitions}: "
+                    "use another topic prefix, or delete the topic"
+                )
+        self._create([self._new_topic(name, topic) for name, topic in names.items() if name not in found.partitions])
+
+    def _new_topic(self, name: str, topic: Topic) -> NewTopic:
+        return NewTopic(
+            name,
+            num_partitions=topic.partitions,
+            replication_factor=self._settings.replication_factor,
+            config={"cleanup.policy": topic.keeping.value, "retention.ms": str(topic.retention_ms)},
+        )
+
+    def _create(self, missing: Sequence[NewTopic]) -> None:
+        if not missing:
+            return
+        timeout_s = self._settings.request_timeout_ms / 1_000
+        client = admin_client(self._settings)
+        for name, future in client.create_topics(list(missing), operation_timeout=timeout_s).items():
+            try:
+                future.result()
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # another process was faster
+                    raise translate(error.args[0], f"creating topic {name}") from error
+        self._ends(  # answers once every new partition has its leader
+            [TopicPartition(topic.topic, number) for topic in missing for number in range(topic.num_partitions)],
+        )
+
+    def cluster_id(self) -> str:
+        """Return the id of the cluster. Raises BrokerUnavailable."""
+        return identify(self._settings, (), self._settings.request_timeout_ms).cluster_id
+
+    def topic_id(self, topic: str) -> str:
+        """Return the id the topic got when it was created. Raises BrokerUnavailable, Retryable when it is missing."""
+        name = self._settings.topic(find_topic(topic).name)
+        found = identify(self._settings, (name,), self._settings.request_timeout_ms)
+        if name not in found.topic_ids:
+            raise Retryable(f"topic {name} does not exist yet: it is created when the fleet starts")
+        return found.topic_ids[name]
+
+    def end_offsets(self, topic: str) -> dict[int, int]:
+        """Return for each partition the offset that the next message will get. Raises BrokerUnavailable."""
+        spec = find_topic(topic)
+        name = self._settings.topic(spec.name)
+        places = [TopicPartition(name, number) for number in range(spec.partitions)]
+        return {number: offset for (_, number), offset in self._ends(places).items()}
+
+    def _ends(self, places: Sequence[TopicPartition]) -> dict[tuple[str, int], int]:
+        consumer = new_consumer(self._settings, self._on_error)
+        try:
+            return end_offsets(self._settings, consumer, places)
+        finally:
+            consumer.close()
+
+    def close(self) -> None:
+        """Give up what is still unsent and let go of the broker."""
+        if self._producer is not None:
+            self._give_up(self._producer)
+            self._producer = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

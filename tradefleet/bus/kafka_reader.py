@@ -1,0 +1,216 @@
+"""A reader over Kafka: partitions are assigned, never negotiated; no offset is ever committed (rule 7)."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from tradefleet.bus.errors import BrokerReplaced, PositionLost
+from tradefleet.bus.kafka_client import (
+    LIBRARY_LOG,
+    NO_SUCH_TOPIC,
+    KafkaSettings,
+    identify,
+    translate,
+)
+from tradefleet.bus.ports import Record, Source, Start
+from tradefleet.domain.errors import Retryable
+from tradefleet.messages.topics import find_topic
+
+_LOG: Final = logging.getLogger(__name__)
+
+FETCH_WAIT_MS: Final = 500  # how long the broker waits for something new; what comes is sent at once
+LEADER_POLL_S: Final = 0.02
+
+_NOT_YET: Final = NO_SUCH_TOPIC | {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
+_END_OF_PARTITION: Final = KafkaError._PARTITION_EOF  # noqa: SLF001 - the library's public name for it
+_POSITION_LOST: Final = frozenset(
+    {
+        KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001
+        KafkaError._LOG_TRUNCATION,  # noqa: SLF001
+        KafkaError.OFFSET_OUT_OF_RANGE,
+    }
+)
+
+
+class KafkaReader:
+    """Reads its sources from where it was opened.
+
+    After a lost connection the first thing asked of the broker is who it is: offsets of a wiped one mean nothing, and
+    what it holds at the same offsets are other messages.
+    """
+
+    def __init__(
+        self, settings: KafkaSettings, sources: Sequence[Source], *, fetch_wait_ms: int = FETCH_WAIT_MS
+    ) -> None:
+        self._settings = settings
+        self._topics = {settings.topic(source.topic): source for source in sources}
+        assert len(self._topics) == len(sources)  # one source a topic: two would read it twice
+        self._identity = identify(settings, self._topics, settings.request_timeout_ms)
+        missing = [name for name in self._topics if name not in self._identity.topic_ids]
+        if missing:
+            raise Retryable(f"topic {missing[0]} does not exist yet: it is created when the fleet starts")
+        self._names = {settings.topic(source.topic): source.topic for source in sources}
+        self._keys = {
+            name: None if source.keys is None else frozenset(key.encode() for key in source.keys)
+            for name, source in self._topics.items()
+        }
+        self._connection_lost = False
+        self._held: list[Record] = []
+        self._consumer = new_consumer(settings, self._on_error, fetch_wait_ms)
+        places = self._start()
+        self._unfinished = {(place.topic, place.partition) for place in places}
+        self._consumer.assign(places)
+
+    def _start(self) -> list[TopicPartition]:
+        """Return the wanted partitions with their first offsets."""
+        places = [
+            TopicPartition(name, number) for name in self._topics for number in sorted(self._wanted_partitions(name))
+        ]
+        ends = end_offsets(
+            self._settings,
+            self._consumer,
+            [place for place in places if self._topics[place.topic].start is not Start.BEGINNING],
+        )
+        for place in places:
+            start = self._topics[place.topic].start
+            end = ends.get((place.topic, place.partition), 0)
+            if start is Start.BEGINNING:
+                place.offset = 0
+            elif start is Start.END:
+                place.offset = end
+            else:
+                place.offset = start.get(place.partition, end)
+        return places
+
+    def _wanted_partitions(self, name: str) -> set[int]:
+        source = self._topics[name]
+        if source.keys is None:
+            return set(range(self._identity.partitions[name]))
+        topic = find_topic(source.topic)
+        return {topic.partition(key) for key in source.keys}
+
+    def poll(self, max_messages: int, timeout_us: int) -> list[Record]:
+        """Return what arrived, at most `max_messages`. Raises BrokerUnavailable, PositionLost, BrokerReplaced."""
+        if self._connection_lost:
+            self._check_identity()
+        if self._held:
+            found, self._held = self._held[:max_messages], self._held[max_messages:]
+            return found
+        first = self._consumer.poll(timeout_us / 1_000_000)
+        if first is None:
+            messages = []
+        elif max_messages == 1:
+            messages = [first]
+        else:
+            # The rest of what is here already: `consume` alone would wait until the batch is full.
+            messages = [first, *self._consumer.consume(max_messages - 1, 0)]
+        found = [record for record in map(self._record, messages) if record is not None]
+        if self._connection_lost and found:
+            self._held = found  # not handed out before we know that it is the same broker
+            self._check_identity()
+            self._held = []
+        return found
+
+    def _record(self, message: Message) -> Record | None:
+        error = message.error()
+        name = message.topic() or ""
+        partition = message.partition() or 0
+        if error is not None:
+            self._on_message_error(error, name, partition)
+            return None
+        self._unfinished.add((name, partition))
+        key = message.key() or b""
+        wanted = self._keys[name]
+        if wanted is not None and key not in wanted:
+            return None
+        return Record(
+            self._names[name], partition, message.offset() or 0, key.decode(errors="replace"), message.value() or b""
+        )
+
+    def _on_message_error(self, error: KafkaError, name: str, partition: int) -> None:
+        if error.code() == _END_OF_PARTITION:
+            self._unfinished.discard((name, partition))
+        elif error.code() in _POSITION_LOST:
+            self._check_identity()  # a replaced broker is the likelier reason, and has its own name
+            raise PositionLost(f"topic {name}, partition {partition}: {error.str()}")
+        elif error.code() in NO_SUCH_TOPIC:
+            self._check_identity()
+            self._connection_lost = True
+        else:
+            raise translate(error, f"reading {name}")
+
+    def _on_error(self, error: KafkaError) -> None:
+        if not self._connection_lost:
+            _LOG.warning("broker connection lost: %s", error.str())
+        self._connection_lost = True
+
+    def _check_identity(self) -> None:
+        """Go on with the same broker. Raises BrokerUnavailable, or BrokerReplaced when it is another one."""
+        known = self._identity
+        found = identify(self._settings, self._topics, self._settings.check_timeout_ms)
+        if found.cluster_id != known.cluster_id:
+            raise BrokerReplaced(f"the cluster is {found.cluster_id}, was {known.cluster_id}")
+        for name, topic_id in known.topic_ids.items():
+            if found.topic_ids.get(name) != topic_id:
+                raise BrokerReplaced(f"topic {name} is {found.topic_ids.get(name, 'gone')}, was {topic_id}")
+        self._connection_lost = False
+
+    @property
+    def at_end(self) -> bool:
+        """True when the broker said so of every partition, after the last message of it was returned."""
+        return not self._unfinished and not self._held
+
+    def close(self) -> None:
+        """Let go of the broker."""
+        self._consumer.close()
+
+
+def new_consumer(
+    settings: KafkaSettings, on_error: Callable[[KafkaError], None], fetch_wait_ms: int = FETCH_WAIT_MS
+) -> Consumer:
+    """Return a consumer that joins no group and commits nothing."""
+    return Consumer(
+        {
+            **settings.client(),
+            "group.id": f"{settings.prefix}none",  # the library wants a name; no group is ever joined
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "error",
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            "fetch.wait.max.ms": fetch_wait_ms,
+            "queued.min.messages": 10_000,
+            "queued.max.messages.kbytes": 16_384,
+            "error_cb": on_error,
+        },
+        logger=LIBRARY_LOG,
+    )
+
+
+def end_offsets(
+    settings: KafkaSettings, consumer: Consumer, places: Sequence[TopicPartition]
+) -> dict[tuple[str, int], int]:
+    """Return the offset the next message of each place will get. Raises BrokerUnavailable.
+
+    A partition that was created a moment ago has no leader yet, so the question is repeated for a while. (The
+    administration client has one call for all places; after such an answer it takes seconds to ask again.)
+    """
+    deadline = time.monotonic() + settings.request_timeout_ms / 1_000
+    ends: dict[tuple[str, int], int] = {}
+    waiting = list(places)
+    while waiting:
+        place = waiting[-1]
+        try:
+            _, end = consumer.get_watermark_offsets(place, timeout=max(0.001, deadline - time.monotonic()))
+        except KafkaException as error:
+            failure = error.args[0]
+            if failure.code() not in _NOT_YET or time.monotonic() > deadline:
+                raise translate(failure, f"asking for the end of topic {place.topic}") from error
+            time.sleep(LEADER_POLL_S)
+        else:
+            ends[place.topic, place.partition] = end
+            waiting.pop()
+    return ends
