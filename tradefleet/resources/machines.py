@@ -81,7 +81,7 @@ def quote_asset(bot: TradingBot, exchange: Exchange) -> str:
 def wallet_atoms(owner: Resource, wallet: Mapping[str, Decimal], exchange: Exchange) -> dict[str, int]:
     """Return `wallet` in atoms. Raises InvalidResource for an amount finer than its asset's smallest unit."""
     return {
-        asset: _atoms(owner, ("spec", "wallet", asset), amount, exchange.spec.asset_scale(asset))
+        asset: amount_atoms(owner, ("spec", "wallet", asset), amount, exchange.spec.asset_scale(asset))
         for asset, amount in wallet.items()
     }
 
@@ -104,7 +104,7 @@ def machine_limits(owner: Resource, settings: BotSettings, *, quote_scale: int) 
     risk: Risk = settings.risk
 
     def amount(field: str, value: Decimal | None) -> int | None:
-        return None if value is None else _atoms(owner, ("spec", "risk", field), value, quote_scale)
+        return None if value is None else amount_atoms(owner, ("spec", "risk", field), value, quote_scale)
 
     return RiskLimits(
         max_order_atoms=amount("maxOrderNotional", risk.max_order_notional),
@@ -144,7 +144,8 @@ def _ppm(value: Decimal | None, whole: Decimal) -> int | None:
     return None if value is None else to_ppm(value / whole, "limit")
 
 
-def _atoms(owner: Resource, path: FieldPath, amount: Decimal, scale: int) -> int:
+def amount_atoms(owner: Resource, path: FieldPath, amount: Decimal, scale: int) -> int:
+    """Return `amount`, the field at `path` of `owner`, in atoms. Raises InvalidResource when it is finer than one."""
     try:
         return to_atoms(amount, scale)
     except InvalidValue as error:

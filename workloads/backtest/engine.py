@@ -1,6 +1,6 @@
 """The replay in one process: the very machines of the fleet, joined by function calls under the Step machine."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge
 from itertools import groupby
 from operator import attrgetter
@@ -16,7 +16,7 @@ from tradefleet.domain.progress import Phase
 from tradefleet.domain.statistics import BotStatistics
 from tradefleet.domain.venue import VenueReport, VenueRequest
 from workloads.backtest.step import Step, Turn
-from workloads.exchange.gateway.effects import RiskEvent
+from workloads.exchange.gateway.effects import GatewayEffects, RiskEvent
 from workloads.exchange.gateway.machine import Gateway
 
 
@@ -45,9 +45,19 @@ class VenueMachine(Protocol):
 
 
 class Engine:
-    """Runs steps. `fills`, `statistics`, `events` and `executions` collect what came out, in the order it did."""
+    """Runs steps. `fills`, `statistics` and `events` collect what came out, in the order it did.
 
-    def __init__(self, *, venue: VenueMachine, gateway: Gateway, bots: Iterable[BotMachine]) -> None:
+    With `record` they stay empty: it gets the effects in their place. A long run is more than lists can hold.
+    """
+
+    def __init__(
+        self,
+        *,
+        venue: VenueMachine,
+        gateway: Gateway,
+        bots: Iterable[BotMachine],
+        record: Callable[[GatewayEffects], None] | None = None,
+    ) -> None:
         self.venue = venue
         self.gateway = gateway
         self.bots = sorted(bots, key=lambda bot: bot.config.key)
@@ -61,6 +71,7 @@ class Engine:
         self._requests: list[BotRequest] = []
         self._executions: dict[BotKey, list[Execution]] = {bot.config.key: [] for bot in self.bots}
         self._adopted = False
+        self._record = record or self._keep
         for bot in self.bots:
             self._commands.append(BotCommand(config=bot.config))
 
@@ -128,18 +139,19 @@ class Engine:
 
     def _take_effects(self) -> None:
         effects = self.gateway.take()
-        if effects.statistics:
-            self.statistics.extend(effects.statistics)
+        self._record(effects)
         if effects.executions:
             self._step.executions = True
             for execution in effects.executions:
                 self._executions[execution.bot].append(execution)
-            self.fills.extend([fill.canonical for fill in effects.fills])
         if effects.venue_requests:
             self._step.venue_requests = True
             self._venue_requests.extend(effects.venue_requests)
-        if effects.events:
-            self.events.extend(effects.events)
+
+    def _keep(self, effects: GatewayEffects) -> None:
+        self.statistics.extend(effects.statistics)
+        self.events.extend(effects.events)
+        self.fills.extend([fill.canonical for fill in effects.fills])
 
     def _bots(self, market_us: int, bars: Sequence[Bar], *, first: bool) -> None:
         if not self._adopted:

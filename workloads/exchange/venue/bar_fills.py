@@ -234,10 +234,10 @@ class _Walk:
             self._clearing.end(order, OrderStatus.EXPIRED, Reason.NO_LIQUIDITY)
 
     def _slipped(self, order: OpenOrder, price_ticks: int) -> int:
-        slippage_ppm = self._clearing.config.slippage_ppm
+        config = self._clearing.config
         if order.is_buy:
-            return divide_up(price_ticks * (PPM + slippage_ppm), PPM)
-        return max(1, price_ticks * (PPM - slippage_ppm) // PPM)
+            return divide_up(price_ticks * (PPM + config.slippage_ppm), PPM) + config.slippage_ticks
+        return max(1, price_ticks * (PPM - config.slippage_ppm) // PPM - config.slippage_ticks)
 
     def _fill(self, order: OpenOrder, price_ticks: int, liquidity: Liquidity) -> None:
         clearing = self._clearing

@@ -30,6 +30,7 @@ class VenueConfig:
     maker_ppm: int = 0
     taker_ppm: int = 0
     slippage_ppm: int = 0  # of market orders and triggered stops, in replayed markets
+    slippage_ticks: int = 0  # the same in ticks, on top of it
     participation_ppm: int | None = None
     market: Market = Market.REPLAY
     intervals_us: Mapping[Symbol, tuple[int, ...]] = field(default_factory=dict)
@@ -40,6 +41,8 @@ class VenueConfig:
                 raise InvalidValue(f"venue: {name} must be between -{PPM} and {PPM}, was {ppm}")
         if not 0 <= self.slippage_ppm < PPM:
             raise InvalidValue(f"venue: slippage_ppm must be 0 to {PPM - 1}, was {self.slippage_ppm}")
+        if self.slippage_ticks < 0:
+            raise InvalidValue(f"venue: slippage_ticks must be >= 0, was {self.slippage_ticks}")
         if self.participation_ppm is not None and not 0 < self.participation_ppm <= PPM:
             raise InvalidValue(f"venue: participation_ppm must be 1 to {PPM}, was {self.participation_ppm}")
         if self.market not in tuple(Market):

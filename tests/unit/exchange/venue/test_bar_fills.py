@@ -135,6 +135,13 @@ def test_slippage_rounds_to_the_worse_tick() -> None:
     assert brief(player.bar(100, 100, 100, 100)) == [filled(1, 101, TAKER), filled(1, 99, TAKER)]
 
 
+def test_slippage_in_ticks_is_added_for_both_sides() -> None:
+    player = rich_player(slippage_ticks=3)
+    player.submit(order_id(1), buy(1))
+    player.submit(order_id(2), sell(1))
+    assert brief(player.bar(100, 100, 100, 100)) == [filled(1, 103, TAKER), filled(1, 97, TAKER)]
+
+
 def test_slippage_may_leave_the_bar_but_not_the_first_tick() -> None:
     player = rich_player(slippage_ppm=900_000)
     player.submit(order_id(1), sell(1))

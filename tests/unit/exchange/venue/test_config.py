@@ -18,6 +18,7 @@ CENTS = Instrument(symbol="ETH-USD", base="ETH", quote="USD", tick=Decimal(1), l
         ({"maker_ppm": 1_000_000}, "maker_ppm must be between"),
         ({"taker_ppm": -1_000_000}, "taker_ppm must be between"),
         ({"slippage_ppm": -1}, "slippage_ppm must be 0 to 999999, was -1"),
+        ({"slippage_ticks": -1}, "slippage_ticks must be >= 0, was -1"),
         ({"participation_ppm": 0}, "participation_ppm must be 1 to 1000000, was 0"),
         ({"participation_ppm": 1_000_001}, "participation_ppm must be"),
         ({"market": "auction"}, "market must be one of replay, book, was 'auction'"),
