@@ -12,8 +12,8 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from tradefleet.bus.ports import Bus, Journal
-from tradefleet.domain.errors import Permanent
-from tradefleet.domain.ids import AccountId, ClientOrderId, bars_stream
+from tradefleet.domain.errors import FleetError, Permanent
+from tradefleet.domain.ids import AccountId, ClientOrderId, StreamName, bars_stream
 from tradefleet.domain.progress import REPORTS_STREAM, VENUE, VENUE_REQUESTS_STREAM, Phase, Progress
 from tradefleet.domain.venue import VenueOrder, VenueReport, VenueRequest
 from tradefleet.messages.codec import decode, encode
@@ -88,6 +88,8 @@ class VenueWorker:
         self._offset = -1
         self._snapshot_seq = 0
         self._seq = 0  # journal records written
+        self._bar_seqs: dict[StreamName, int] = {}  # bars of each stream that are in the journal: our position
+        self._failure: FleetError | None = None  # of the journal, in a server's thread
         self._last: tuple[_Place, int | None] | None = None  # turn of the last record, and the report it reached
         self._inbox: dict[AccountId, dict[int, VenueRequest]] = {}
         self._view: RunView | None = None
@@ -106,11 +108,9 @@ class VenueWorker:
             self._journal.close()
         self._journal = self._bus.journal(JOURNAL.name, plan.exchange)
         with self.changed:
+            self._failure = None
             self._restore()
-        positions = dict.fromkeys(self._bar_streams, 0)
-        if plan.run is None:
-            positions = {stream: self._store.last_seq(stream) for stream in self._bar_streams}
-        self._streams.start(positions)
+        self._streams.start(self._bar_seqs)
         if plan.run is not None:
             self._view = RunView(self._store.participants(plan.run))
             self._follower = RunFollower(self._store, plan.run, "venue", self._view)
@@ -121,6 +121,7 @@ class VenueWorker:
         found = (self._bus.cluster_id(), self._bus.topic_id(JOURNAL.name))
         self._state = JournaledVenue(plan.config)
         self._inbox, self._last = {}, None
+        self._bar_seqs = dict.fromkeys(self._bar_streams, 0)
         self._offset, self._seq = -1, 0
         snapshot = self._store.load_venue_snapshot(plan.exchange)
         if snapshot is not None:
@@ -134,6 +135,7 @@ class VenueWorker:
             saved = msgspec.json.decode(snapshot.state)
             self._state.restore(saved["venue"])
             self._seq = saved["seq"]
+            self._bar_seqs.update(saved["bar_seqs"])
             self._last = _decode_last(saved["last"])
             self._offset = snapshot.offset
         self._snapshot_seq = self._seq
@@ -159,6 +161,8 @@ class VenueWorker:
         """Do one bounded piece of work."""
         plan, lease = self._plan, self._lease
         assert lease is not None, "step() before start()"
+        if self._failure is not None:
+            raise self._failure
         if self._clock.monotonic_us() >= lease.deadline_us - plan.lease_ttl_us // 2:
             self._lease = self._store.renew(lease, ttl_us=plan.lease_ttl_us)
         worked = self._lockstep(timeout_us) if self._follower is not None else self._free(timeout_us)
@@ -169,18 +173,14 @@ class VenueWorker:
     # --- free run -------------------------------------------------------------------------------------------------
 
     def _free(self, timeout_us: int) -> bool:
-        with self.changed:
-            waiting = bool(self._inbox)
-        bars = [item.bar for item in self._streams.poll(0 if waiting else timeout_us) if item.bar is not None]
+        bars = [item.bar for item in self._streams.poll(timeout_us) if item.bar is not None]
         records: list[JournalRecord] = [
             BarsRecord(epoch=self._epoch(), market_us=market_us, bars=tuple(step_bars))
             for market_us, step_bars in steps(bars)
         ]
-        with self.changed:
-            records += self._take_requests(max([self._market_us(), *(record.market_us for record in records)]), 0)
-            if records:
+        if records:
+            with self.changed:
                 self._commit(records)
-                self.changed.notify_all()
         return bool(records)
 
     def _market_us(self) -> int:
@@ -296,9 +296,11 @@ class VenueWorker:
         is_stale = record.epoch < self._state.epoch
         outputs = self._state.apply(record)
         if is_stale:
-            return
+            return  # what a fenced writer got in is no part of the journal: its bars will be written again
         if isinstance(record, BarsRecord):
             place = _Place(record.market_us, 0, Phase.VENUE_BARS)
+            for bar in record.bars:
+                self._bar_seqs[bars_stream(self._plan.exchange, bar.symbol, bar.interval_us)] += 1
         else:
             place = _Place(record.market_us, record.round, Phase.VENUE_REQUESTS)
         self._last = (place, max((report.no for _, report in outputs), default=None))
@@ -306,7 +308,12 @@ class VenueWorker:
     def _save(self) -> None:
         assert self._lease is not None
         with self.changed:
-            state = {"venue": self._state.snapshot(), "seq": self._seq, "last": self._last}
+            state = {
+                "venue": self._state.snapshot(),
+                "seq": self._seq,
+                "bar_seqs": self._bar_seqs,
+                "last": self._last,
+            }
             snapshot = VenueSnapshot(
                 exchange=self._plan.exchange,
                 offset=self._offset,
@@ -321,13 +328,25 @@ class VenueWorker:
     # --- what the server asks -------------------------------------------------------------------------------------
 
     def receive(self, account: AccountId, requests: Sequence[VenueRequest]) -> None:
-        """Take requests in. They count once they are in the journal; `request_no` tells."""
+        """Take requests in. They count once they are in the journal; `request_no` tells.
+
+        In a free run they are journaled and applied at once, in the caller's thread; in a lockstep run they wait for
+        their turn. An error of the journal is raised here and again by the next `step`.
+        """
         with self.changed:
             taken = self._state.venue.request_no(account)
             fresh = {request.no: request for request in requests if request.no > taken}
-            if fresh:
-                self._inbox.setdefault(account, {}).update(fresh)
+            if not fresh:
+                return
+            self._inbox.setdefault(account, {}).update(fresh)
+            if self._plan.run is not None:
                 self.changed.notify_all()
+                return
+            try:
+                self._commit(self._take_requests(self._market_us(), 0))
+            except FleetError as error:
+                self._failure = error
+                raise
 
     def request_no(self, account: AccountId) -> int:
         """Return the last request number that is in the journal."""

@@ -1,70 +1,57 @@
-"""Changing an open limit order: the same gate, for the difference."""
+"""Changing an open limit order: the same gate as for a new one, but nothing is made smaller than was asked for."""
 
-from collections.abc import Mapping
-from dataclasses import replace
-
-from tradefleet.domain.ids import Symbol
-from tradefleet.domain.orders import AmendRequest, OrderStatus, OrderTerms, OrderType, Reason, Side
+from tradefleet.domain.orders import AmendRequest, OrderStatus, OrderType, Reason, Side
 from workloads.exchange.gateway.account import BotAccount
-from workloads.exchange.gateway.config import GatewayConfig
+from workloads.exchange.gateway.desk import open_part
 from workloads.exchange.gateway.order import ManagedOrder
-from workloads.exchange.gateway.risk import RiskGate
+from workloads.exchange.gateway.risk import RiskGate, reservation
+from workloads.exchange.gateway.state import GatewayState
 
 _AMENDABLE = frozenset({OrderStatus.SUBMITTED, OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED})
 
 
-def amended_terms(terms: OrderTerms, lots: int | None, price_ticks: int | None) -> OrderTerms:
-    """Return the terms with new total lots and price; None leaves as it is."""
-    return replace(
-        terms,
-        lots=terms.lots if lots is None else lots,
-        price_ticks=terms.price_ticks if price_ticks is None else price_ticks,
-    )
-
-
-def open_part(order: ManagedOrder, lots: int | None, price_ticks: int | None) -> OrderTerms:
-    """Return the terms of what would still be open after the amendment: what has to stay reserved."""
-    total = order.terms.lots if lots is None else lots
-    return amended_terms(order.terms, total - order.filled_lots, price_ticks)
+def raises_risk(order: ManagedOrder, lots: int | None, price_ticks: int | None) -> bool:
+    """Return whether an amendment makes a buy larger or dearer."""
+    terms = order.terms
+    if terms.side is not Side.BUY:
+        return False
+    is_larger = lots is not None and lots > terms.lots
+    is_dearer = price_ticks is not None and terms.price_ticks is not None and price_ticks > terms.price_ticks
+    return is_larger or is_dearer
 
 
 def check_amendment(
-    order: ManagedOrder,
-    request: AmendRequest,
-    account: BotAccount,
-    gate: RiskGate,
-    config: GatewayConfig,
-    marks: Mapping[Symbol, int],
-    *,
-    halted: bool,
+    order: ManagedOrder, request: AmendRequest, account: BotAccount, gate: RiskGate, state: GatewayState
 ) -> Reason:
     """Return why the amendment is refused, NONE when it may be sent.
 
-    What makes a buy larger or dearer raises risk and is stopped by a halt, a pause and the size limits of the bot;
-    everything has to be payable.
+    Making a buy larger or dearer raises risk: a halt, a pause, a limit on size and a loss stop it as they stop a new
+    order. Everything has to be payable.
     """
-    terms = order.terms
-    if terms.type is not OrderType.LIMIT or order.status not in _AMENDABLE:
+    if order.terms.type is not OrderType.LIMIT or order.status not in _AMENDABLE:
         return Reason.UNKNOWN_ORDER
-    lots = terms.lots if request.lots is None else request.lots
-    price = terms.price_ticks if request.price_ticks is None else request.price_ticks
+    lots = order.terms.lots if request.lots is None else request.lots
+    price = order.terms.price_ticks if request.price_ticks is None else request.price_ticks
     if lots <= order.filled_lots or price is None or price <= 0:
         return Reason.ORDER_SIZE
-    instrument = config.instruments[order.symbol]
-    notional = instrument.notional_atoms(lots - order.filled_lots, price)
-    if notional < instrument.min_notional_atoms:
+    raising = raises_risk(order, lots, price)
+    wanted = open_part(order, lots, price)
+    reason = gate.refusal(account, wanted, raises_risk=raising)
+    if reason is not Reason.NONE:
+        return reason
+    if raising or lots > order.terms.lots:
+        allowed, why = gate.allowed_lots(account, wanted, without=order)
+        if allowed < wanted.lots:
+            return why
+    instrument = state.config.instruments[order.symbol]
+    if instrument.notional_atoms(wanted.lots, price) < instrument.min_notional_atoms:
         return Reason.MIN_NOTIONAL
-    mark = marks.get(order.symbol, 0)
-    needed = gate.reservation(account, open_part(order, lots, price), mark)
+    reason = gate.rate_refusal(account)
+    if reason is Reason.NONE and raising:
+        reason = gate.loss_refusal(account)
+    if reason is not Reason.NONE:
+        return reason
+    needed = reservation(account, wanted, state.marks[order.symbol], state.config)
     if needed.atoms - order.reserved_atoms > account.wallet.free.get(needed.asset, 0):
         return Reason.INSUFFICIENT_FUNDS
-    limits = account.config.limits
-    if terms.side is Side.BUY:
-        if halted and notional > instrument.notional_atoms(order.open_lots, terms.price_ticks or 0):
-            return Reason.HALTED
-        if price > mark and (price - mark) * 1_000_000 > limits.price_collar_ppm * mark:
-            return Reason.PRICE_COLLAR
-    for most_atoms in (limits.max_order_atoms, config.limits.max_order_atoms):
-        if most_atoms is not None and notional > most_atoms:
-            return Reason.ORDER_SIZE
     return Reason.NONE

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 from tradefleet.domain.canonical import CanonicalFill
 from tradefleet.domain.executions import Execution
-from tradefleet.domain.ids import BotKey, ClientOrderId
+from tradefleet.domain.ids import BotKey, BotUid, ClientOrderId
 from tradefleet.domain.ledger import LedgerEntry
-from tradefleet.domain.orders import Reason
+from tradefleet.domain.orders import BotRequest, Reason
 from tradefleet.domain.statistics import BotStatistics
 from tradefleet.domain.venue import VenueReport, VenueRequest
 from workloads.exchange.gateway.order import ManagedOrder
@@ -33,7 +33,10 @@ class RiskEvent:
 
 @dataclass(slots=True)
 class GatewayEffects:
-    """In the order in which they came about. `orders` and `accounts` are what changed, to be written as they are."""
+    """In the order in which they came about. `orders` and `accounts` are what changed, to be written as they are.
+
+    `gone` are bots whose books a namesake has replaced: their state row can be deleted.
+    """
 
     venue_requests: list[VenueRequest] = field(default_factory=list)
     executions: list[Execution] = field(default_factory=list)
@@ -42,6 +45,7 @@ class GatewayEffects:
     statistics: list[BotStatistics] = field(default_factory=list)
     settled: list[int] = field(default_factory=list)
     events: list[RiskEvent] = field(default_factory=list)
-    dead_letters: list[tuple[VenueReport, str]] = field(default_factory=list)  # what could not be applied, and why
+    dead_letters: list[tuple[VenueReport | BotRequest, str]] = field(default_factory=list)  # not applied, and why
     orders: dict[ClientOrderId, ManagedOrder] = field(default_factory=dict)
     accounts: set[BotKey] = field(default_factory=set)
+    gone: list[BotUid] = field(default_factory=list)

@@ -15,9 +15,12 @@ from workloads.exchange.gateway.position import Position
 
 
 def path_ticks(bar: Bar, instrument: Instrument) -> tuple[int, int, int, int]:
-    """Return the four points of a bar's path: O-L-H-C when it closes at or above its open, else O-H-L-C (rule 22)."""
-    opened, closed = instrument.nearest_ticks(bar.open), instrument.nearest_ticks(bar.close)
-    low, high = instrument.nearest_ticks(bar.low), instrument.nearest_ticks(bar.high)
+    """Return the four points of a bar's path: O-L-H-C when it closes at or above its open, else O-H-L-C (rule 22).
+
+    A price below half a tick is one tick, as it is for the venue.
+    """
+    opened, closed = max(1, instrument.nearest_ticks(bar.open)), max(1, instrument.nearest_ticks(bar.close))
+    low, high = max(1, instrument.nearest_ticks(bar.low)), max(1, instrument.nearest_ticks(bar.high))
     return (opened, low, high, closed) if bar.close >= bar.open else (opened, high, low, closed)
 
 
@@ -25,18 +28,21 @@ def triggered(position: Position, limits: RiskLimits, instrument: Instrument, pa
     """Return which protection the path sets off first, NONE for none; keeps the position's peak up to date.
 
     Stop-loss and take-profit compare the position's worth with its cost, so that roundings of an average price cannot
-    decide; the trailing stop compares prices with the peak since the position was opened.
+    decide; the trailing stop compares prices with the peak since the position was opened. Between two points of the
+    path prices only fall or only rise: of two stops on the way down the higher one is reached first.
     """
+    stop_loss, take_profit, trailing = limits.stop_loss_ppm, limits.take_profit_ppm, limits.trailing_stop_ppm
+    cost = position.cost_atoms
     for ticks in path:
         worth = instrument.notional_atoms(position.lots, ticks) * PPM
-        cost = position.cost_atoms
-        if limits.stop_loss_ppm is not None and worth <= cost * (PPM - limits.stop_loss_ppm):
+        is_stopped = stop_loss is not None and worth <= cost * (PPM - stop_loss)
+        if trailing is not None and ticks * PPM <= position.peak_ticks * (PPM - trailing):
+            peak_worth = instrument.notional_atoms(position.lots, position.peak_ticks)
+            if not is_stopped or stop_loss is None or peak_worth * (PPM - trailing) > cost * (PPM - stop_loss):
+                return Reason.TRAILING_STOP
+        if is_stopped:
             return Reason.STOP_LOSS
-        if limits.take_profit_ppm is not None and worth >= cost * (PPM + limits.take_profit_ppm):
+        if take_profit is not None and worth >= cost * (PPM + take_profit):
             return Reason.TAKE_PROFIT
-        if limits.trailing_stop_ppm is not None and ticks * PPM <= position.peak_ticks * (
-            PPM - limits.trailing_stop_ppm
-        ):
-            return Reason.TRAILING_STOP
         position.peak_ticks = max(position.peak_ticks, ticks)
     return Reason.NONE

@@ -1,31 +1,26 @@
 """The risk gate: may this order be sent, and how large (design §5)?
 
-The questions come in a fixed order and the first "no" is the answer: halt, trading state, data age, duplicate, price
-collar, order size, position, exposure, open orders, order rate, daily loss, drawdown, funds. A limit on size makes an
-order smaller before it refuses it. An order that reduces a position is asked only what protects the market: data age,
-collar and rate do not hold back an exit of the gateway's own.
+The questions come in a fixed order and the first "no" is the answer: halt, trading state, instrument, exit under way,
+data age, price collar, order size, position, exposure, open orders, order rate, daily loss, drawdown, funds. (That a
+request is no duplicate is known before: its id follows from its number.) A limit on size makes an order smaller before
+it refuses it. A sell can only reduce a position on a spot account, so what only limits risk is not asked of it. The
+gateway's own exits do not come here at all.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from tradefleet.domain.bar import DAY_US
 from tradefleet.domain.bots import RunState
 from tradefleet.domain.ids import Symbol
-from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.money import PPM, divide_up, fee_atoms
-from tradefleet.domain.orders import OrderTerms, OrderType, Reason, Side
+from tradefleet.domain.orders import OrderTerms, Reason, Side
 from workloads.exchange.gateway.account import BotAccount
 from workloads.exchange.gateway.config import GatewayConfig
+from workloads.exchange.gateway.order import ManagedOrder
+from workloads.exchange.gateway.state import GatewayState
 
-SLACK_ATOMS = 64  # a reservation's room for the roundings of partial fills: one atom each
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """The last close of an instrument: price in ticks and the market time of that close."""
-
-    ticks: int
-    close_us: int
+SLACK_ATOMS = 64  # the most that a reservation adds for the roundings of partial fills
+SLACK_PER_FILL_ATOMS = 2  # one for the notional, one for the fee
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,76 +44,77 @@ class Reservation:
 class RiskGate:
     """The gate of one account. Reads the books, changes nothing."""
 
-    def __init__(self, config: GatewayConfig) -> None:
-        self._config = config
+    __slots__ = ("_config", "_state")
 
-    def judge(
-        self,
-        account: BotAccount,
-        terms: OrderTerms,
-        mark: Mark | None,
-        *,
-        marks: Mapping[Symbol, int],
-        market_us: int,
-        halted: bool,
-        open_orders: int,
-        recent_orders: int,
-    ) -> Verdict:
-        """Return the verdict on a bot's order. `open_orders` and `recent_orders` (last second) are the account's."""
+    def __init__(self, state: GatewayState) -> None:
+        self._state = state
+        self._config = state.config
+
+    def judge(self, account: BotAccount, terms: OrderTerms) -> Verdict:
+        """Return the verdict on a bot's new order."""
         raises_risk = terms.side is Side.BUY
-        reason = self._refusal(account, terms, mark, market_us=market_us, halted=halted and raises_risk)
+        reason = self.refusal(account, terms, raises_risk=raises_risk)
         if reason is not Reason.NONE:
             return Verdict(terms, reason, denied=True)
         instrument = self._config.instruments[terms.symbol]
-        assert mark is not None  # _refusal answers STALE_DATA without a mark
-        price = reference_ticks(terms, mark.ticks)
-        lots, why = self._allowed_lots(account, terms, instrument, price, marks)
+        price = reference_ticks(terms, self._state.marks[terms.symbol])
+        lots, why = self.allowed_lots(account, terms)
         if lots <= 0 or instrument.notional_atoms(lots, price) < instrument.min_notional_atoms:
             return Verdict(terms, why if why is not Reason.NONE else Reason.MIN_NOTIONAL, denied=True)
-        reason = self._pace_refusal(account, open_orders, recent_orders)
+        reason = self._crowd_refusal(account)
+        if reason is Reason.NONE:
+            reason = self.rate_refusal(account)
         if reason is Reason.NONE and raises_risk:
-            reason = self._loss_refusal(account, account.mark_equity(marks))
+            reason = self.loss_refusal(account)
         if reason is not Reason.NONE:
             return Verdict(terms, reason, denied=True)
         accepted = terms if lots == terms.lots else replace(terms, lots=lots)
-        needed = self.reservation(account, accepted, mark.ticks)
+        needed = reservation(account, accepted, self._state.marks[terms.symbol], self._config)
         if needed.atoms > account.wallet.free.get(needed.asset, 0):
             return Verdict(terms, Reason.INSUFFICIENT_FUNDS, denied=True)
         return Verdict(accepted, why)
 
-    def _refusal(
-        self, account: BotAccount, terms: OrderTerms, mark: Mark | None, *, market_us: int, halted: bool
-    ) -> Reason:
-        if halted:
+    def refusal(self, account: BotAccount, terms: OrderTerms, *, raises_risk: bool) -> Reason:
+        """Return why an order may not be sent whatever its size; NONE when it may."""
+        state = self._state
+        if raises_risk and state.is_halted(account.key):
             return Reason.HALTED
         if account.closed or account.deleting or account.state is RunState.STOPPED:
             return Reason.NOT_TRADING
-        if account.state is RunState.PAUSED and terms.side is Side.BUY:
+        if raises_risk and account.state is RunState.PAUSED:
             return Reason.NOT_TRADING
         if terms.symbol not in account.positions:
             return Reason.UNKNOWN_INSTRUMENT
-        if terms.side is Side.BUY and terms.symbol in account.exits:
+        if terms.symbol in account.exits:  # a sell too: it would lock what the exit is about to sell
             return account.exits[terms.symbol]
-        limits = account.config.limits
-        if mark is None:
+        mark_us = state.mark_us.get(terms.symbol)
+        oldest_us = account.config.limits.max_data_age_us
+        if mark_us is None or (oldest_us is not None and state.now_us - mark_us > oldest_us):
             return Reason.STALE_DATA
-        if limits.max_data_age_us is not None and market_us - mark.close_us > limits.max_data_age_us:
-            return Reason.STALE_DATA
-        if terms.price_ticks is not None and terms.type is OrderType.LIMIT:
-            away = abs(terms.price_ticks - mark.ticks)
-            if self._is_aggressive(terms, mark.ticks) and away * PPM > limits.price_collar_ppm * mark.ticks:
-                return Reason.PRICE_COLLAR
-        return Reason.NONE
+        return self._collar_refusal(account, terms)
 
-    @staticmethod
-    def _is_aggressive(terms: OrderTerms, mark_ticks: int) -> bool:
-        """A limit far on the passive side cannot hurt; a grid lives from those."""
-        assert terms.price_ticks is not None
-        return terms.price_ticks > mark_ticks if terms.side is Side.BUY else terms.price_ticks < mark_ticks
+    def _collar_refusal(self, account: BotAccount, terms: OrderTerms) -> Reason:
+        """A limit far on the passive side cannot hurt (a grid lives from those), one far on the other side can.
 
-    def _allowed_lots(
-        self, account: BotAccount, terms: OrderTerms, instrument: Instrument, price: int, marks: Mapping[Symbol, int]
+        A stop-limit is measured from its trigger, since it trades near there. Orders without a limit price reserve at
+        the collar and fill no further.
+        """
+        if terms.price_ticks is None:
+            return Reason.NONE
+        base = self._state.marks[terms.symbol] if terms.trigger_ticks is None else terms.trigger_ticks
+        beyond = (terms.price_ticks - base) * terms.side.sign
+        return Reason.PRICE_COLLAR if beyond * PPM > account.config.limits.price_collar_ppm * base else Reason.NONE
+
+    def allowed_lots(
+        self, account: BotAccount, terms: OrderTerms, *, without: ManagedOrder | None = None
     ) -> tuple[int, Reason]:
+        """Return the lots that the limits on size allow, and the last limit that made them fewer.
+
+        `without` is an open order that these terms would replace.
+        """
+        instrument = self._config.instruments[terms.symbol]
+        mark = self._state.marks[terms.symbol]
+        price = reference_ticks(terms, mark)
         limits = account.config.limits
         lots, why = terms.lots, Reason.NONE
         for most_atoms in (limits.max_order_atoms, self._config.limits.max_order_atoms):
@@ -127,58 +123,79 @@ class RiskGate:
         if terms.side is Side.SELL:
             return lots, why
         if limits.max_position_atoms is not None:
-            held = account.positions[terms.symbol].lots + open_buy_lots(account, terms.symbol)
-            room = limits.max_position_atoms - instrument.notional_atoms(held, price)
-            if instrument.notional_atoms(lots, price) > room:
-                lots, why = instrument.affordable_lots(room, price), Reason.POSITION_LIMIT
+            held = account.positions[terms.symbol].lots + open_buy_lots(account, terms.symbol, without)
+            room = limits.max_position_atoms - instrument.notional_atoms_up(held, mark)
+            if instrument.notional_atoms(lots, mark) > room:
+                lots, why = instrument.affordable_lots(room, mark), Reason.POSITION_LIMIT
         if limits.max_exposure_ppm is not None:
-            allowed = account.mark_equity(marks) * limits.max_exposure_ppm // PPM
-            room = allowed - exposure_atoms(account, marks)
+            allowed = account.mark_equity(self._state.marks) * limits.max_exposure_ppm // PPM
+            room = allowed - self._exposure_atoms(account, without)
             if instrument.notional_atoms(lots, price) > room:
                 lots, why = instrument.affordable_lots(room, price), Reason.EXPOSURE_LIMIT
         return lots, why
 
-    def _pace_refusal(self, account: BotAccount, open_orders: int, recent_orders: int) -> Reason:
-        limits, shared = account.config.limits, self._config.limits
-        if limits.max_open_orders is not None and len(account.orders) >= limits.max_open_orders:
+    def _exposure_atoms(self, account: BotAccount, without: ManagedOrder | None) -> int:
+        """Return all positions at their marks plus all open buys at their own prices, in quote atoms."""
+        marks = self._state.marks
+        total = 0
+        for instrument in account.instruments:
+            lots = account.positions[instrument.symbol].lots
+            if lots:
+                total += instrument.notional_atoms_up(lots, marks.get(instrument.symbol, 0))
+        for order in account.orders.values():
+            if order.terms.side is Side.BUY and order is not without:
+                price = reference_ticks(order.terms, marks.get(order.symbol, 0))
+                total += self._config.instruments[order.symbol].notional_atoms_up(order.open_lots, price)
+        return total
+
+    def _crowd_refusal(self, account: BotAccount) -> Reason:
+        own_most, shared_most = account.config.limits.max_open_orders, self._config.limits.max_open_orders
+        if own_most is not None and len(account.orders) >= own_most:
             return Reason.OPEN_ORDERS
-        if shared.max_open_orders is not None and open_orders >= shared.max_open_orders:
+        if shared_most is not None and len(self._state.orders) >= shared_most:
             return Reason.OPEN_ORDERS
-        per_minute = limits.max_orders_per_minute
-        if per_minute is not None and len(account.accepted_us) >= per_minute:  # the machine has dropped older ones
+        return Reason.NONE
+
+    def rate_refusal(self, account: BotAccount) -> Reason:
+        """Return ORDER_RATE when there were too many in the last minute or second. Older ones must be forgotten."""
+        per_minute, per_second = account.config.limits.max_orders_per_minute, self._config.limits.max_orders_per_second
+        if per_minute is not None and len(account.accepted_us) >= per_minute:
             return Reason.ORDER_RATE
-        if shared.max_orders_per_second is not None and recent_orders >= shared.max_orders_per_second:
+        if per_second is not None and len(self._state.accepted_us) >= per_second:
             return Reason.ORDER_RATE
         return Reason.NONE
 
-    @staticmethod
-    def _loss_refusal(account: BotAccount, equity_atoms: int) -> Reason:
+    def loss_refusal(self, account: BotAccount) -> Reason:
+        """Return DAILY_LOSS or DRAWDOWN when equity has fallen too far. A day that has no bar yet starts with now."""
         limits = account.config.limits
+        if limits.max_daily_loss_ppm is None and limits.max_drawdown_ppm is None:
+            return Reason.NONE
+        equity = account.mark_equity(self._state.marks)
         start, peak = account.day_start_equity_atoms, account.peak_equity_atoms
-        if limits.max_daily_loss_ppm is not None and (start - equity_atoms) * PPM >= limits.max_daily_loss_ppm * start:
+        if (
+            limits.max_daily_loss_ppm is not None
+            and self._state.now_us // DAY_US == account.day
+            and (start - equity) * PPM >= limits.max_daily_loss_ppm * start
+        ):
             return Reason.DAILY_LOSS
-        if limits.max_drawdown_ppm is not None and (peak - equity_atoms) * PPM >= limits.max_drawdown_ppm * peak:
+        if limits.max_drawdown_ppm is not None and (peak - equity) * PPM >= limits.max_drawdown_ppm * peak:
             return Reason.DRAWDOWN
         return Reason.NONE
 
-    def reservation(self, account: BotAccount, terms: OrderTerms, mark_ticks: int) -> Reservation:
-        """Return what the order locks: base lots to sell, or quote for the worst price it may pay, fee included."""
-        instrument = self._config.instruments[terms.symbol]
-        if terms.side is Side.SELL:
-            return Reservation(instrument.base, instrument.base_atoms(terms.lots))
-        protection: int | None = None
-        if terms.price_ticks is not None:
-            worst = terms.price_ticks
-        else:
-            from_ticks = terms.trigger_ticks if terms.trigger_ticks is not None else mark_ticks
-            worst = divide_up(from_ticks * (PPM + account.config.limits.price_collar_ppm), PPM)
-            protection = worst
-        return Reservation(instrument.quote, self.cost_atoms(instrument, terms.lots, worst), protection)
 
-    def cost_atoms(self, instrument: Instrument, lots: int, price_ticks: int) -> int:
-        """Return the most that buying `lots` at `price_ticks` can cost, fee and roundings included."""
-        notional = instrument.notional_atoms_up(lots, price_ticks)
-        return notional + fee_atoms(notional, self._config.fee_ppm_max) + SLACK_ATOMS
+def reservation(account: BotAccount, terms: OrderTerms, mark_ticks: int, config: GatewayConfig) -> Reservation:
+    """Return what an order locks: base lots to sell, or quote for the worst price it may pay, fee and roundings too."""
+    instrument = config.instruments[terms.symbol]
+    if terms.side is Side.SELL:
+        return Reservation(instrument.base, instrument.base_atoms(terms.lots))
+    protection: int | None = None
+    worst = terms.price_ticks
+    if worst is None:
+        from_ticks = reference_ticks(terms, mark_ticks)
+        worst = protection = divide_up(from_ticks * (PPM + account.config.limits.price_collar_ppm), PPM)
+    notional = instrument.notional_atoms_up(terms.lots, worst)
+    slack = min(SLACK_ATOMS, SLACK_PER_FILL_ATOMS * terms.lots)  # a fill takes at least one lot
+    return Reservation(instrument.quote, notional + fee_atoms(notional, config.fee_ppm_max) + slack, protection)
 
 
 def reference_ticks(terms: OrderTerms, mark_ticks: int) -> int:
@@ -188,23 +205,10 @@ def reference_ticks(terms: OrderTerms, mark_ticks: int) -> int:
     return terms.trigger_ticks if terms.trigger_ticks is not None else mark_ticks
 
 
-def open_buy_lots(account: BotAccount, symbol: str) -> int:
-    """Return the lots that open buy orders of `symbol` may still add."""
+def open_buy_lots(account: BotAccount, symbol: Symbol, without: ManagedOrder | None) -> int:
+    """Return the lots that open buy orders of `symbol` may still add, those of `without` apart."""
     return sum(
         order.open_lots
         for order in account.orders.values()
-        if order.terms.symbol == symbol and order.terms.side is Side.BUY
+        if order.symbol == symbol and order.terms.side is Side.BUY and order is not without
     )
-
-
-def exposure_atoms(account: BotAccount, marks: Mapping[Symbol, int]) -> int:
-    """Return all positions at their marks plus all open buys at their prices, in quote atoms."""
-    total = 0
-    for instrument in account.instruments:
-        lots = account.positions[instrument.symbol].lots
-        if lots:
-            total += instrument.notional_atoms(lots, marks.get(instrument.symbol, 0))
-    for order in account.orders.values():
-        if order.terms.side is Side.BUY:
-            total += order.reserved_atoms
-    return total

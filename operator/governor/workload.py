@@ -1,0 +1,82 @@
+"""What the Governor decides: neutral values that a renderer turns into manifests or into local processes."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from tradefleet.domain.bots import BotCommand
+from tradefleet.domain.ids import AccountId
+from tradefleet.domain.progress import Participant
+from tradefleet.resources.common import ResourceKey
+
+
+class Role(StrEnum):
+    """The kinds of processes of a fleet."""
+
+    VENUE = "venue"
+    GATEWAY = "gateway"
+    FEED = "feed"
+    BOT = "bot"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """One process that should run. `settings` are JSON values, read by the workload's own settings class.
+
+    `port_name` and `peer_port_name` name ports that the renderer assigns: what the workload listens on, and what it
+    connects to. `name` is unique in the fleet and DNS-safe.
+    """
+
+    name: str
+    role: Role
+    owner: ResourceKey
+    generation: int
+    settings: dict[str, Any]
+    port_name: str | None = None
+    peer_port_name: str | None = None
+    token_name: str | None = None  # a secret shared by the two ends of a port
+
+    @property
+    def digest(self) -> str:
+        """A hash of all that would make the process another one."""
+        text = json.dumps([self.role, self.settings, self.port_name, self.peer_port_name], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockstepRun:
+    """A lockstep run that must exist before its workloads start. Participants are fixed at its creation (rule 21)."""
+
+    run: str
+    feed: str  # "namespace/name"
+    participants: tuple[Participant, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """The desired state of one bot, for its gateway and its host."""
+
+    account: AccountId
+    command: BotCommand
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What stands in the way of a resource: it waits (and heals by itself), or it is stalled (somebody must act)."""
+
+    key: ResourceKey
+    stalled: bool
+    reason: str  # one word, for programs
+    message: str  # one line: what is wrong, and what to do
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that should be: in an order in which it can be made."""
+
+    runs: tuple[LockstepRun, ...] = ()
+    commands: tuple[Command, ...] = ()
+    workloads: tuple[Workload, ...] = ()
+    verdicts: dict[ResourceKey, Verdict] = field(default_factory=dict)

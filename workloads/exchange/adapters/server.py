@@ -1,0 +1,110 @@
+"""The server edge of a simulator: gateways connect, sign in to an account and call. Loopback unless told otherwise."""
+
+import hmac
+import socket
+from collections.abc import Callable, Mapping
+from socketserver import BaseRequestHandler, ThreadingTCPServer
+from threading import Thread
+from typing import Any, Final
+
+import msgspec
+
+from tradefleet.domain.errors import FleetError, InvalidValue
+from tradefleet.domain.ids import AccountId, ClientOrderId
+from workloads.exchange.adapters.wire import Answer, Call, read_frame, unpack_requests, write_frame
+from workloads.exchange.venue_worker import VenueWorker
+
+IDLE_TIMEOUT_S: Final = 3_600.0
+
+
+class _SignIn(msgspec.Struct, forbid_unknown_fields=True):
+    account: str
+    token: str
+
+
+class VenueServer:
+    """Answers gateways from a `VenueWorker`. `tokens` has the key of each account; it is never printed."""
+
+    def __init__(self, worker: VenueWorker, *, host: str, port: int, tokens: Mapping[AccountId, str]) -> None:
+        self._worker = worker
+        self._tokens = dict(tokens)
+        server = self
+
+        class Handler(BaseRequestHandler):
+            def handle(self) -> None:
+                server.serve(self.request)
+
+        class Server(ThreadingTCPServer):
+            allow_reuse_address = True
+            daemon_threads = True
+
+        self._server = Server((host, port), Handler)
+        self.port: int = self._server.server_address[1]
+
+    def start(self) -> None:
+        """Serve in threads of its own."""
+        Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True).start()
+
+    def stop(self) -> None:
+        """Take no more connections."""
+        self._server.shutdown()
+        self._server.server_close()
+
+    def serve(self, connection: socket.socket) -> None:
+        """Answer one connection's calls until it ends. A frame that cannot be read ends it."""
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.settimeout(IDLE_TIMEOUT_S)
+        account: AccountId | None = None
+        while True:
+            try:
+                body = read_frame(connection)
+                call = msgspec.msgpack.decode(body, type=Call) if body else None
+            except (OSError, InvalidValue, msgspec.MsgspecError):
+                return
+            if call is None:
+                return
+            try:
+                if call.method == "sign_in":
+                    account = self._sign_in(call.argument)
+                    answer = _answer(None)
+                elif account is None:
+                    answer = _refusal("sign in first")
+                else:
+                    answer = _answer(self._call(account, call))
+            except (FleetError, msgspec.MsgspecError) as error:
+                answer = _refusal(str(error))
+            try:
+                write_frame(connection, answer)
+            except OSError:
+                return
+
+    def _sign_in(self, argument: msgspec.Raw) -> AccountId:
+        sign_in = msgspec.msgpack.decode(argument, type=_SignIn)
+        account = AccountId(sign_in.account)
+        expected = self._tokens.get(account)
+        if expected is None or not hmac.compare_digest(expected.encode(), sign_in.token.encode()):
+            raise InvalidValue(f"account {account!r}: unknown, or the key is not its own")
+        return account
+
+    def _call(self, account: AccountId, call: Call) -> object:
+        worker, argument = self._worker, call.argument
+        methods: dict[str, Callable[[], object]] = {
+            "send": lambda: worker.receive(account, unpack_requests(argument)),
+            "request_no": lambda: worker.request_no(account),
+            "query": lambda: worker.query(account, ClientOrderId(msgspec.msgpack.decode(argument, type=str))),
+            "open_orders": lambda: worker.open_orders(account),
+            "balances": lambda: worker.balances(account),
+            "reports": lambda: worker.reports(account, msgspec.msgpack.decode(argument, type=int)),
+        }
+        method = methods.get(call.method)
+        if method is None:
+            raise InvalidValue(f"no method {call.method!r}, there are {', '.join(methods)}")
+        return method()
+
+
+def _answer(value: Any) -> Answer:  # noqa: ANN401 - whatever the wire carries
+    return Answer(msgspec.Raw(msgspec.msgpack.encode(value)))
+
+
+def _refusal(error: str) -> Answer:
+    return Answer(msgspec.Raw(msgspec.msgpack.encode(None)), error)

@@ -1,0 +1,115 @@
+"""The bots' requests: new orders through the risk gate, cancels and amendments of what is open."""
+
+from collections.abc import Sequence
+
+from tradefleet.domain.errors import InvalidValue, StreamGap
+from tradefleet.domain.ids import BotKey, bot_order_id
+from tradefleet.domain.orders import AmendRequest, BotRequest, CancelRequest, OrderRequest, Reason
+from workloads.exchange.gateway.account import RATE_WINDOW_US, BotAccount
+from workloads.exchange.gateway.amendments import check_amendment
+from workloads.exchange.gateway.desk import OrderDesk
+from workloads.exchange.gateway.order import ManagedOrder
+from workloads.exchange.gateway.risk import RiskGate
+from workloads.exchange.gateway.state import GatewayState, forget_before
+
+SECOND_US = 1_000_000
+
+
+class RequestHandling:
+    """Applies requests in the order of their numbers."""
+
+    __slots__ = ("_desk", "_gate", "_state")
+
+    def __init__(self, state: GatewayState, desk: OrderDesk) -> None:
+        self._state = state
+        self._desk = desk
+        self._gate = RiskGate(state)
+
+    def apply(self, requests: Sequence[BotRequest], refuse: Reason) -> None:
+        """Apply those that were not applied yet. Raises before anything is applied when one is missing."""
+        for account, request in self._fresh(requests):
+            account.request_seq = request.seq
+            self._state.effects.accounts.add(account.key)
+            match request:
+                case OrderRequest():
+                    self._order(account, request, refuse)
+                case CancelRequest():
+                    self._cancel(account, request)
+                case AmendRequest():
+                    self._amend(account, request)
+
+    def _fresh(self, requests: Sequence[BotRequest]) -> list[tuple[BotAccount, BotRequest]]:
+        fresh: list[tuple[BotAccount, BotRequest]] = []
+        last: dict[BotKey, int] = {}
+        for request in requests:
+            account = self._state.accounts.get(request.bot)
+            if account is None:
+                raise InvalidValue(f"request {request.seq} of bot {request.bot}: the gateway has no such bot")
+            before = last.get(request.bot, account.request_seq)
+            if request.seq <= before:
+                continue
+            if request.seq != before + 1:
+                raise StreamGap(f"bot {request.bot}: request {request.seq} after {before}")
+            last[request.bot] = request.seq
+            fresh.append((account, request))
+        return fresh
+
+    def _order(self, account: BotAccount, request: OrderRequest, refuse: Reason) -> None:
+        """Judge a new order. Its id follows from its number, so another id is that of another order (rule 1).
+
+        Nothing is said about such a one: the answer would be taken for that other order's.
+        """
+        state = self._state
+        if request.client_order_id != bot_order_id(account.prefix, request.seq):
+            why = f"request {request.seq}: {request.client_order_id} is not the id of that number"
+            state.effects.dead_letters.append((request, why))
+            state.close(account, why)
+            return
+        account.order_count += 1
+        order = ManagedOrder(
+            bot=account.key,
+            client_order_id=request.client_order_id,
+            terms=request.terms,
+            request_seq=request.seq,
+            reason=Reason.NONE,
+            market_us=state.now_us,
+        )
+        if refuse is not Reason.NONE:
+            self._desk.deny(account, order, refuse)
+            return
+        self._forget(account)
+        verdict = self._gate.judge(account, request.terms)
+        if verdict.denied:
+            self._desk.deny(account, order, verdict.reason)
+            return
+        order.terms = verdict.terms
+        order.reason = verdict.reason
+        self._count(account)
+        self._desk.send(account, order)
+
+    def _cancel(self, account: BotAccount, request: CancelRequest) -> None:
+        """Cancel an order of the bot's own; an exit of the gateway is not the bot's to stop."""
+        order = account.orders.get(request.client_order_id)
+        if order is not None and order.request_seq is not None:
+            self._desk.cancel(order, Reason.USER_CANCEL)
+
+    def _amend(self, account: BotAccount, request: AmendRequest) -> None:
+        order = account.orders.get(request.client_order_id)
+        if order is None:
+            return
+        self._forget(account)
+        refusal = check_amendment(order, request, account, self._gate, self._state)
+        if refusal is not Reason.NONE:
+            self._state.event(account.key, refusal, f"amendment of order {order.client_order_id} denied")
+            self._state.tell(account, order, reason=refusal)
+            return
+        self._count(account)
+        self._desk.amend(account, order, request.lots, request.price_ticks)
+
+    def _forget(self, account: BotAccount) -> None:
+        forget_before(self._state.accepted_us, self._state.now_us - SECOND_US)
+        forget_before(account.accepted_us, self._state.now_us - RATE_WINDOW_US)
+
+    def _count(self, account: BotAccount) -> None:
+        account.accepted_us.append(self._state.now_us)
+        self._state.accepted_us.append(self._state.now_us)
