@@ -1,8 +1,8 @@
 """A paper exchange for one bot, small enough to be seen through: it answers requests as a gateway and a venue would.
 
 Market orders fill at the next open, limits at the better of limit and open when touched, stops at the worse of trigger
-and open; always whole. It refuses what the wallet cannot pay, so a test that counts refusals sees a bot that planned
-with money it does not have.
+and open; whole, or half of what is left per bar with `halves`. It refuses what the wallet cannot pay, so a test that
+counts refusals sees a bot that planned with money it does not have.
 """
 
 import json
@@ -113,6 +113,8 @@ class PaperExchange:
         self.total = dict(bot.config.wallet)
         self.locked: dict[ClientOrderId, tuple[str, int]] = {}
         self.orders: dict[ClientOrderId, OrderTerms] = {}
+        self.filled: dict[ClientOrderId, int] = {}
+        self.halves = False
         self.lots = dict.fromkeys(self.instruments, 0)
         self.cost = dict.fromkeys(self.instruments, 0)
         self.marks: dict[Symbol, int] = {}
@@ -167,7 +169,8 @@ class PaperExchange:
                             price_ticks=request.price_ticks or terms.price_ticks,
                         )
                         self.orders[request.client_order_id] = terms
-                        self.say(request.client_order_id, OrderStatus.ACCEPTED, terms, 0, now_us)
+                        self.locked[request.client_order_id] = self._need(request.client_order_id, terms)
+                        self.say(request.client_order_id, OrderStatus.ACCEPTED, terms, now_us)
         raise AssertionError("the bot asks for ever")
 
     def _accept(self, request: OrderRequest, now_us: int) -> None:
@@ -176,27 +179,31 @@ class PaperExchange:
             if self.resize_to is None
             else replace(request.terms, lots=min(self.resize_to, request.terms.lots))
         )
-        one = self.instruments[terms.symbol]
-        if terms.side is Side.SELL:
-            need = (one.base, one.base_atoms(terms.lots))
-        else:
-            collar = self.bot.config.limits.price_collar_ppm
-            ticks = terms.price_ticks
-            if ticks is None:
-                ticks = divide_up((terms.trigger_ticks or self.marks[terms.symbol]) * (PPM + collar), PPM)
-            notional = one.notional_atoms_up(terms.lots, ticks)
-            need = (one.quote, notional + fee_atoms(notional, TAKER_PPM))
+        need = self._need(request.client_order_id, terms)
         promised = sum(atoms for asset, atoms in self.locked.values() if asset == need[0])
         if self.deny_with is not None:
-            self.say(request.client_order_id, OrderStatus.DENIED, terms, 0, now_us, reason=self.deny_with)
+            self.say(request.client_order_id, OrderStatus.DENIED, terms, now_us, reason=self.deny_with)
         elif need[1] > self.total.get(need[0], 0) - promised:
             self.refused.append(request)
             reason = Reason.INSUFFICIENT_FUNDS
-            self.say(request.client_order_id, OrderStatus.DENIED, terms, 0, now_us, reason=reason)
+            self.say(request.client_order_id, OrderStatus.DENIED, terms, now_us, reason=reason)
         else:
             self.locked[request.client_order_id] = need
             self.orders[request.client_order_id] = terms
-            self.say(request.client_order_id, OrderStatus.ACCEPTED, terms, 0, now_us)
+            self.say(request.client_order_id, OrderStatus.ACCEPTED, terms, now_us)
+
+    def _need(self, order_id: ClientOrderId, terms: OrderTerms) -> tuple[str, int]:
+        """Return the asset and atoms that what is left of an order ties up, as a gateway reserves them."""
+        one = self.instruments[terms.symbol]
+        lots = terms.lots - self.filled.get(order_id, 0)
+        if terms.side is Side.SELL:
+            return one.base, one.base_atoms(lots)
+        ticks = terms.price_ticks
+        if not ticks:
+            collar = self.bot.config.limits.price_collar_ppm
+            ticks = divide_up((terms.trigger_ticks or self.marks[terms.symbol]) * (PPM + collar), PPM)
+        notional = one.notional_atoms_up(lots, ticks)
+        return one.quote, notional + fee_atoms(notional, TAKER_PPM)
 
     def _match(self, one: Bar) -> None:
         rules = self.instruments[one.symbol]
@@ -217,25 +224,31 @@ class PaperExchange:
 
     def _fill(self, order_id: ClientOrderId, terms: OrderTerms, ticks: int, now_us: int) -> None:
         rules = self.instruments[terms.symbol]
-        notional = rules.notional_atoms(terms.lots, ticks)
+        left = terms.lots - self.filled.get(order_id, 0)
+        lots = (left + 1) // 2 if self.halves else left
+        notional = rules.notional_atoms(lots, ticks)
         fee = fee_atoms(notional, TAKER_PPM)
         sign = terms.side.sign
         realized = 0
         if terms.side is Side.BUY:
             self.cost[terms.symbol] += notional
         else:
-            cost = self.cost[terms.symbol] * terms.lots // self.lots[terms.symbol]
+            cost = self.cost[terms.symbol] * lots // self.lots[terms.symbol]
             realized = notional - cost
             self.cost[terms.symbol] -= cost
-        self.lots[terms.symbol] += sign * terms.lots
-        self.total[rules.base] = self.total.get(rules.base, 0) + sign * rules.base_atoms(terms.lots)
+        self.lots[terms.symbol] += sign * lots
+        self.total[rules.base] = self.total.get(rules.base, 0) + sign * rules.base_atoms(lots)
         self.total[rules.quote] -= sign * notional + fee
         self.trades += 1
-        del self.orders[order_id]
-        self.locked.pop(order_id, None)
+        asset, atoms = self.locked.pop(order_id)
+        self.filled[order_id] = terms.lots - left + lots
+        if lots == left:
+            del self.orders[order_id]
+        else:
+            self.locked[order_id] = (asset, atoms * (left - lots) // left)
         fill = Fill(
             trade_id=f"t{self.trades}",
-            lots=terms.lots,
+            lots=lots,
             price_ticks=ticks,
             notional_atoms=notional,
             fee_atoms=fee,
@@ -243,19 +256,19 @@ class PaperExchange:
             liquidity=Liquidity.TAKER,
             realized_atoms=realized,
         )
-        self.say(order_id, OrderStatus.FILLED, terms, terms.lots, now_us, fill=fill)
+        status = OrderStatus.FILLED if lots == left else OrderStatus.PARTIALLY_FILLED
+        self.say(order_id, status, terms, now_us, fill=fill)
 
     def _end(self, order_id: ClientOrderId, status: OrderStatus, now_us: int) -> None:
         terms = self.orders.pop(order_id)
         self.locked.pop(order_id, None)
-        self.say(order_id, status, terms, 0, now_us)
+        self.say(order_id, status, terms, now_us)
 
     def say(
         self,
         order_id: ClientOrderId,
         status: OrderStatus,
         terms: OrderTerms,
-        filled: int,
         now_us: int,
         *,
         reason: Reason = Reason.NONE,
@@ -270,7 +283,7 @@ class PaperExchange:
             origin=origin,
             status=status,
             terms=terms,
-            filled_lots=filled,
+            filled_lots=self.filled.get(order_id, 0),
             market_us=now_us,
             reason=reason,
             fill=fill,
@@ -296,4 +309,5 @@ class PaperExchange:
         self.total[rules.base] -= rules.base_atoms(terms.lots)
         self.total[rules.quote] += notional
         self.lots[symbol] = self.cost[symbol] = 0
-        self.say(order_id, OrderStatus.FILLED, terms, terms.lots, now_us, fill=fill, origin=Origin.GATEWAY)
+        self.filled[order_id] = terms.lots
+        self.say(order_id, OrderStatus.FILLED, terms, now_us, fill=fill, origin=Origin.GATEWAY)

@@ -73,11 +73,19 @@ def test_a_target_is_topped_up_until_the_rest_is_below_the_threshold():
 
 
 def test_no_second_order_is_made_while_one_is_open():
-    bot = make_bot(script(b1=lambda self: self.target(1.0), b2=lambda self: self.target(1.0)))
+    bot = make_bot(script(b1=lambda self: self.target(0.3), b2=lambda self: self.target(0.6)))
     bot.adopt(adoption(bot))
     for number in range(5):
         bot.on_bar(bar(number, 100.0))
-    assert len(bot.take_requests()) == 1
+    assert orders_of(bot.take_requests()) == [(Side.BUY, OrderType.MARKET, 30_000)]
+
+
+def test_what_is_left_of_a_target_is_bought_once_the_first_order_is_done():
+    bot = make_bot(script(b1=lambda self: self.target(0.3), b2=lambda self: self.target(0.6)))
+    paper = PaperExchange(bot)
+    paper.halves = True
+    paper.run(bar(number, 100.0) for number in range(40))
+    assert [lots for _, _, lots in orders_of(paper.log)] == [30_000, pytest.approx(30_000, rel=0.01)]
 
 
 def test_buy_enters_once_and_sell_leaves_everything():

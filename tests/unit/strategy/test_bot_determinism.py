@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tests.unit.strategy.paper import BTC, LTC, PaperExchange, bar, make_bot, through_json
 from tradefleet.domain.bar import MINUTE_US
 from tradefleet.domain.bots import RunState, Sizing, SizingMethod
+from tradefleet.domain.orders import Reason
 from workloads.strategy.api import Side, Strategy
 from workloads.strategy.registry import BUILTINS, build_strategy
 
@@ -26,7 +27,11 @@ SIZINGS = [
 ]
 
 moves = st.lists(
-    st.tuples(st.sampled_from((BTC, LTC)), st.floats(0.95, 1.05), st.sampled_from((*[""] * 8, "pause", "resume"))),
+    st.tuples(
+        st.sampled_from((BTC, LTC)),
+        st.floats(0.95, 1.05),
+        st.sampled_from((*[""] * 10, "pause", "resume", "deny", "allow")),
+    ),
     min_size=1,
     max_size=60,
 )
@@ -55,12 +60,15 @@ def build(name, sizing, seed):
     return make_bot(strategy, symbols=(BTC, LTC), sizing=sizing, seed=seed, warmup_bars=min(4, strategy.warmup))
 
 
-def play(bot, steps):
+def play(bot, steps, *, halves=False):
     """Let the bot trade on a paper exchange; return its inputs and what it asked after each of them."""
     paper = PaperExchange(bot)
+    paper.halves = halves
     price = {BTC: 100.0, LTC: 20.0}
     for number, (symbol, move, command) in enumerate(steps):
-        if command:
+        if command in ("deny", "allow"):
+            paper.deny_with = Reason.EXPOSURE_LIMIT if command == "deny" else None
+        elif command:
             state = RunState.PAUSED if command == "pause" else RunState.RUNNING
             paper.inputs.append(("on_command", (state, number * MINUTE_US)))
             bot.on_command(state, number * MINUTE_US)
@@ -99,10 +107,10 @@ def test_the_same_inputs_give_the_same_requests_and_hash(name, steps, sizing, se
 
 @names
 @settings(max_examples=25, deadline=None)
-@given(steps=moves, sizing=st.sampled_from(SIZINGS), data=st.data())
-def test_a_snapshot_at_any_point_and_the_rest_make_the_whole(name, steps, sizing, data):
+@given(steps=moves, sizing=st.sampled_from(SIZINGS), halves=st.booleans(), data=st.data())
+def test_a_snapshot_at_any_point_and_the_rest_make_the_whole(name, steps, sizing, halves, data):
     whole = build(name, sizing, 1)
-    inputs = play(whole, steps).inputs
+    inputs = play(whole, steps, halves=halves).inputs
     cut = data.draw(st.integers(0, len(inputs)))
     before = build(name, sizing, 1)
     head = apply(before, inputs[:cut])
@@ -117,16 +125,18 @@ def test_a_snapshot_at_any_point_and_the_rest_make_the_whole(name, steps, sizing
 
 @names
 @settings(max_examples=25, deadline=None)
-@given(steps=moves, sizing=st.sampled_from(SIZINGS))
-def test_the_books_of_the_bot_stay_those_of_the_exchange(name, steps, sizing):
+@given(steps=moves, sizing=st.sampled_from(SIZINGS), halves=st.booleans())
+def test_the_books_of_the_bot_stay_those_of_the_exchange(name, steps, sizing, halves):
     bot = build(name, sizing, 2)
-    paper = play(bot, steps)
+    paper = play(bot, steps, halves=halves)
     portfolio = bot._desk.portfolio
     assert {asset: atoms for asset, atoms in portfolio.total.items() if atoms} == {
         asset: atoms for asset, atoms in paper.total.items() if atoms
     }
     assert {symbol: position.lots for symbol, position in portfolio.positions.items()} == paper.lots
-    assert set(portfolio.orders) == set(paper.orders)
+    assert {order_id: order.filled_lots for order_id, order in portfolio.orders.items()} == {
+        order_id: paper.filled.get(order_id, 0) for order_id in paper.orders
+    }
     if name != "busy":  # it sends explicit orders without asking what it can pay
         assert paper.refused == []
 
