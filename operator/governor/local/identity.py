@@ -5,6 +5,7 @@ containers) it runs as an unprivileged user for real: with a copy of its program
 data folder handed over as an open descriptor, since the folders above it may be closed to that user.
 """
 
+import importlib.metadata
 import importlib.util
 import os
 import pwd
@@ -112,8 +113,7 @@ def _runs(identity: str, programs: Path) -> bool:
 def _copy_of_programs(shared_cache: Path) -> Path:
     """Return the programs below `shared_cache`, copied with the libraries they are linked to on first use."""
     wheel = _wheel()
-    release = (wheel / WHEEL / "__init__.py").stat()
-    target = shared_cache / f"{WHEEL}-{release.st_mtime_ns:x}"  # another wheel, another copy
+    target = shared_cache / f"{WHEEL}-{importlib.metadata.version(WHEEL)}"  # another release, another copy
     programs = target / WHEEL / PROGRAMS / "bin"
     if programs.exists():
         return programs

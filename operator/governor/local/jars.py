@@ -4,12 +4,13 @@
 below again and writes the list (part of `make lock`).
 """
 
+import contextlib
 import hashlib
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,11 @@ ROOTS: Final = (
 LOCK: Final = Path(__file__).with_name("kafka-jars.sha256")
 REPOSITORY_VARIABLE: Final = (
     "TRADEFLEET_MAVEN_REPOSITORY"  # the address of a mirror, when the public one is out of reach
+)
+CERTIFICATES_VARIABLE: Final = "REQUESTS_CA_BUNDLE"
+SYSTEM_CERTIFICATES: Final = (
+    Path("/etc/ssl/certs/ca-certificates.crt"),  # Debian and its kin
+    Path("/etc/pki/tls/certs/ca-bundle.crt"),  # Fedora and its kin
 )
 DOWNLOADS_AT_ONCE: Final = 6
 DOWNLOAD_TIMEOUT_S: Final = 60
@@ -97,6 +103,7 @@ def _fetch_all(missing: Sequence[Jar], folder: Path, progress: Progress) -> None
         folder.mkdir(parents=True, exist_ok=True)
         with (
             tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as scratch,
+            _certificates_of_the_system(Path(scratch)),
             ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as workers,
         ):
             label = f"fetching Kafka {KAFKA_VERSION} (once)"
@@ -108,6 +115,24 @@ def _fetch_all(missing: Sequence[Jar], folder: Path, progress: Progress) -> None
         raise Permanent(
             f"Kafka's jars: cannot write {folder}: {error.strerror}: set XDG_CACHE_HOME elsewhere"
         ) from error
+
+
+@contextlib.contextmanager
+def _certificates_of_the_system(scratch: Path) -> Iterator[None]:
+    """Let downloads trust what the system trusts as well, as pip does: a company's proxy has its own authority."""
+    import certifi  # noqa: PLC0415
+
+    present = [path for path in SYSTEM_CERTIFICATES if path.is_file()]
+    if CERTIFICATES_VARIABLE in os.environ or not present:
+        yield
+        return
+    bundle = scratch / "certificates.pem"
+    bundle.write_text(certifi.contents() + present[0].read_text(encoding="utf-8"), encoding="utf-8")
+    os.environ[CERTIFICATES_VARIABLE] = str(bundle)  # the one way to tell the HTTP client inside the resolver
+    try:
+        yield
+    finally:
+        del os.environ[CERTIFICATES_VARIABLE]
 
 
 def _fetch(jar: Jar, folder: Path, scratch: Path) -> None:
