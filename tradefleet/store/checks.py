@@ -4,11 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from tradefleet.domain.bar import Bar
-from tradefleet.domain.errors import InvalidValue, Permanent, StreamGap
+from tradefleet.domain.errors import BarConflict, InvalidValue, Permanent, StreamGap
 from tradefleet.domain.ids import AccountId, BotKey, BotUid, StreamName, bars_stream
 from tradefleet.domain.ledger import LedgerEntry, check_balanced
 from tradefleet.store.ports import (
     BotCommit,
+    FeedCommit,
+    FillRow,
     GatewayCommit,
     Lease,
     LeaseName,
@@ -84,6 +86,27 @@ def check_bar(exchange: str, stream: StreamName, bar: Bar) -> None:
         raise Permanent(f"bar {bar.symbol} at {bar.open_us} us of {exchange}: its stream is {wanted}, was {stream}")
 
 
+def check_feed_commit(commit: FeedCommit) -> list[tuple[StreamName, int, Bar]]:
+    """Return the commit's bars without repeats. Raises Permanent, BarConflict or StreamGap."""
+    check_lease(commit.lease.name, "feed")
+    if commit.progress and commit.run is None:
+        raise Permanent(f"feed commit of {commit.lease.name}: progress and run belong together")
+    distinct: dict[tuple[StreamName, int], tuple[StreamName, int, Bar]] = {}
+    for stream, seq, bar in commit.bars:
+        check_bar(commit.exchange, stream, bar)
+        known = distinct.setdefault((stream, bar.open_us), (stream, seq, bar))
+        check_same_bar(stream, known=(known[1], known[2]), fresh=(seq, bar))
+    return list(distinct.values())
+
+
+def check_same_bar(stream: StreamName, *, known: tuple[int, Bar], fresh: tuple[int, Bar]) -> None:
+    """Raise BarConflict when a known bar comes again with other content, StreamGap when under another number."""
+    if known[1] != fresh[1]:
+        raise BarConflict(f"bar {fresh[1].open_us} us of {stream}: stored as {known[1]}, came as {fresh[1]}")
+    if known[0] != fresh[0]:
+        raise StreamGap(f"bar {fresh[1].open_us} us of {stream}: it is number {known[0]} already, not {fresh[0]}")
+
+
 def check_entries(entries: Iterable[LedgerEntry], uids: Mapping[BotKey, BotUid]) -> None:
     """Raise LedgerImbalance, or InvalidValue for an amount that no column holds, or Permanent for an unknown bot."""
     for entry in entries:
@@ -118,10 +141,20 @@ def check_orders(orders: Iterable[OrderRow]) -> None:
             )
 
 
+def check_fills(fills: Sequence[FillRow]) -> None:
+    """Raise Permanent for a fill that is twice in one commit, InvalidValue for one without lots."""
+    if len({(fill.client_order_id, fill.trade_id) for fill in fills}) != len(fills):
+        raise Permanent(f"fills {[fill.trade_id for fill in fills]}: each trade of an order at most once")
+    for fill in fills:
+        if not 0 < fill.canonical.lots < COUNT_LIMIT:
+            raise InvalidValue(f"fill {fill.trade_id}: lots must be 1 to 2^63 - 1, was {fill.canonical.lots}")
+
+
 def check_gateway_commit(commit: GatewayCommit) -> None:
     """Raise what `GatewayTransaction.write` raises for values that contradict each other or their columns."""
     check_entries(commit.entries, commit.uids)
     check_orders(commit.orders)
+    check_fills(commit.fills)
     for statistics in commit.statistics:
         uid_of(statistics.bot, commit.uids)
     if (commit.progress is None) != (commit.run is None):

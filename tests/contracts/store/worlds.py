@@ -1,0 +1,150 @@
+"""A world: one fleet, and handles on it as its processes would have them."""
+
+import itertools
+import uuid
+from typing import Protocol
+
+import psycopg
+
+from tests.fakes.memory_database import MemoryDatabase
+from tests.fakes.memory_store import MemoryStore
+from tradefleet.domain.ids import BotKey, BotUid
+from tradefleet.store.ports import (
+    BotStore,
+    CommandStore,
+    FeedStore,
+    GatewayStore,
+    HaltStore,
+    LeaseName,
+    RunStore,
+    VenueStore,
+)
+from tradefleet.store.postgres.bots import PostgresBotStore
+from tradefleet.store.postgres.commands import PostgresCommandStore
+from tradefleet.store.postgres.feeds import PostgresFeedStore
+from tradefleet.store.postgres.gateways import PostgresGatewayStore
+from tradefleet.store.postgres.halts import PostgresHaltStore
+from tradefleet.store.postgres.leases import row_key
+from tradefleet.store.postgres.runs import PostgresRuns
+from tradefleet.store.postgres.session import Session
+from tradefleet.store.postgres.upkeep import PostgresFleetStore, PostgresRetentionStore, PostgresTopicStore
+from tradefleet.store.postgres.venues import PostgresVenueStore
+from tradefleet.store.upkeep import FleetStore, RetentionStore, TopicStore
+
+_numbers = itertools.count()
+
+
+class World(Protocol):
+    """Handles, each as if it were another process's. A second call makes a second handle."""
+
+    def bot(self, bot: BotKey, uid: BotUid) -> BotStore: ...
+
+    def gateway(self) -> GatewayStore: ...
+
+    def feed(self) -> FeedStore: ...
+
+    def venue(self) -> VenueStore: ...
+
+    def runs(self) -> RunStore: ...
+
+    def halts(self) -> HaltStore: ...
+
+    def commands(self) -> CommandStore: ...
+
+    def fleets(self) -> FleetStore: ...
+
+    def retention(self) -> RetentionStore: ...
+
+    def topics(self) -> TopicStore: ...
+
+    def expire(self, name: LeaseName) -> None:
+        """Let the lease's time be over."""
+
+    def neighbour(self) -> "World":
+        """Another fleet in the same database."""
+
+
+class MemoryWorld:
+    def __init__(self, database: MemoryDatabase | None = None, fleet: str = "fleet") -> None:
+        self.now_us = 1_000_000
+        self.database = database or MemoryDatabase(lambda: self.now_us)
+        self._fleet = fleet
+
+    def handle(self) -> MemoryStore:
+        return MemoryStore(self.database, fleet=self._fleet)
+
+    def bot(self, bot: BotKey, uid: BotUid) -> BotStore:
+        handle = self.handle()
+        handle.register_bot(bot, uid)
+        return handle
+
+    gateway = feed = venue = runs = halts = commands = fleets = retention = topics = handle
+
+    def expire(self, name: LeaseName) -> None:
+        self.handle()._lease_row(name).until_us = 0
+
+    def neighbour(self) -> "World":
+        return MemoryWorld(self.database, f"fleet-{next(_numbers)}")
+
+
+class PostgresWorld:
+    """A new fleet in a database that all tests of a session share."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.fleet = f"fleet-{uuid.uuid4().hex[:12]}"
+        self.admin = psycopg.connect(url, autocommit=True)
+        self._sessions: list[Session] = []
+        self.fleets().create_fleet()
+
+    def session(self, url: str | None = None) -> Session:
+        session = Session(url or self.url, fleet=self.fleet)
+        self._sessions.append(session)
+        return session
+
+    def close(self) -> None:
+        for session in self._sessions:
+            session.close()
+        self.admin.close()
+
+    def bot(self, bot: BotKey, uid: BotUid) -> BotStore:
+        return PostgresBotStore(self.session())
+
+    def gateway(self) -> GatewayStore:
+        return PostgresGatewayStore(self.session())
+
+    def feed(self) -> FeedStore:
+        return PostgresFeedStore(self.session())
+
+    def venue(self) -> VenueStore:
+        return PostgresVenueStore(self.session())
+
+    def runs(self) -> RunStore:
+        return PostgresRuns(self.session())
+
+    def halts(self) -> HaltStore:
+        return PostgresHaltStore(self.session())
+
+    def commands(self) -> CommandStore:
+        return PostgresCommandStore(self.session())
+
+    def fleets(self) -> FleetStore:
+        return PostgresFleetStore(self.session())
+
+    def retention(self) -> RetentionStore:
+        return PostgresRetentionStore(self.session())
+
+    def topics(self) -> TopicStore:
+        return PostgresTopicStore(self.session())
+
+    def expire(self, name: LeaseName) -> None:
+        for table, key in (("bot", "uid"), ("gateway", "account"), ("lease", "name")):
+            self.admin.execute(
+                f"UPDATE tradefleet.{table} SET lease_until_us = 0 WHERE fleet = %s AND {key} = %s",
+                (self.fleet, row_key(name)),
+            )
+
+    def neighbour(self) -> "World":
+        world = PostgresWorld(self.url)
+        self._sessions += world._sessions
+        return world

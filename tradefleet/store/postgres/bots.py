@@ -1,0 +1,204 @@
+"""What a bot's edge writes: one fenced row, its requests and the record of its inputs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tradefleet.domain.errors import Fenced, FleetError, Permanent
+from tradefleet.domain.ids import BotKey, BotUid, StreamName, orders_stream
+from tradefleet.store.checks import CHUNK_INPUTS, check_batch, check_bot_lease, record_mismatch, stream_advances
+from tradefleet.store.ports import BotCommit, BotRecord, Lease
+from tradefleet.store.postgres import bot_sql
+from tradefleet.store.postgres.encoding import advance_rows, message_rows, to_json
+from tradefleet.store.postgres.leases import PostgresLeases
+from tradefleet.store.postgres.runs import channels, progress_parameters
+from tradefleet.store.postgres.session import Cursor, Transaction
+from tradefleet.store.postgres.streams import PostgresStreams
+
+_NO_STEP: dict[str, Any] = {
+    "run": None,
+    "market_us": 0,
+    "round": 0,
+    "phase": 0,
+    "participant": "",
+    "produced": "{}",
+    "next_due_us": None,
+    "has_left": False,
+}
+
+
+class PostgresBotStore(PostgresLeases, PostgresStreams):
+    """Implements `BotStore`."""
+
+    def load_bot(self, bot: BotKey, uid: BotUid) -> BotRecord | None:
+        """Return the newest generation's record, None for a bot that never committed."""
+        rows = self._session.read(
+            bot_sql.LOAD, {"fleet": self._session.fleet, "uid": uid, "stream": orders_stream(uid)}
+        )
+        return _record_of(bot, uid, rows)
+
+    def open_generation(self, lease: Lease, *, bot: BotKey, uid: BotUid, start: Mapping[StreamName, int]) -> BotRecord:
+        """Close the record of the generation before, if any, and open the lease's generation. Raises Fenced."""
+        check_bot_lease(lease, bot, uid)
+        parameters = {
+            "fleet": self._session.fleet,
+            "uid": uid,
+            "epoch": lease.epoch,
+            "generation": lease.generation,
+            "start": to_json(start),
+            "stream": orders_stream(uid),
+            "chunk": CHUNK_INPUTS,
+        }
+        with self._session.transaction() as transaction:
+            held = transaction.run(bot_sql.HOLD, parameters).fetchall()
+            if not held:
+                raise Fenced(f"bot {bot}: epoch {lease.epoch} is not the newest")
+            if held[0][0] != lease.generation:
+                transaction.run(bot_sql.CLOSE_TAIL, parameters)
+                transaction.run(bot_sql.CLOSE_GENERATION, parameters)
+                transaction.run(bot_sql.OPEN_GENERATION, parameters)
+            record = _record_of(bot, uid, transaction.run(bot_sql.LOAD, parameters).fetchall())
+        assert record is not None, "the generation was opened in this transaction"
+        return record
+
+    def read_record(self, uid: BotUid, generation: int, *, after: int, limit: int) -> tuple[bytes, dict[int, bytes]]:
+        """Return up to `limit` sources from ordinal `after` on, with the payloads among them."""
+        parameters = {
+            "fleet": self._session.fleet,
+            "uid": uid,
+            "generation": generation,
+            "after": after,
+            "limit": limit,
+            "chunk": CHUNK_INPUTS,
+        }
+        sources = bytearray()
+        for first_ordinal, part in self._session.read(bot_sql.READ_CHUNKS, parameters):
+            sources += part[max(0, after - first_ordinal) :]
+        del sources[limit:]
+        payloads = self._session.read(bot_sql.READ_PAYLOADS, {**parameters, "end": after + len(sources)})
+        return bytes(sources), dict(payloads)
+
+    def commit_bots(self, commits: Sequence[BotCommit]) -> frozenset[BotKey]:
+        """Commit many bots in one transaction; return those that were still ours. The others changed nothing.
+
+        Raises StreamGap, NonDeterministic and Permanent for our own bugs; then nothing of all is written.
+        """
+        check_batch(commits)
+        if not commits:
+            return frozenset()
+        if len(commits) == 1 and not _fills_a_chunk(commits[0]):
+            query, parameters = _statement(self._session.fleet, commits[0])
+            rows = self._session.commit(query, parameters)
+            ours = [bool(rows and rows[0][0])]
+        else:
+            ours = self._commit_together(commits)
+        lost = [commit for commit, is_ours in zip(commits, ours, strict=True) if not is_ours]
+        for commit in lost:
+            self._refuse_broken_record(commit)
+        return frozenset(commit.bot for commit, is_ours in zip(commits, ours, strict=True) if is_ours)
+
+    def _commit_together(self, commits: Sequence[BotCommit]) -> list[bool]:
+        """Commit in one transaction; return, in the order of `commits`, which were ours."""
+        # Rows are locked in the order of UIDs, so that two hosts wait for each other and never in a circle.
+        in_order = sorted(range(len(commits)), key=lambda index: commits[index].uid)
+        ours = [False] * len(commits)
+        with self._session.transaction() as transaction:
+            cursors = [(index, self._send(transaction, commits[index])) for index in in_order]
+            for index, cursor in cursors:
+                row = cursor.fetchone()
+                ours[index] = bool(row and row[0])
+            broken = [commits[index] for index in in_order if not ours[index]]
+            for commit in broken:
+                error = _broken_record(commit, transaction.run(bot_sql.WHY_NOT, self._key(commit)).fetchall())
+                if error is not None:
+                    raise error
+        return ours
+
+    def _send(self, transaction: Transaction, commit: BotCommit) -> Cursor:
+        query, parameters = _statement(self._session.fleet, commit)
+        cursor = transaction.run(query, parameters)
+        if _fills_a_chunk(commit):
+            transaction.run(
+                bot_sql.CLOSE_CHUNKS,
+                {"fleet": self._session.fleet, "uid": commit.uid, "epoch": commit.epoch, "chunk": CHUNK_INPUTS},
+            )
+        return cursor
+
+    def _refuse_broken_record(self, commit: BotCommit) -> None:
+        error = _broken_record(commit, self._session.read(bot_sql.WHY_NOT, self._key(commit)))
+        if error is not None:
+            raise error
+
+    def _key(self, commit: BotCommit) -> dict[str, str]:
+        return {"fleet": self._session.fleet, "uid": commit.uid}
+
+
+def _fills_a_chunk(commit: BotCommit) -> bool:
+    return commit.first_ordinal % CHUNK_INPUTS + len(commit.sources) >= CHUNK_INPUTS
+
+
+def _broken_record(commit: BotCommit, rows: Sequence[Sequence[Any]]) -> FleetError | None:
+    """Return the error when epoch and version are ours, so that it is the record which the commit does not continue."""
+    if not rows or (rows[0][0], rows[0][1]) != (commit.epoch, commit.version):
+        return None
+    return record_mismatch(commit, rows[0][2], rows[0][3])
+
+
+def _statement(fleet: str, commit: BotCommit) -> tuple[str, dict[str, Any]]:
+    """Return the SQL of a commit and its parameters; a quiet one is a single UPDATE."""
+    parameters: dict[str, Any] = {
+        "fleet": fleet,
+        "uid": commit.uid,
+        "epoch": commit.epoch,
+        "version": commit.version,
+        "generation": commit.generation,
+        "first_ordinal": commit.first_ordinal,
+        "inputs": len(commit.sources),
+        "sources": commit.sources,
+        "positions": to_json(commit.positions),
+        "request_count": commit.request_count,
+        "request_hash": commit.request_hash,
+    }
+    if not (commit.requests or commit.payloads or commit.snapshot is not None or commit.progress is not None):
+        return bot_sql.COMMIT_QUIET, parameters
+    advances = stream_advances(commit.requests)
+    parameters |= {
+        "advances": advance_rows(advances),
+        "streams": len(advances),
+        "messages": message_rows(commit.requests),
+        "payloads": to_json([{"ordinal": ordinal, "payload": text} for ordinal, text in commit.payloads.items()]),
+        "snapshot": commit.snapshot,
+        "gap_message": f"bot {commit.bot}: its requests do not continue the streams {sorted(advances)}",
+        "channels": [],
+        "step_message": "",
+    }
+    if commit.progress is None or commit.run is None:
+        return bot_sql.COMMIT, parameters | _NO_STEP
+    step = progress_parameters(fleet, commit.run, commit.progress)
+    parameters["step_message"] = step.pop("message")
+    parameters["channels"] = channels(fleet, commit.run, commit.progress.phase)
+    return bot_sql.COMMIT, parameters | step
+
+
+def _record_of(bot: BotKey, uid: BotUid, rows: Sequence[Sequence[Any]]) -> BotRecord | None:
+    """Return a row of `bot_sql.LOAD` as the record; None when no generation was opened yet."""
+    if not rows or rows[0][2] == 0:
+        return None
+    row = rows[0]
+    if row[0] != bot:
+        raise Permanent(f"bot {bot}: UID {uid} belongs to {row[0]}")
+    return BotRecord(
+        version=row[1],
+        generation=row[2],
+        positions=row[3],
+        start_positions=row[4],
+        input_count=row[5],
+        request_seq=row[6],
+        first_request_seq=row[7],
+        request_count=row[8],
+        request_hash=row[9],
+        snapshot=row[10],
+        snapshot_ordinal=row[11] or 0,
+        snapshot_positions=row[12] or {},
+        snapshot_request_count=row[13] or 0,
+        snapshot_request_hash=row[14] or "",
+    )

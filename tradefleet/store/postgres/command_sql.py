@@ -1,0 +1,22 @@
+"""SQL of the desired state of bots (rule 11)."""
+
+PUT = """
+INSERT INTO tradefleet.bot_command (fleet, uid, account, bot, config, state, flatten_no, deleting)
+VALUES (%(fleet)s, %(uid)s, %(account)s, %(bot)s, %(config)s::jsonb, %(state)s, %(flatten_no)s, %(deleting)s)
+ON CONFLICT (fleet, uid) DO UPDATE SET account = EXCLUDED.account, bot = EXCLUDED.bot, config = EXCLUDED.config,
+    state = EXCLUDED.state, flatten_no = EXCLUDED.flatten_no, deleting = EXCLUDED.deleting"""
+
+_COLUMNS = "SELECT config, state, flatten_no, deleting FROM tradefleet.bot_command"
+
+OF_ACCOUNT = _COLUMNS + " WHERE fleet = %(fleet)s AND account = %(account)s ORDER BY bot, uid"
+
+OF_BOT = _COLUMNS + " WHERE fleet = %(fleet)s AND uid = %(uid)s"
+
+FORGET = "DELETE FROM tradefleet.bot_command WHERE fleet = %(fleet)s AND uid = %(uid)s"
+
+BOOKS = """
+SELECT account, value FROM tradefleet.gateway_blob WHERE fleet = %(fleet)s AND key = %(key)s ORDER BY account"""
+
+OPEN_ORDERS = """
+SELECT {columns} FROM tradefleet.trade_order
+WHERE fleet = %(fleet)s AND uid = %(uid)s AND is_open ORDER BY event_no"""

@@ -1,0 +1,36 @@
+"""SQL of lockstep progress: the row, the proof that a repeat is the same row, and the hint."""
+
+# Rule 21: the same row again is accepted. The second statement of the pair is the proof.
+WRITE = """
+INSERT INTO tradefleet.progress (fleet, run, market_us, round, phase, participant, produced, next_due_us, has_left)
+VALUES (%(fleet)s, %(run)s, %(market_us)s, %(round)s, %(phase)s, %(participant)s, %(produced)s::jsonb,
+    %(next_due_us)s, %(has_left)s)
+ON CONFLICT DO NOTHING"""
+
+PROVE = """
+SELECT tradefleet.require(count(*) = 1, 'TF006', %(message)s) FROM tradefleet.progress
+WHERE fleet = %(fleet)s AND run = %(run)s AND market_us = %(market_us)s AND round = %(round)s AND phase = %(phase)s
+    AND participant = %(participant)s AND produced = %(produced)s::jsonb
+    AND next_due_us IS NOT DISTINCT FROM %(next_due_us)s AND has_left = %(has_left)s"""
+
+NOTIFY = "SELECT count(pg_notify(channel, '')) FROM unnest(%(channels)s::text[]) AS channel"
+
+CREATE_RUN = """
+INSERT INTO tradefleet.run (fleet, run, feed, created_us) VALUES (%(fleet)s, %(run)s, %(feed)s, tradefleet.now_us())
+ON CONFLICT DO NOTHING RETURNING run"""
+
+CREATE_PARTICIPANTS = """
+INSERT INTO tradefleet.run_participant (fleet, run, participant)
+SELECT %(fleet)s, %(run)s, unnest(%(participants)s::text[])"""
+
+RUN = """
+SELECT feed, ARRAY(SELECT participant FROM tradefleet.run_participant AS taking
+                   WHERE taking.fleet = run.fleet AND taking.run = run.run)
+FROM tradefleet.run WHERE fleet = %(fleet)s AND run = %(run)s"""
+
+PROGRESS_FROM = """
+SELECT market_us, round, phase, participant, produced, next_due_us, has_left FROM tradefleet.progress
+WHERE fleet = %(fleet)s AND run = %(run)s
+    AND (market_us, round, phase) >= (%(market_us)s::bigint, %(round)s::bigint, %(phase)s::bigint)
+    AND market_us <= %(until_us)s
+ORDER BY market_us, round, phase, participant LIMIT %(limit)s"""

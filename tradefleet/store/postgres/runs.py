@@ -1,0 +1,148 @@
+"""Lockstep runs in Postgres: progress rows, and NOTIFY as the hint that there is a new one."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from tradefleet.domain.errors import Permanent
+from tradefleet.domain.progress import Participant, Phase, Progress
+from tradefleet.store.ports import WAKES, RunId
+from tradefleet.store.postgres import progress_sql
+from tradefleet.store.postgres.encoding import to_json
+from tradefleet.store.postgres.session import Connection, Session, Transaction
+from tradefleet.store.postgres.translation import translate
+
+CHANNEL_LENGTH_MAX = 63  # an identifier of Postgres
+_DIGEST_LENGTH = 32
+TIME_US_MAX = 2**63 - 1
+
+
+class PostgresRuns:
+    """Implements `RunStore`. The connection that reads the rows also listens."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._listening: set[str] = set()
+        self._heard: set[str] = set()
+
+    def create_run(self, run: RunId, feed: str, participants: Sequence[Participant]) -> None:
+        """Fix the participants of a run; the same call again is accepted, another feed or participants: Permanent."""
+        parameters = {
+            "fleet": self._session.fleet,
+            "run": run,
+            "feed": feed,
+            "participants": sorted(set(participants)),
+        }
+        with self._session.transaction() as transaction:
+            if transaction.run(progress_sql.CREATE_RUN, parameters).fetchall():
+                transaction.run(progress_sql.CREATE_PARTICIPANTS, parameters)
+                return
+            found = transaction.run(progress_sql.RUN, parameters).fetchall()
+        known_feed, known = found[0]
+        if known_feed != feed or set(known) != set(participants):
+            raise Permanent(f"run {run}: feed and participants are fixed, as {known_feed} and {sorted(known)}")
+
+    def participants(self, run: RunId) -> frozenset[Participant]:
+        """Return who takes part."""
+        rows = self._session.read(progress_sql.RUN, {"fleet": self._session.fleet, "run": run})
+        return frozenset(rows[0][1]) if rows else frozenset()
+
+    def progress_from(
+        self, run: RunId, *, market_us: int, round_no: int, phase: int, until_us: int | None = None, limit: int
+    ) -> list[Progress]:
+        """Return rows at or after that place in the order of steps, sorted; none of a step after `until_us`."""
+        rows = self._session.read(
+            progress_sql.PROGRESS_FROM,
+            {
+                "fleet": self._session.fleet,
+                "run": run,
+                "market_us": market_us,
+                "round": round_no,
+                "phase": phase,
+                "until_us": TIME_US_MAX if until_us is None else until_us,
+                "limit": limit,
+            },
+        )
+        return [_progress_of(row) for row in rows]
+
+    def wait_progress(self, run: RunId, role: str, *, timeout_us: int) -> bool:
+        """Wait for the hint that somebody wrote a row `role` may care about; False after the timeout. Only a hint.
+
+        The first call, and the first one on a new connection, start to listen and return True: look, then wait.
+        """
+        name = channel(self._session.fleet, run, role)
+        if name not in self._listening:
+            self._listening.add(name)
+            self._session.on_open(lambda connection: self._listen(connection, name))
+        connection = self._session.connection
+        try:
+            if name not in self._heard:
+                for notify in connection.notifies(timeout=timeout_us / 1_000_000, stop_after=1):
+                    self._heard.add(notify.channel)
+        except psycopg.Error as error:
+            self._session.close()
+            raise translate(error, committing=False) from error
+        if name not in self._heard:
+            return False
+        self._heard.discard(name)
+        return True
+
+    def _listen(self, connection: Connection, name: str) -> None:
+        connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(name)))
+        # Notifications that come with the answer to another statement are kept for the next wait.
+        connection.add_notify_handler(lambda notify: self._heard.add(notify.channel))
+        self._heard.add(name)
+
+
+def channel(fleet: str, run: RunId, role: str) -> str:
+    """Return the NOTIFY channel of a role in a run; names too long for Postgres are hashed."""
+    name = f"tf_{fleet}_{run}_{role}"
+    if len(name.encode()) <= CHANNEL_LENGTH_MAX:
+        return name
+    return f"tf_{hashlib.sha256(f'{fleet} {run}'.encode()).hexdigest()[:_DIGEST_LENGTH]}_{role}"
+
+
+def channels(fleet: str, run: RunId, phase: Phase) -> list[str]:
+    """Return the channels that a row of `phase` wakes."""
+    return [channel(fleet, run, role) for role in WAKES[phase]]
+
+
+def progress_parameters(fleet: str, run: RunId, progress: Progress) -> dict[str, Any]:
+    """Return the parameters of a row of progress."""
+    return {
+        "fleet": fleet,
+        "run": run,
+        "market_us": progress.market_us,
+        "round": progress.round,
+        "phase": int(progress.phase),
+        "participant": progress.participant,
+        "produced": to_json(progress.produced),
+        "next_due_us": progress.next_due_us,
+        "has_left": progress.left,
+        "message": f"run {run}: {progress.participant} wrote another row before for {progress.market_us} us, round "
+        f"{progress.round}, {progress.phase.name}: now {progress}",
+    }
+
+
+def write_progress(transaction: Transaction, fleet: str, run: RunId, progress: Progress) -> None:
+    """Write a row and wake who may care about it; the transaction fails when the row is there with other content."""
+    parameters = progress_parameters(fleet, run, progress)
+    transaction.run(progress_sql.WRITE, parameters)
+    transaction.run(progress_sql.PROVE, parameters)
+    transaction.run(progress_sql.NOTIFY, {"channels": channels(fleet, run, progress.phase)})
+
+
+def _progress_of(row: Sequence[Any]) -> Progress:
+    market_us, round_no, phase, participant, produced, next_due_us, has_left = row
+    return Progress(
+        participant=participant,
+        market_us=market_us,
+        round=round_no,
+        phase=Phase(phase),
+        produced=produced,
+        next_due_us=next_due_us,
+        left=has_left,
+    )

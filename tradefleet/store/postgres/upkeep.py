@@ -1,0 +1,105 @@
+"""What the supervisor asks of Postgres: fleets and bots come and go, consumers are registered, rows are trimmed."""
+
+from collections.abc import Mapping, Sequence
+
+from tradefleet.domain.bots import DeletionPolicy
+from tradefleet.domain.errors import Permanent
+from tradefleet.domain.ids import BotKey, BotUid, StreamName, executions_stream, orders_stream
+from tradefleet.store.checks import lease_parts
+from tradefleet.store.ports import LeaseName
+from tradefleet.store.postgres import halt_sql, stream_sql, upkeep_sql
+from tradefleet.store.postgres.session import Session
+from tradefleet.store.upkeep import TopicIdentity
+
+
+class PostgresFleetStore:
+    """Implements `FleetStore`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def create_fleet(self) -> None:
+        """Make the fleet's row and its halt switch; harmless when they exist."""
+        parameters = {"fleet": self._session.fleet, "scopes": ["fleet"]}
+        with self._session.transaction() as transaction:
+            transaction.run(upkeep_sql.CREATE_FLEET, parameters)
+            transaction.run(halt_sql.CREATE, parameters)
+
+    def register_bot(self, bot: BotKey, uid: BotUid, *, db_role: str = "") -> None:
+        """Make the bot's row, its two streams and its halt switch. Raises Permanent for a UID of another bot."""
+        parameters = {
+            "fleet": self._session.fleet,
+            "uid": uid,
+            "bot": bot,
+            "db_role": db_role,
+            "streams": [orders_stream(uid), executions_stream(uid)],
+            "scopes": [f"bot/{bot}"],
+        }
+        with self._session.transaction() as transaction:
+            if not transaction.run(upkeep_sql.REGISTER_BOT, parameters).fetchall():
+                raise Permanent(f"bot {bot}: UID {uid} belongs to another bot")
+            transaction.run(stream_sql.CREATE_STREAMS, parameters)
+            transaction.run(halt_sql.CREATE, parameters)
+
+    def retire_bot(self, uid: BotUid, *, policy: DeletionPolicy) -> None:
+        """Mark the bot as deleted: its lease is never given again, its running process is fenced."""
+        self._session.commit(upkeep_sql.RETIRE_BOT, {"fleet": self._session.fleet, "uid": uid, "policy": policy})
+
+
+class PostgresRetentionStore:
+    """Implements `RetentionStore`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def register_consumer(self, consumer: LeaseName, streams: Sequence[StreamName]) -> None:
+        """Let nothing of `streams` be trimmed that the consumer has not passed; they replace those of before."""
+        lease_parts(consumer)
+        parameters = {"fleet": self._session.fleet, "consumer": consumer, "streams": sorted(set(streams))}
+        with self._session.transaction() as transaction:
+            transaction.run(upkeep_sql.REMOVE_CONSUMER, parameters)
+            transaction.run(upkeep_sql.REGISTER_CONSUMER, parameters)
+
+    def remove_consumer(self, consumer: LeaseName) -> None:
+        """Forget a consumer: it will not come back. Harmless when it is unknown."""
+        self._session.commit(upkeep_sql.REMOVE_CONSUMER, {"fleet": self._session.fleet, "consumer": consumer})
+
+    def forget_generations(self, uid: BotUid, *, before: int) -> int:
+        """Delete the records of the bot's closed generations below `before`; return how many there were."""
+        parameters = {"fleet": self._session.fleet, "uid": uid, "before": before}
+        return len(self._session.commit(upkeep_sql.FORGET_GENERATIONS, parameters))
+
+    def trim(self, *, limit: int) -> int:
+        """Delete up to `limit` messages that nobody needs any more; return how many were deleted."""
+        fleet = self._session.fleet
+        deleted = 0
+        for stream, trimmed, bound in self._session.read(upkeep_sql.BOUNDS, {"fleet": fleet}):
+            up_to = min(bound, trimmed + limit - deleted)
+            if up_to > trimmed:
+                parameters = {"fleet": fleet, "stream": stream, "from": trimmed, "up_to": up_to}
+                deleted += len(self._session.commit(upkeep_sql.TRIM, parameters))
+        return deleted
+
+
+class PostgresTopicStore:
+    """Implements `TopicStore`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def topic_identities(self) -> Mapping[str, TopicIdentity]:
+        """Return what is stored, by topic name."""
+        rows = self._session.read(upkeep_sql.TOPICS, {"fleet": self._session.fleet})
+        return {topic: TopicIdentity(cluster_id=cluster, topic_id=identity) for topic, cluster, identity in rows}
+
+    def remember_topic(self, topic: str, identity: TopicIdentity) -> None:
+        """Store the identity of a topic in place of the one before."""
+        self._session.commit(
+            upkeep_sql.REMEMBER_TOPIC,
+            {
+                "fleet": self._session.fleet,
+                "topic": topic,
+                "cluster_id": identity.cluster_id,
+                "topic_id": identity.topic_id,
+            },
+        )

@@ -1,0 +1,185 @@
+"""Accounts: orders, fills, the ledger, venue requests and the state rows of the gateway machine.
+
+Each row carries the epoch of the gateway that wrote it, so that an audit can tell a zombie's row.
+"""
+
+from sqlalchemy import Boolean, CheckConstraint, Column, Index, Integer, Table, text
+
+from tradefleet.store.tables.columns import (
+    REWRITTEN,
+    atoms,
+    document,
+    event_no,
+    fleet,
+    lease_columns,
+    metadata,
+    name,
+    number,
+    optional_number,
+    payload,
+)
+
+gateways = Table(
+    "gateway",
+    metadata,
+    fleet(),
+    name("account", key=True),
+    *lease_columns(),
+    number("version", default=0),
+    document("positions"),
+    number("request_no", default=0),
+    number("requests_before", default=0),
+    postgresql_with=REWRITTEN,
+    comment="requests_before: request_no before the newest commit, so that a commit can check that it continues.",
+)
+
+gateway_blobs = Table(
+    "gateway_blob",
+    metadata,
+    fleet(),
+    name("account", key=True),
+    name("key", key=True),
+    payload("value"),
+    Index(None, "fleet", "key"),
+    postgresql_with=REWRITTEN,
+    comment="State rows of the gateway machine, as JSON text.",
+)
+
+trade_orders = Table(
+    "trade_order",
+    metadata,
+    fleet(),
+    name("client_order_id", key=True),
+    name("account"),
+    name("bot"),
+    name("uid"),
+    optional_number("request_seq"),
+    name("symbol"),
+    name("side"),
+    name("type"),
+    number("lots"),
+    optional_number("price_ticks"),
+    optional_number("trigger_ticks"),
+    name("time_in_force"),
+    Column("post_only", Boolean, nullable=False),
+    Column("reduce_only", Boolean, nullable=False),
+    name("status"),
+    name("reason"),
+    Column("is_open", Boolean, nullable=False),
+    number("filled_lots"),
+    name("reserved_asset"),
+    atoms("reserved_atoms"),
+    number("created_us"),
+    number("updated_us"),
+    payload("state"),
+    number("epoch"),
+    number("updated_epoch"),
+    event_no(),
+    CheckConstraint("lots > 0", name="lots"),
+    CheckConstraint("filled_lots >= 0", name="filled_lots"),
+    Index("trade_order_request_key", "fleet", "uid", "request_seq", unique=True),
+    Index("trade_order_open_idx", "fleet", "account", "event_no", postgresql_where=text("is_open")),
+    Index(None, "fleet", "uid", "event_no"),
+    postgresql_with={"fillfactor": 80},
+)
+
+fills = Table(
+    "fill",
+    metadata,
+    fleet(),
+    name("client_order_id", key=True),
+    name("trade_id", key=True),
+    name("account"),
+    name("uid"),
+    name("bot"),
+    name("number"),
+    name("symbol"),
+    name("side"),
+    number("price_ticks"),
+    number("lots"),
+    atoms("fee_atoms"),
+    name("fee_asset"),
+    number("market_us"),
+    number("epoch"),
+    event_no(),
+    CheckConstraint("lots > 0", name="lots"),
+    Index(None, "fleet", "uid", "market_us"),
+)
+
+ledger_entries = Table(
+    "ledger_entry",
+    metadata,
+    fleet(),
+    name("uid", key=True),
+    number("seq", key=True),
+    name("account"),
+    name("bot"),
+    name("kind"),
+    name("reference"),
+    number("market_us"),
+    number("epoch"),
+)
+
+postings = Table(
+    "posting",
+    metadata,
+    fleet(),
+    name("uid", key=True),
+    number("seq", key=True),
+    Column("line", Integer, primary_key=True, autoincrement=False, nullable=False),
+    name("book"),
+    name("asset"),
+    atoms("atoms"),
+)
+
+venue_requests = Table(
+    "venue_request",
+    metadata,
+    fleet(),
+    name("account", key=True),
+    number("no", key=True),
+    name("kind"),
+    name("client_order_id"),
+    payload("request"),
+    Column("is_settled", Boolean, nullable=False, server_default=text("false")),
+    number("epoch"),
+    event_no(),
+    Index("venue_request_open_idx", "fleet", "account", "no", postgresql_where=text("NOT is_settled")),
+    Index(None, "fleet", "client_order_id"),
+    comment="Numbered requests to the venue; a void one stands for nothing any more.",
+)
+
+statistics = Table(
+    "statistics",
+    metadata,
+    fleet(),
+    name("uid", key=True),
+    number("market_us", key=True),
+    name("bot"),
+    name("quote"),
+    atoms("equity_atoms"),
+    atoms("hold_atoms", nullable=True),
+    atoms("peak_equity_atoms"),
+    atoms("realized_atoms"),
+    atoms("fees_atoms"),
+    number("orders"),
+    number("fills"),
+    number("open_orders"),
+    document("positions"),
+    comment="Equity and its company per bot and step.",
+)
+
+venue_snapshots = Table(
+    "venue_snapshot",
+    metadata,
+    fleet(),
+    name("exchange", key=True),
+    number("journal_offset"),
+    name("cluster_id"),
+    name("topic_id"),
+    name("state_hash"),
+    payload("state"),
+    number("epoch"),
+    number("saved_us"),
+    comment="A simulator's state after the journal record at journal_offset.",
+)

@@ -1,0 +1,76 @@
+"""Lockstep runs, datasets and the results of backtests."""
+
+from sqlalchemy import Boolean, Column, Index, Table, text
+
+from tradefleet.store.tables.columns import document, fleet, metadata, name, number, optional_number
+
+runs = Table("run", metadata, fleet(), name("run", key=True), name("feed"), number("created_us"))
+
+run_participants = Table("run_participant", metadata, fleet(), name("run", key=True), name("participant", key=True))
+
+progress = Table(
+    "progress",
+    metadata,
+    fleet(),
+    name("run", key=True),
+    number("market_us", key=True),
+    number("round", key=True),
+    number("phase", key=True),
+    name("participant", key=True),
+    document("produced"),
+    optional_number("next_due_us"),
+    Column("has_left", Boolean, nullable=False, server_default=text("false")),
+    comment="What each participant of a lockstep run did in each phase; the key is the order of steps.",
+)
+
+datasets = Table(
+    "dataset",
+    metadata,
+    fleet(),
+    name("dataset", key=True),
+    name("exchange"),
+    number("created_us"),
+    comment="A named part of the stored bars of one exchange.",
+)
+
+dataset_imports = Table(
+    "dataset_import",
+    metadata,
+    fleet(),
+    name("dataset", key=True),
+    name("source_hash", key=True),
+    name("source"),
+    number("bars"),
+    number("imported_us"),
+    comment="Files that were imported whole: the same content is never imported again.",
+)
+
+dataset_coverages = Table(
+    "dataset_coverage",
+    metadata,
+    fleet(),
+    name("dataset", key=True),
+    name("symbol", key=True),
+    number("interval_us", key=True),
+    number("first_open_us", key=True),
+    number("last_open_us"),
+    number("bars"),
+    comment="Stretches without a gap.",
+)
+
+backtest_results = Table(
+    "backtest_result",
+    metadata,
+    fleet(),
+    name("uid", key=True),
+    name("trial", key=True),
+    name("backtest"),
+    number("generation"),
+    name("ledger_hash"),
+    number("started_us"),
+    optional_number("finished_us"),
+    document("inputs"),
+    document("figures"),
+    Index(None, "fleet", "backtest"),
+    comment="One row per trial; rows are only ever added.",
+)
