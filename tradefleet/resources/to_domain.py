@@ -1,4 +1,4 @@
-"""Whole plans for the machines: an Exchange's terms, a bot's configuration, a feed's series.
+"""Whole plans for the machines: an Exchange's terms, a bot's configuration, the bars that a feed brings.
 
 The Governor's plan and the backtest both start from here, so a fleet and its backtest cannot differ in what a resource
 means. `machines` holds the mapping of the single values.
@@ -24,6 +24,7 @@ from tradefleet.resources.machines import bps_to_ppm, machine_instruments, quote
 from tradefleet.resources.model import FieldPath
 from tradefleet.resources.problems import InvalidResource, Problem, suggestion
 from tradefleet.resources.trading_bot import TradingBot
+from tradefleet.resources.values import format_decimal
 
 Series = tuple[Symbol, int]  # an instrument and the length of its bars in microseconds
 
@@ -46,9 +47,48 @@ class ExchangeTerms:
     market: SimulatedMarket = SimulatedMarket.REPLAY
     paper: bool = True
     max_order_atoms: int | None = None
-    max_position_atoms: int | None = None
+    max_position_atoms: int | None = None  # of an instrument, over all bots
     max_open_orders: int | None = None
     max_orders_per_second: int | None = None
+
+    def settings(self, series: Iterable[Series]) -> dict[str, object]:
+        """Return what gateway, simulator and bots of the exchange are told, as JSON values (`ExchangeSettings`).
+
+        `series` are the bars that its feeds bring.
+        """
+        intervals_us: dict[Symbol, list[int]] = {}
+        for symbol, interval_us in sorted(series):
+            intervals_us.setdefault(symbol, []).append(interval_us)
+        return {
+            "exchange": self.exchange,
+            "account": self.account,
+            "instruments": [
+                {
+                    "symbol": symbol,
+                    "base": instrument.base,
+                    "quote": instrument.quote,
+                    "tick": format_decimal(instrument.tick),
+                    "lot": format_decimal(instrument.lot),
+                    "min_notional": format_decimal(instrument.min_notional),
+                    "base_scale": instrument.base_scale,
+                    "quote_scale": instrument.quote_scale,
+                    "intervals_us": intervals_us.get(symbol, []),
+                }
+                for symbol, instrument in sorted(self.instruments.items())
+            ],
+            "maker_ppm": self.maker_ppm,
+            "taker_ppm": self.taker_ppm,
+            "slippage_ppm": self.slippage_ppm,
+            "slippage_ticks": self.slippage_ticks,
+            "participation_ppm": self.participation_ppm,
+            "market": str(self.market),
+            "paper": self.paper,
+            "limits": {
+                "max_order_atoms": self.max_order_atoms,
+                "max_open_orders": self.max_open_orders,
+                "max_orders_per_second": self.max_orders_per_second,
+            },
+        }
 
 
 def exchange_terms(exchange: Exchange, *, costs: Costs | None = None) -> ExchangeTerms:
@@ -115,14 +155,6 @@ def with_backtest_uid(bot: TradingBot) -> TradingBot:
     """Return `bot` with a uid made from namespace and name, whatever it had: a backtest is the same everywhere."""
     uid = BotUid(str(uuid.uuid5(_BACKTEST, f"{bot.metadata.namespace}/{bot.metadata.name}")))
     return bot.model_copy(update={"metadata": bot.metadata.model_copy(update={"uid": uid})})
-
-
-def finest_us(series: Iterable[Series]) -> dict[Symbol, int]:
-    """Return the length of the finest bars of each instrument: fills, marks and protection follow those (rule 20)."""
-    finest: dict[Symbol, int] = {}
-    for symbol, interval_us in sorted(series):
-        finest.setdefault(symbol, interval_us)
-    return finest
 
 
 def played_series(feed: Feed, datasets: Mapping[str, Dataset]) -> frozenset[Series]:

@@ -59,6 +59,7 @@ class ExchangeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     maker_ppm: int
     taker_ppm: int
     slippage_ppm: int = 0
+    slippage_ticks: int = 0
     participation_ppm: int | None = None
     market: Market = Market.REPLAY
     paper: bool = True
@@ -76,6 +77,7 @@ class ExchangeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
             maker_ppm=self.maker_ppm,
             taker_ppm=self.taker_ppm,
             slippage_ppm=self.slippage_ppm,
+            slippage_ticks=self.slippage_ticks,
             participation_ppm=self.participation_ppm,
             market=self.market,
             intervals_us={Symbol(each.symbol): each.intervals_us for each in self.instruments if each.intervals_us},
