@@ -36,6 +36,8 @@ _INTEGER = re.compile(
 )
 _INTEGER_LENGTH_MAX = 40  # longer ones are no amount of anything, and Python refuses to read very long ones
 _FLOAT = re.compile(r"[-+]?([.][0-9]+|[0-9]+([.][0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
+_UNICODE_BREAKS = {"\x85", "\u2028", "\u2029", "\ufeff"}
+_NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _NOT_A_NUMBER = re.compile(r"[-+]?[.](inf|Inf|INF)|[.](nan|NaN|NAN)", re.ASCII)
 
 
@@ -245,6 +247,13 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    """Return text as a node; with characters that YAML takes for line breaks it is escaped, or they would be folded."""
+    style = '"' if _UNICODE_BREAKS & set(text) else None
+    return dumper.represent_scalar(_STRING_TAG, text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
 _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(f"^(?:{_FLOAT.pattern})$"), list("-+.0123456789"))
 _Dumper.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(f"^(?:{_INTEGER.pattern})$"), list("-+0123456789"))
 _Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^[yYnN]$"), list("yYnN"))
@@ -258,5 +267,6 @@ def write_yaml(values: list[dict[str, Any]]) -> str:
 
 
 def write_json(value: object) -> str:
-    """Return `value` as indented JSON with a line break at its end."""
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    """Return `value` as indented JSON with a line break at its end, in such characters as YAML readers take too."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return _NOT_IN_YAML.sub(lambda match: f"\\u{ord(match.group()):04x}", text) + "\n"

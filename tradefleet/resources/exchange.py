@@ -246,7 +246,7 @@ class ExchangeStatus(Status):
     external_orders: Whole | None = Field(
         default=None, description="Open orders at the venue that are not ours; they are left alone."
     )
-    fills: Whole | None = Field(default=None, description="Fills so far.")
+    fills: Whole | None = Field(default=None, description="Fills of the fleet's orders so far.")
     halted: bool | None = Field(default=None, description="Whether no new risk is taken; reason says why.")
     last_reconciled_time: str | None = Field(
         default=None, description="When orders and balances last agreed with the venue, UTC."

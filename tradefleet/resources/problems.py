@@ -107,7 +107,11 @@ def problems_of(error: ValidationError, model: type[Model], body: Mapping[str, A
     """Return what `error` says about `body`, read as a `model`, in our words."""
     name = body.get("metadata", {}).get("name") if isinstance(body.get("metadata"), Mapping) else None
     resource = f"{body.get('kind', model.__name__)} {name}" if name else str(body.get("kind", model.__name__))
-    found = [problem for each in error.errors(include_url=False) for problem in _translate(each, model)]
+    errors = error.errors(include_url=False)
+    # A list whose only item is wrong also counts as too short: say what is wrong with the item, once.
+    inner = {each["loc"][:depth] for each in errors for depth in range(len(each["loc"]))}
+    errors = [each for each in errors if each["type"] != "too_short" or each["loc"] not in inner]
+    found = [problem for each in errors for problem in _translate(each, model)]
     return [replace(problem, resource=resource) for problem in found]
 
 

@@ -305,8 +305,10 @@ def _check_money(fleet: _Fleet, bot: TradingBot, exchange: Exchange) -> None:
         return
     if not spec.wallet:
         return
+    for asset in sorted(spec.wallet.keys() - {quote}):
+        message = f"holds {asset}, and the bot's instruments are quoted in {quote}, the only asset it starts with"
+        fleet.error(bot, ("spec", "wallet", asset), message, f"give the amount in {quote}")
     if not spec.wallet.get(quote):
-        fleet.warning(bot, ("spec", "wallet"), f"holds no {quote}, so the bot cannot buy", f"add an amount of {quote}")
         return
     share = spec.wallet[quote] * spec.sizing.fraction / len(spec.instruments)
     largest = share if spec.sizing.method is not SizingMethod.FIXED else spec.sizing.quote_amount or share

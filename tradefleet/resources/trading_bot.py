@@ -203,7 +203,8 @@ class BotSettings(Model):
     wallet: dict[Asset, Amount] = Field(
         default={},
         max_length=ASSETS_MAX,
-        description='Start amounts by asset, such as USD: "10000": the bot never spends more. Required in mode paper. '
+        description='Start amount, in the asset that the instruments are quoted in, such as USD: "10000". The bot '
+        "never spends more. Required in mode paper. "
         "Cannot change: results are measured against holding this wallet.",
     )
     sizing: Sizing = Field(default=Sizing(), description="How the strategy's wish becomes the size of an order.")
@@ -356,7 +357,7 @@ class TradingBotStatus(Status):
     fees: SignedAmount | None = Field(default=None, description="Fees paid so far, quote asset.")
     position: dict[str, SignedAmount] = Field(default={}, description="Position per instrument, base asset.")
     open_orders: Whole | None = Field(default=None, description="Orders that are open at the venue.")
-    fills: Whole | None = Field(default=None, description="Fills so far.")
+    fills: Whole | None = Field(default=None, description="Fills of the bot's orders so far.")
     last_bar_time: str | None = Field(default=None, description="Close of the last bar that the bot saw, UTC.")
     last_bar_age: str | None = Field(default=None, description="How old that bar was when status was written: 42s.")
     restarts: Whole | None = Field(default=None, description="How often the bot's process came back after a crash.")

@@ -4,6 +4,7 @@ Amounts, prices and shares are decimal strings (or whole numbers), never floats:
 0.1, and a fleet's money must be exact. Text types carry the pattern that the API server checks as well.
 """
 
+import math
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -170,7 +171,11 @@ def _yaml_name(value: object) -> str:
 
 
 class _Parameter:
-    """A strategy parameter: a number, text, true or false; its meaning and range belong to the strategy."""
+    """A strategy parameter: a number, text, true or false; its meaning and range belong to the strategy.
+
+    A float without a fraction becomes a whole number, as it does on its way through the API server: otherwise 2.0
+    would have another digest in a cluster than on one machine.
+    """
 
     def __get_pydantic_core_schema__(self, source: type[Any], handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self._parse)
@@ -182,9 +187,12 @@ class _Parameter:
     def _parse(value: object) -> ParameterValue:
         if not isinstance(value, (bool, int, float, str)):
             raise wrong_value(f"must be a number, text, true or false, not a {_yaml_name(value)}")
-        if isinstance(value, int) and abs(value) > INTEGER_MAX:
-            raise wrong_value(f"must be a whole number of at most {INTEGER_MAX}")
-        return value
+        if isinstance(value, float) and not math.isfinite(value):
+            raise wrong_value("must be a finite number")
+        number = int(value) if isinstance(value, float) and value.is_integer() else value
+        if isinstance(number, int) and abs(number) > INTEGER_MAX:
+            raise wrong_value(f"must be a number of at most {INTEGER_MAX}")
+        return number
 
 
 def duration_us(text: str) -> int:
