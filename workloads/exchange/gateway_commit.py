@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from tradefleet.domain.executions import Execution
-from tradefleet.domain.ids import BotUid, StreamName, executions_stream
+from tradefleet.domain.ids import AccountId, BotKey, BotUid, StreamName, executions_stream, orders_stream
+from tradefleet.domain.orders import BotRequest
 from tradefleet.domain.progress import Progress
-from tradefleet.domain.venue import DepositFunds, VenueRequest, VoidRequest
+from tradefleet.domain.venue import DepositFunds, VenueReport, VenueRequest, VoidRequest
 from tradefleet.messages.codec import encode
 from tradefleet.messages.convert import execution_message
 from tradefleet.store.ports import (
@@ -44,6 +45,8 @@ def build_commit(
     """Return everything that `effects` makes durable, with the state rows of what changed."""
     uids = {account.key: account.config.uid for account in machine.accounts.values()}
     blobs: dict[str, bytes | None] = {OWN_BLOB: msgspec.json.encode(machine.own_snapshot())}
+    for uid in effects.gone:
+        blobs[BOT_BLOB + uid] = None
     for key in effects.accounts:
         blobs[BOT_BLOB + uids[key]] = msgspec.json.encode(machine.account_snapshot(key))
     return GatewayCommit(
@@ -71,15 +74,8 @@ def build_commit(
         blobs=blobs,
         statistics=effects.statistics,
         dead_letters=[
-            DeadLetter(
-                topic=reports_topic,
-                stream=StreamName("reports"),
-                seq=report.no,
-                key=machine.config.account,
-                reason=reason,
-                payload=msgspec.json.encode(report),
-            )
-            for report, reason in effects.dead_letters
+            _dead_letter(message, reason, uids, machine.config.account, reports_topic)
+            for message, reason in effects.dead_letters
         ],
         progress=progress,
         run=run,
@@ -114,6 +110,23 @@ def _message(machine: Gateway, execution: Execution, uid: BotUid, topic: str) ->
         market_us=execution.market_us,
         payload=encode(execution_message(execution, uid, instrument)),
     )
+
+
+def _dead_letter(
+    message: VenueReport | BotRequest,
+    reason: str,
+    uids: Mapping[BotKey, BotUid],
+    account: AccountId,
+    reports_topic: str,
+) -> DeadLetter:
+    """Return what could not be applied. A request was read from its stream in the store, not from a topic."""
+    if isinstance(message, VenueReport):
+        topic, stream, seq = reports_topic, StreamName("reports"), message.no
+    else:
+        stream = orders_stream(uids[message.bot])
+        topic, seq = stream, message.seq
+    payload = msgspec.json.encode(message)
+    return DeadLetter(topic=topic, stream=stream, seq=seq, key=account, reason=reason, payload=payload)
 
 
 def _request_row(request: VenueRequest) -> VenueRequestRow:

@@ -4,14 +4,14 @@ In a free run its inputs come as they arrive; in a lockstep run the progress row
 turn. The machine, the transaction and what follows the commit are the same.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from tradefleet.domain.bar import Bar
 from tradefleet.domain.errors import OutcomeUnknown
-from tradefleet.domain.ids import BotKey, ClientOrderId, StreamName, bars_stream, executions_stream, orders_stream
-from tradefleet.domain.orders import BotRequest, Reason, Side
+from tradefleet.domain.ids import BotKey, StreamName, bars_stream, executions_stream, orders_stream
+from tradefleet.domain.orders import BotRequest, Reason
 from tradefleet.domain.progress import (
     GATEWAY,
     REPORTS_STREAM,
@@ -335,13 +335,7 @@ class GatewayWorker:
         assert self._lease is not None
         if self._clock.monotonic_us() >= self._lease.deadline_us - plan.request_timeout_us:
             self._lease = self._store.renew(self._lease, ttl_us=plan.lease_ttl_us)
-        risky = {
-            request.client_order_id: self.machine.orders[request.client_order_id].bot
-            for request in requests
-            if isinstance(request, SubmitOrder)
-            and request.terms.side is Side.BUY
-            and request.client_order_id in self.machine.orders
-        }
+        risky = {request.no: bot for request in requests if (bot := self.machine.risk_of(request)) is not None}
         if not risky:
             self._hand_over(requests)
             return
@@ -350,20 +344,26 @@ class GatewayWorker:
             if not scopes:
                 self._hand_over(requests)
                 return
-        self._take_back(risky, scopes)
-        self._hand_over([self._unsettled.get(request.no, request) for request in requests])
-
-    def _take_back(self, risky: Mapping[ClientOrderId, BotKey], scopes: set[str]) -> None:
-        """A halt came between commit and send: the orders it stops are denied, and their numbers are voided."""
         machine = self.machine
         machine.on_halts(machine.halts | scopes, machine.now_us)
-        stopped = [order for order, bot in risky.items() if machine.is_halted(bot)]
+        stopped = [request for request in requests if request.no in risky and machine.is_halted(risky[request.no])]
+        numbers = {request.no for request in requests}
+        fresh = [request for request in self._take_back(stopped) if request.no not in numbers]
+        self._hand_over([*(self._unsettled.get(request.no, request) for request in requests), *fresh])
+
+    def _take_back(self, stopped: Sequence[VenueRequest]) -> list[VenueRequest]:
+        """A halt came between commit and send: what it stops is denied, and its numbers are voided.
+
+        Return what this asks of the venue: the voids, and the cancels of what is open.
+        """
+        machine = self.machine
         with self._store.gateway_transaction(self._plan.config.account) as transaction:
             machine.on_unsent(stopped, machine.now_us)
             effects = machine.take()
             commit = self._write(transaction, effects, None)
         self._after(commit, GatewayEffects(executions=effects.executions))
         self._unsettled.update({request.no: request for request in effects.venue_requests})
+        return effects.venue_requests
 
     def _hand_over(self, requests: Sequence[VenueRequest]) -> None:
         try:

@@ -4,7 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from tradefleet.domain.bar import DAY_US
-from tradefleet.domain.bots import BotCommand, BotConfig, RunState, config_from_values, config_values
+from tradefleet.domain.bots import (
+    BotCommand,
+    BotConfig,
+    DeletionPolicy,
+    RunState,
+    config_from_values,
+    config_values,
+)
+from tradefleet.domain.errors import InvalidValue
 from tradefleet.domain.executions import Adoption, Execution, PositionView
 from tradefleet.domain.ids import ClientOrderId, Symbol, uid_hash
 from tradefleet.domain.instrument import Instrument
@@ -49,19 +57,25 @@ class BotAccount:
         self.accepted_us: list[int] = []  # accepted orders of the last minute, market time
         self.exits: dict[Symbol, Reason] = {}  # positions to close as soon as their orders are gone
         self.closed = ""  # why the bot's stream is closed (rule 9); empty while it is open
+        self.derive()
 
-    @property
-    def limits_protect(self) -> bool:
-        """True when the bot has a stop-loss, take-profit or trailing stop."""
+    def derive(self) -> None:
+        """Work out what every bar asks."""
         limits = self.config.limits
-        return not (
-            limits.stop_loss_ppm is None and limits.take_profit_ppm is None and limits.trailing_stop_ppm is None
-        )
+        protections = (limits.stop_loss_ppm, limits.take_profit_ppm, limits.trailing_stop_ppm)
+        self.is_protected = any(protection is not None for protection in protections)
+        ends = self.deleting or self.state is RunState.STOPPED
+        self.is_ending = ends and self.config.deletion_policy is not DeletionPolicy.KEEP
 
     @property
     def is_settled(self) -> bool:
         """True when nothing is open and no exit is under way: what a deletion waits for."""
         return not self.orders and not self.exits
+
+    @property
+    def is_gone(self) -> bool:
+        """True when the bot was deleted and has settled: nothing is done for it any more."""
+        return self.deleting and self.is_settled
 
     def mark_equity(self, marks: Mapping[Symbol, int]) -> int:
         """Return equity at `marks` (ticks) in quote atoms. Lots without a mark count nothing."""
@@ -86,11 +100,27 @@ class BotAccount:
             changed = True
         return changed
 
-    def take_command(self, command: BotCommand) -> None:
-        """Adopt the desired state; the wallet and the instruments of a bot cannot change."""
-        self.config = command.config
+    def take_command(self, command: BotCommand) -> bool:
+        """Adopt the desired state; False when there is nothing new in it, or it is older than what is known.
+
+        Raises InvalidValue, changing nothing, when instruments or wallet differ: results are measured against them.
+        """
+        config = command.config
+        if config.generation < self.config.generation:
+            return False
+        if (config, command.state, command.deleting) == (self.config, self.state, self.deleting):
+            return False
+        for name, then, now in (
+            ("symbols", sorted(self.config.symbols), sorted(config.symbols)),
+            ("wallet", self.config.wallet, config.wallet),
+        ):
+            if now != then:
+                raise InvalidValue(f"bot {self.key}: {name} cannot change, was {then}, is {now}: create another bot")
+        self.config = config
         self.state = command.state
         self.deleting = command.deleting
+        self.derive()
+        return True
 
     def adoption(self, market_us: int, orders: tuple[Execution, ...]) -> Adoption:
         """Return the books as the first input of a new generation of the bot."""
@@ -152,6 +182,7 @@ def restore_account(state: dict[str, Any], instruments: Mapping[Symbol, Instrume
     account.exits = {symbol: Reason(reason) for symbol, reason in state["exits"].items()}
     for name in _PLAIN_FIELDS:
         setattr(account, name, state[name])
+    account.derive()
     return account
 
 

@@ -104,7 +104,12 @@ class OrderDesk:
         """Let a request that was not sent stand for nothing; its number is still sent, so that there is no gap."""
         number = order.open_requests.pop(request)
         self._state.voids.append(number)
-        self._state.effects.venue_requests.append(VoidRequest(no=number))
+        queued = self._state.effects.venue_requests
+        for place, waiting in enumerate(queued):
+            if waiting.no == number:  # it has not even been committed
+                queued[place] = VoidRequest(no=number)
+                return
+        queued.append(VoidRequest(no=number))
 
     def finish(
         self, account: BotAccount, order: ManagedOrder, status: OrderStatus, reason: Reason, fill: Fill | None = None

@@ -42,7 +42,7 @@ class Exits:
             reason = triggered(position, account.config.limits, state.config.instruments[symbol], path)
             if position.peak_ticks != peak:
                 state.effects.accounts.add(account.key)
-            if reason is not Reason.NONE and self._sellable_lots(account, symbol):
+            if reason is not Reason.NONE and self._sellable_lots(account, symbol, is_alone=False):
                 state.event(account.key, reason, f"{symbol}: closing {position.lots} lots at the market")
                 self.close_position(account, symbol, reason)
 
@@ -113,7 +113,7 @@ class Exits:
         if held and symbol not in state.marks:
             return  # what it is worth is not known before the first bar
         state.effects.accounts.add(account.key)
-        lots = self._sellable_lots(account, symbol)
+        lots = self._sellable_lots(account, symbol, is_alone=True)
         reason = account.exits[symbol]
         if not lots:
             del account.exits[symbol]
@@ -131,12 +131,15 @@ class Exits:
         )
         self._desk.send(account, order)
 
-    def _sellable_lots(self, account: BotAccount, symbol: Symbol) -> int:
-        """Return the lots an exit would sell; 0 when they are worth less than the minimum notional.
+    def _sellable_lots(self, account: BotAccount, symbol: Symbol, *, is_alone: bool) -> int:
+        """Return the lots an exit can sell; 0 when they are worth less than the minimum notional.
 
-        Fees taken in the base asset leave less of it than the position counts.
+        Fees taken in the base asset leave less of it than the position counts. `is_alone`: the instrument has no open
+        order that will give back what it locks.
         """
         instrument = self._state.config.instruments[symbol]
-        lots = min(account.positions[symbol].lots, account.wallet.total(instrument.base) // instrument.lot_atoms)
+        wallet, base = account.wallet, instrument.base
+        atoms = wallet.free.get(base, 0) if is_alone else wallet.total(base)
+        lots = min(account.positions[symbol].lots, atoms // instrument.lot_atoms)
         worth = instrument.notional_atoms(lots, self._state.marks.get(symbol, 0))
         return lots if worth >= instrument.min_notional_atoms else 0

@@ -103,6 +103,7 @@ class ReportHandling:
     def _apply(self, account: BotAccount, order: ManagedOrder, report: VenueReport) -> None:
         state, kind = self._state, report.kind
         state.effects.orders[order.client_order_id] = order
+        order.updated_us = state.now_us
         request = _SETTLES.get(kind)
         if request is not None:
             self._desk.settle(order, request)

@@ -134,7 +134,7 @@ class GatewayState:
         self.effects.accounts.add(account.key)
         self.event(account.key, Reason.NOT_TRADING, why)
 
-    def open_buys(self) -> list[ManagedOrder]:
+    def halted_buys(self) -> list[ManagedOrder]:
         """Return the open buys of the bots that a switch stops."""
         halted = {key for key in self.accounts if self.is_halted(key)}
         return [order for order in self.orders.values() if order.bot in halted and order.terms.side is Side.BUY]
