@@ -165,6 +165,10 @@ class Strategy:
         ppm = round(min(1.0, max(0.0, wanted)) * PPM)
         return self._desk.wish(self._desk.track(symbol), Wish(ppm, may_buy=True, may_sell=True))
 
+    def is_settled(self, symbol: Symbol | None = None) -> bool:
+        """Return whether all wishes for an instrument are met or given up, and no order for them is open."""
+        return self._desk.is_settled(self._desk.track(symbol))
+
     # Acting by explicit orders: sent as they are, checked by the risk gate alone.
 
     def market(self, side: Side, size: Number, symbol: Symbol | None = None) -> ClientOrderId | None:

@@ -112,12 +112,19 @@ class Desk:
         """Note a wish; it is acted on after the present callback. Return False when the bot may not trade now."""
         if not self.can_trade(track):
             return False
+        if wish == LEAVE and track.sizer_order is None and not self.portfolio.positions[track.symbol].lots:
+            self._drop(track)  # out already: an entry that has not begun must not begin either
+            return True
         if wish == ENTER and (track.wish == ENTER or (track.wish is None and self._is_in(track))):
             return True
         track.wish = wish
         track.wish_bars = 0
         self.wishing[track.symbol] = track
         return True
+
+    def is_settled(self, track: Track) -> bool:
+        """Return whether the sizer has nothing to do or wait for."""
+        return track.wish is None and track.sizer_order is None
 
     def trade_amount(self, track: Track, side: Side, quote: float) -> bool:
         """Ask for a market order worth `quote`, or what can be paid or sold of it. Return whether one was asked for."""
@@ -137,7 +144,7 @@ class Desk:
                 lots = 0
         if lots == 0:
             return False
-        self._market(track, side, lots)
+        self.submit(track, OrderTerms(symbol=track.symbol, side=side, type=OrderType.MARKET, lots=lots))
         return True
 
     def submit(self, track: Track, terms: OrderTerms) -> ClientOrderId | None:
@@ -279,11 +286,10 @@ class Desk:
         track = self.tracks.get(execution.terms.symbol)
         if track is None:
             return
-        if execution.origin is Origin.GATEWAY:
-            if execution.fill is not None:
-                self._drop(track)  # the protection has sold: an unfinished entry must not buy it back
-            return
         if execution.client_order_id != track.sizer_order:
+            sold = execution.fill is not None and execution.terms.side is Side.SELL
+            if sold and track.wish is not None and track.wish.may_buy:
+                self._drop(track)  # a stop has sold, the strategy's or the gateway's: do not buy it back
             return
         if execution.status.is_final:
             track.sizer_order = None

@@ -119,11 +119,12 @@ class Portfolio:
         """Return the open orders of one instrument, oldest first."""
         return (order for order in self.orders.values() if order.terms.symbol == symbol)
 
-    def projected_lots(self, symbol: Symbol) -> int:
-        """Return the position as it will be when all open orders of the instrument have filled."""
+    def projected_lots(self, symbol: Symbol, side: Side) -> int:
+        """Return the position as it will be when all open orders of one side of the instrument have filled."""
         lots = self.positions[symbol].lots
         for order in self.orders_of(symbol):
-            lots += order.terms.side.sign * order.remaining_lots
+            if order.terms.side is side:
+                lots += side.sign * order.remaining_lots
         return lots
 
     def sellable_lots(self, symbol: Symbol) -> int:

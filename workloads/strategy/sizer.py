@@ -14,6 +14,7 @@ from tradefleet.domain.errors import InvalidValue
 from tradefleet.domain.ids import BotKey, Symbol
 from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.money import PPM, share_ppm, to_atoms
+from tradefleet.domain.orders import Side
 from workloads.strategy.portfolio import Portfolio
 
 YEAR_US = 365 * 86_400 * 1_000_000  # these markets trade every day of it
@@ -65,9 +66,9 @@ class Sizer:
         ):
             if not 0 < value <= most:
                 raise InvalidValue(f"bot {bot}: sizing {name} must be above 0 and at most {most}, was {value}")
-        if not 0 <= sizing.rebalance_threshold < 1:
+        if not 0 <= sizing.rebalance_threshold <= 1:
             raise InvalidValue(
-                f"bot {bot}: sizing rebalance threshold must be from 0 to below 1, was {sizing.rebalance_threshold}"
+                f"bot {bot}: sizing rebalance threshold must be from 0 to 1, was {sizing.rebalance_threshold}"
             )
 
     def full_atoms(self, equity_atoms: int, portfolio: Portfolio, volatility: float) -> int | None:
@@ -90,7 +91,7 @@ class Sizer:
                 if volatility > sizing.target_volatility:
                     fraction *= sizing.target_volatility / volatility
             case SizingMethod.KELLY:
-                fraction = portfolio.round_trips.kelly_fraction(sizing.kelly_cap)
+                fraction = min(sizing.fraction, portfolio.round_trips.kelly_fraction(sizing.kelly_cap))
             case _:
                 assert_never(sizing.method)
         return share_ppm(equity_atoms, round(fraction * PPM)) // self._parts
@@ -98,10 +99,13 @@ class Sizer:
     def change(
         self, wish: Wish, symbol: Symbol, marks: Mapping[Symbol, int], portfolio: Portfolio, volatility: float
     ) -> SizedChange:
-        """Return what to do about a wish at the present marks (ticks). Open orders count as if they had filled."""
+        """Return what to do about a wish at the present marks (ticks).
+
+        More is bought only when all open buys would not be enough, sold only when all open sells would not: nothing
+        is ordered twice, and a protective stop that waits does not look like a position already sold.
+        """
         instrument = self._instruments[symbol]
         mark = marks[symbol]
-        lots = portfolio.projected_lots(symbol)
         if wish.exposure_ppm == 0:
             return self._leave(instrument, mark, portfolio) if wish.may_sell else MET
         values = {other: self._held_atoms(other, marks, portfolio) for other in self._instruments}
@@ -109,17 +113,19 @@ class Sizer:
         full = self.full_atoms(equity, portfolio, volatility)
         if full is None:
             return SizedChange(0, is_met=False)
-        gap = share_ppm(full, wish.exposure_ppm) - instrument.notional_atoms(lots, mark)
-        least = instrument.min_notional_atoms
-        if lots > 0:  # a first entry may be small beside the equity, a correction must be worth its fee
-            least = max(least, round(self._sizing.rebalance_threshold * PPM) * equity // PPM)
-        if abs(gap) < least or gap == 0:
-            return MET
-        if gap < 0:
-            return self._reduce(instrument, mark, -gap, portfolio) if wish.may_sell else MET
-        if not wish.may_buy:
-            return MET
-        return self.buy(instrument, mark, gap, portfolio, equity - portfolio.total.get(portfolio.quote, 0), equity)
+        target = share_ppm(full, wish.exposure_ppm)
+        most = portfolio.projected_lots(symbol, Side.BUY)
+        least_order = max(1, instrument.min_notional_atoms)
+        if most > 0:  # a first entry may be small beside the equity, a correction must be worth its fee
+            least_order = max(least_order, round(self._sizing.rebalance_threshold * PPM) * equity // PPM)
+        missing = target - instrument.notional_atoms(most, mark)
+        if missing >= least_order:
+            held = equity - portfolio.total.get(portfolio.quote, 0)
+            return self.buy(instrument, mark, missing, portfolio, held, equity) if wish.may_buy else MET
+        excess = instrument.notional_atoms(portfolio.projected_lots(symbol, Side.SELL), mark) - target
+        if excess >= least_order and wish.may_sell:
+            return self._reduce(instrument, mark, excess, portfolio)
+        return MET
 
     def buy(
         self, instrument: Instrument, mark: int, atoms: int, portfolio: Portfolio, held_atoms: int, equity: int
@@ -131,17 +137,16 @@ class Sizer:
         wanted = instrument.affordable_lots(atoms, mark)
         if not self._is_worth_an_order(instrument, wanted, mark):
             return MET
-        collar = portfolio.collar_ticks(mark)
-        lots = min(wanted, portfolio.payable_lots(instrument, collar))
+        lots = min(wanted, portfolio.payable_lots(instrument, portfolio.collar_ticks(mark)))
         limits = self._limits
         if limits.max_order_atoms is not None:
-            lots = min(lots, instrument.affordable_lots(limits.max_order_atoms, collar))
+            lots = min(lots, instrument.affordable_lots(limits.max_order_atoms, mark))
         if limits.max_position_atoms is not None:
             most = instrument.affordable_lots(limits.max_position_atoms, mark)
-            lots = min(lots, most - portfolio.projected_lots(instrument.symbol))
+            lots = min(lots, most - portfolio.projected_lots(instrument.symbol, Side.BUY))
         if limits.max_exposure_ppm is not None:
             room = share_ppm(equity, limits.max_exposure_ppm) - held_atoms - portfolio.locked.get(portfolio.quote, 0)
-            lots = min(lots, instrument.affordable_lots(room, collar))
+            lots = min(lots, instrument.affordable_lots(room, mark))
         if not self._is_worth_an_order(instrument, lots, mark):
             return SizedChange(0, is_met=False)
         return SizedChange(lots, is_met=False)

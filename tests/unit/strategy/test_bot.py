@@ -200,6 +200,21 @@ def test_what_the_protection_sold_is_not_bought_back_by_an_unfinished_entry():
     assert bot._desk.portfolio.total == paper.total
 
 
+def test_what_the_strategy_s_own_stop_sold_is_not_bought_back_by_an_unfinished_entry():
+    def protect(self):
+        self.stop(Side.SELL, self.sellable(), 95)
+
+    bot = make_bot(script(b1=lambda self: self.buy(), b2=protect))
+    paper = PaperExchange(bot)
+    paper.resize_to = 20_000
+    paper.run([bar(0, 100.0), bar(1, 100.0), bar(2, 90.0), bar(3, 90.0), bar(4, 90.0), bar(5, 90.0)])
+    assert [(side, kind) for side, kind, _ in orders_of(paper.log)] == [
+        (Side.BUY, OrderType.MARKET),
+        (Side.SELL, OrderType.STOP),
+        (Side.BUY, OrderType.MARKET),  # on the bar of the stop order, which then sold on the next one
+    ]
+
+
 # Warm-up, pause, stop
 
 

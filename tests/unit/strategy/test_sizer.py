@@ -85,6 +85,7 @@ def test_kelly_probes_until_there_is_evidence_and_never_passes_its_cap():
         trips.book(BTC, 10 if number % 2 else -8, 100, is_over=True)
     assert trips.kelly_fraction(1.0) == pytest.approx(0.5 - 0.5 / (10 / 8))
     assert trips.kelly_fraction(0.05) == 0.05
+    assert change(books(), FULL, sizing=Sizing(method=SizingMethod.KELLY, fraction=0.01)).lots == lots_worth(10)
     for _ in range(100):
         trips.book(BTC, -8, 100, is_over=True)
     assert trips.kelly_fraction(0.2) == pytest.approx(0.02)
@@ -129,6 +130,13 @@ def test_leaving_sells_what_is_not_promised_to_another_order():
     assert change(portfolio, OUT).lots == -3_000
 
 
+def test_a_protective_stop_does_not_look_like_a_position_already_sold():
+    portfolio = books(quote=0, lots={BTC: 10_000})
+    terms = OrderTerms(symbol=BTC, side=Side.SELL, type=OrderType.STOP, lots=10_000, trigger_ticks=9_000)
+    portfolio.ask(OpenOrder(instrument(), ClientOrderId("a"), terms, 0, 0))
+    assert change(portfolio, FULL).is_met
+
+
 def test_an_open_buy_counts_as_if_it_had_filled():
     portfolio = books()
     terms = OrderTerms(symbol=BTC, side=Side.BUY, type=OrderType.LIMIT, lots=lots_worth(600), price_ticks=10_000)
@@ -138,9 +146,9 @@ def test_an_open_buy_counts_as_if_it_had_filled():
 
 
 def test_the_limits_of_the_bot_are_respected_before_the_gate_has_to():
-    assert change(books(), FULL, limits=RiskLimits(max_order_atoms=105 * DOLLAR)).lots == lots_worth(100)
+    assert change(books(), FULL, limits=RiskLimits(max_order_atoms=100 * DOLLAR)).lots == lots_worth(100)
     assert change(books(), FULL, limits=RiskLimits(max_position_atoms=100 * DOLLAR)).lots == lots_worth(100)
-    assert change(books(), FULL, limits=RiskLimits(max_exposure_ppm=105_000)).lots == lots_worth(100)
+    assert change(books(), FULL, limits=RiskLimits(max_exposure_ppm=100_000)).lots == lots_worth(100)
     sells = change(books(lots={BTC: 50_000}), OUT, limits=RiskLimits(max_order_atoms=100 * DOLLAR))
     assert sells.lots == -lots_worth(100)
 
@@ -181,7 +189,7 @@ def test_sizing_never_asks_for_more_than_the_wallet_holds(quote, held, price, ex
         (Sizing(fraction=1.1), "sizing fraction must be above 0 and at most 1.0, was 1.1"),
         (Sizing(kelly_cap=-1.0), "sizing kelly cap must be above 0"),
         (Sizing(target_volatility=0.0), "sizing target volatility must be above 0"),
-        (Sizing(rebalance_threshold=1.0), "sizing rebalance threshold must be from 0 to below 1, was 1.0"),
+        (Sizing(rebalance_threshold=1.5), "sizing rebalance threshold must be from 0 to 1, was 1.5"),
     ],
 )
 def test_a_sizing_that_cannot_work_is_refused_by_name(sizing, message):
