@@ -15,7 +15,7 @@ from typing import Final
 
 from tradefleet.domain.errors import Permanent, Retryable
 
-from .folder import ServiceFolder, explain_log
+from .folder import ServiceFolder, start_failure
 from .jars import Progress, ensure_jars
 from .loopback import LOOPBACK, choose_port, free_port, is_free
 from .processes import Child, Command, clear_leftovers, run, spawn
@@ -180,7 +180,7 @@ class Broker:
             if self._wait_until_ready():
                 return
             if self._wanted_port is not None or is_free(self._port) or attempt == STARTS_MAX:
-                raise Retryable(f"kafka: the broker ended while it started: {explain_log(self._log)}")
+                raise start_failure("kafka: the broker ended while it started", self._log)
             last_port = None
 
     @property
@@ -247,7 +247,7 @@ class Broker:
         if code is None:
             raise Retryable(f"kafka: the data folder was not formatted within {FORMAT_TIMEOUT_S:.0f} s")
         if code != 0:
-            raise Retryable(f"kafka: the data folder could not be formatted: {explain_log(self._log)}")
+            raise start_failure("kafka: the data folder could not be formatted", self._log)
         properties.unlink()
         unfinished.rename(topics)
 
@@ -260,7 +260,7 @@ class Broker:
                 return False
             if time.monotonic() > deadline:
                 self._child.kill()
-                raise Retryable(f"kafka: no answer within {START_TIMEOUT_S:.0f} s: {explain_log(self._log)}")
+                raise start_failure(f"kafka: no answer within {START_TIMEOUT_S:.0f} s", self._log)
         return True
 
     def _answers(self) -> bool:

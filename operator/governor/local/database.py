@@ -18,7 +18,7 @@ from psycopg import sql
 
 from tradefleet.domain.errors import Permanent, Retryable
 
-from .folder import ServiceFolder, explain_log
+from .folder import ServiceFolder, start_failure
 from .identity import Identity, choose_identity, hand_over
 from .loopback import LOOPBACK, choose_port, is_free
 from .processes import Child, Command, clear_leftovers, run, spawn, working_in
@@ -152,6 +152,10 @@ class Database:
     def _cluster(self) -> Path:
         return self._folder.path / "cluster"
 
+    @property
+    def _log(self) -> Path:
+        return self._folder.path / "postgres.log"
+
     def _start(self) -> None:
         clear_leftovers(self._folder.path)
         self._clear_orphans()
@@ -167,8 +171,7 @@ class Database:
                 self._make_database_once()
                 return
             if self._wanted_port is not None or is_free(self._port) or attempt == STARTS_MAX:
-                log = self._folder.path / "postgres.log"
-                raise Retryable(f"postgres: the server ended while it started: {explain_log(log)}")
+                raise start_failure("postgres: the server ended while it started", self._log)
             last_port = None
 
     def _clear_orphans(self) -> None:
@@ -209,7 +212,7 @@ class Database:
         finally:
             password_file.unlink()
         if code != 0:
-            raise Retryable(f"postgres: the cluster could not be made: {explain_log(self._folder.path / 'initdb.log')}")
+            raise start_failure("postgres: the cluster could not be made", self._folder.path / "initdb.log")
         unfinished.rename(self._cluster)
 
     def _initialize(self, unfinished: Path, password_file: Path, identity: Identity) -> int | None:
@@ -266,8 +269,7 @@ class Database:
                 return False
             if time.monotonic() > deadline:
                 self._child.kill()
-                log = self._folder.path / "postgres.log"
-                raise Retryable(f"postgres: not ready within {START_TIMEOUT_S:.0f} s: {explain_log(log)}")
+                raise start_failure(f"postgres: not ready within {START_TIMEOUT_S:.0f} s", self._log)
         return True
 
     def _says_ready(self) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from tradefleet.domain.errors import Permanent
+from tradefleet.domain.errors import FleetError, Permanent, Retryable
 
 FREE_BYTES_MIN: Final = 256 * 1024 * 1024  # room for a first start of either service; less would fail half-way through
 LOG_BYTES_MAX: Final = 10 * 1024 * 1024
@@ -34,12 +34,10 @@ class ServiceFolder:
         self._lock: int | None = None
 
     def claim(self) -> None:
-        """Make the folder and take its lock, so that nobody else runs the service on it.
+        """Make the folder, look for room on its disk, and take its lock, so that nobody else runs the service on it.
 
         Raises Permanent when it cannot be written, when the disk has no room, or when another process holds the lock.
         """
-        if self._lock is not None:
-            return
         with self.errors():
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             free = shutil.disk_usage(self.path).free
@@ -48,7 +46,8 @@ class ServiceFolder:
                     f"{self.service}: {self.path} has {free // 2**20} MiB free, at least {FREE_BYTES_MIN // 2**20} MiB "
                     "are needed: free some space or name another data folder"
                 )
-            self._lock = self._take_lock()
+            if self._lock is None:
+                self._lock = self._take_lock()
 
     def release(self) -> None:
         """Give the lock back."""
@@ -125,9 +124,9 @@ def log_tail(path: Path, lines: int = 8) -> str:
     return "\n".join(text.splitlines()[-lines:])
 
 
-def explain_log(path: Path) -> str:
-    """Return what the end of a log says about a failed start, with the remedy where we know one."""
-    tail = log_tail(path)
+def start_failure(what: str, log: Path) -> FleetError:
+    """Return the error for a start that failed: Permanent with the remedy where the log names a cause we know."""
+    tail = log_tail(log)
     if "No space left on device" in tail:
-        return f"{_REMEDIES[errno.ENOSPC]} (its log: {path})"
-    return f"its log {path} ends with:\n{tail}"
+        return Permanent(f"{what}: {_REMEDIES[errno.ENOSPC]} (its log: {log})")
+    return Retryable(f"{what}: its log {log} ends with:\n{tail}")

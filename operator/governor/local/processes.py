@@ -116,7 +116,8 @@ class Child:
 def spawn(command: Command, records: Path) -> Child:
     """Return the started child, after writing its record into the folder `records`.
 
-    The kernel ties a child's life to the *thread* that made it, so all are made by one that lives as long as we do.
+    The kernel ties a child's life to the *thread* that made it, so all are made by one that lives as long as we do. It
+    ends with the main thread, before `atexit` functions run: stop children before `main` returns.
     """
     return _spawner().submit(_spawn, command, records).result()
 

@@ -5,10 +5,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from governor.local.folder import FREE_BYTES_MIN, LOG_BYTES_MAX, ServiceFolder, explain_log
+from governor.local.folder import FREE_BYTES_MIN, LOG_BYTES_MAX, ServiceFolder, start_failure
 from governor.local.loopback import PORTS, choose_port, free_port, is_free
 
-from tradefleet.domain.errors import Permanent
+from tradefleet.domain.errors import Permanent, Retryable
 
 
 def test_a_folder_in_use_names_its_holder(tmp_path: Path) -> None:
@@ -89,7 +89,19 @@ def test_a_log_that_grew_too_large_is_set_aside(tmp_path: Path) -> None:
 def test_a_log_that_tells_of_a_full_disk_is_explained(tmp_path: Path) -> None:
     (tmp_path / "some.log").write_text("one\nwrite failed: No space left on device\ntwo\n")
 
-    assert explain_log(tmp_path / "some.log").startswith("the disk is full: free some space")
+    error = start_failure("kafka", tmp_path / "some.log")
+
+    assert isinstance(error, Permanent)
+    assert str(error).startswith("kafka: the disk is full: free some space")
+
+
+def test_a_log_with_an_unknown_cause_is_quoted(tmp_path: Path) -> None:
+    (tmp_path / "some.log").write_text("one\nodd trouble\n")
+
+    error = start_failure("kafka: the broker ended", tmp_path / "some.log")
+
+    assert isinstance(error, Retryable)
+    assert str(error).endswith("one\nodd trouble")
 
 
 def test_a_port_is_kept_while_it_is_free_and_below_those_the_kernel_gives_to_clients() -> None:
