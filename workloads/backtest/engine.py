@@ -1,16 +1,16 @@
 """The replay in one process: the very machines of the fleet, joined by function calls under the Step machine."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from heapq import merge
 from itertools import groupby
 from operator import attrgetter
-from typing import Protocol
 
 from tradefleet.domain.bar import Bar
-from tradefleet.domain.bots import BotCommand, BotConfig, RunState
+from tradefleet.domain.bots import BotCommand
 from tradefleet.domain.canonical import CanonicalEquity, CanonicalFill
-from tradefleet.domain.executions import Adoption, Execution
-from tradefleet.domain.ids import AccountId, BotKey
+from tradefleet.domain.errors import InvalidValue
+from tradefleet.domain.executions import Execution
+from tradefleet.domain.ids import BotKey
 from tradefleet.domain.orders import BotRequest, Reason
 from tradefleet.domain.progress import Phase
 from tradefleet.domain.statistics import BotStatistics
@@ -18,30 +18,9 @@ from tradefleet.domain.venue import VenueReport, VenueRequest
 from workloads.backtest.step import Step, Turn
 from workloads.exchange.gateway.effects import GatewayEffects, RiskEvent
 from workloads.exchange.gateway.machine import Gateway
-
-
-class BotMachine(Protocol):
-    """What the engine asks of a bot; `workloads.strategy.bot.Bot` is one."""
-
-    config: BotConfig
-
-    def adopt(self, adoption: Adoption) -> None: ...
-    def on_execution(self, execution: Execution) -> None: ...
-    def on_timer(self, market_us: int) -> None: ...
-    def on_bar(self, bar: Bar) -> None: ...
-    def on_command(self, state: RunState, market_us: int) -> None: ...
-    def take_requests(self) -> list[BotRequest]: ...
-    @property
-    def next_due_us(self) -> int | None: ...
-
-
-class VenueMachine(Protocol):
-    """What the engine asks of a venue; `workloads.exchange.venue.venue.Venue` is one."""
-
-    def on_bars(self, market_us: int, bars: Sequence[Bar]) -> Sequence[tuple[AccountId, VenueReport]]: ...
-    def on_requests(
-        self, account: AccountId, market_us: int, requests: Sequence[VenueRequest]
-    ) -> Sequence[tuple[AccountId, VenueReport]]: ...
+from workloads.exchange.venue.clearing import Output
+from workloads.exchange.venue.venue import Venue
+from workloads.strategy.bot import Bot
 
 
 class Engine:
@@ -53,9 +32,9 @@ class Engine:
     def __init__(
         self,
         *,
-        venue: VenueMachine,
+        venue: Venue,
         gateway: Gateway,
-        bots: Iterable[BotMachine],
+        bots: Iterable[Bot],
         record: Callable[[GatewayEffects], None] | None = None,
     ) -> None:
         self.venue = venue
@@ -64,82 +43,85 @@ class Engine:
         self.fills: list[CanonicalFill] = []
         self.statistics: list[BotStatistics] = []
         self.events: list[RiskEvent] = []
+        self.market_us = 0  # of the last step
+        self._record = record or self._keep
         self._step = Step()
-        self._commands: list[BotCommand] = []
+        self._commands = [BotCommand(config=bot.config) for bot in self.bots]
         self._reports: list[VenueReport] = []
         self._venue_requests: list[VenueRequest] = []
         self._requests: list[BotRequest] = []
         self._executions: dict[BotKey, list[Execution]] = {bot.config.key: [] for bot in self.bots}
-        self._adopted = False
-        self._record = record or self._keep
-        for bot in self.bots:
-            self._commands.append(BotCommand(config=bot.config))
+        self._is_adopted = False
 
     def command(self, command: BotCommand) -> None:
-        """Let a bot's desired state take effect at the next step."""
+        """Let a bot's desired state take effect at the next step, in the gateway and in the bot."""
         self._commands.append(command)
 
     def run(self, bars: Iterable[Bar]) -> None:
-        """Run all steps of `bars`, which are sorted by close time."""
+        """Run all steps of `bars`, which are sorted by close time, and of the timers between them."""
         for market_us, step_bars in steps(bars):
             self.run_until_timer(market_us)
             self.run_step(market_us, step_bars)
 
     def run_until_timer(self, market_us: int) -> None:
         """Run the steps that timers due before `market_us` make of their own."""
-        if not self._adopted:
-            return  # no bot has seen anything yet, so no timer can be set
         while True:
             due = [bot.next_due_us for bot in self.bots if bot.next_due_us is not None]
-            timer_us = min(due, default=market_us)
+            timer_us = min((due_us for due_us in due if due_us > self.market_us), default=market_us)
             if timer_us >= market_us:
                 return
-            self.run_step(timer_us, ())
+            self.run_step(timer_us, [])
 
-    def run_step(self, market_us: int, bars: Sequence[Bar]) -> None:
-        """Run one step; `bars` are sorted by (symbol, interval), none for a timer's own step."""
+    def run_step(self, market_us: int, bars: list[Bar]) -> None:
+        """Run one step; `bars` are sorted by (symbol, interval), none for a timer's own step.
+
+        Raises InvalidValue when market time does not go on.
+        """
+        if market_us <= self.market_us:
+            raise InvalidValue(f"replay: market time must go on, after {self.market_us} us came {market_us} us")
+        self.market_us = market_us
         step = self._step
         turn: Turn | None = step.begin(has_bars=bool(bars))
         while turn is not None:
-            phase = turn.phase
+            phase, number = turn
             if phase is Phase.VENUE_BARS:
                 self._take_reports(self.venue.on_bars(market_us, bars))
             elif phase is Phase.GATEWAY_REPORTS:
-                self._gateway_reports(market_us, bars, first=turn.round == 0)
+                self._gateway_reports(bars, is_first=number == 0)
             elif phase is Phase.BOTS:
-                self._bots(market_us, bars, first=turn.round == 0)
+                self._bots(bars, is_first=number == 0)
             elif phase is Phase.GATEWAY_REQUESTS:
                 refuse = Reason.TOO_MANY_ROUNDS if turn.is_last_round else Reason.NONE
                 requests, self._requests = self._requests, []
                 self.gateway.on_requests(requests, market_us, refuse=refuse)
                 self._take_effects()
             else:
-                requests_out, self._venue_requests = self._venue_requests, []
+                venue_requests, self._venue_requests = self._venue_requests, []
                 account = self.gateway.config.account
-                self._take_reports(self.venue.on_requests(account, market_us, requests_out))
+                self._take_reports(self.venue.on_requests(account, market_us, venue_requests))
             turn = step.advance()
+        if self._commands:
+            self._commands = []
 
-    def _take_reports(self, reports: Sequence[tuple[AccountId, VenueReport]]) -> None:
+    def _take_reports(self, reports: list[Output]) -> None:
         if reports:
             self._reports.extend([report for _, report in reports])
             self._step.reports = True
 
-    def _gateway_reports(self, market_us: int, bars: Sequence[Bar], *, first: bool) -> None:
+    def _gateway_reports(self, bars: list[Bar], *, is_first: bool) -> None:
         gateway = self.gateway
-        if first and self._commands:
-            commands, self._commands = self._commands, []
-            for command in commands:
-                gateway.on_command(command, market_us)
+        if is_first:
+            for command in self._commands:
+                gateway.on_command(command, self.market_us)
         if self._reports:
             reports, self._reports = self._reports, []
             gateway.on_reports(reports)
-        if first and bars:
-            gateway.on_bars(market_us, bars)
+        if is_first and bars:
+            gateway.on_bars(self.market_us, bars)
         self._take_effects()
 
     def _take_effects(self) -> None:
         effects = self.gateway.take()
-        self._record(effects)
         if effects.executions:
             self._step.executions = True
             for execution in effects.executions:
@@ -147,25 +129,31 @@ class Engine:
         if effects.venue_requests:
             self._step.venue_requests = True
             self._venue_requests.extend(effects.venue_requests)
+        self._record(effects)
 
     def _keep(self, effects: GatewayEffects) -> None:
-        self.statistics.extend(effects.statistics)
-        self.events.extend(effects.events)
-        self.fills.extend([fill.canonical for fill in effects.fills])
+        if effects.statistics:
+            self.statistics.extend(effects.statistics)
+        if effects.fills:
+            self.fills.extend([fill.canonical for fill in effects.fills])
+        if effects.events:
+            self.events.extend(effects.events)
 
-    def _bots(self, market_us: int, bars: Sequence[Bar], *, first: bool) -> None:
-        if not self._adopted:
-            self._adopt(market_us)
+    def _bots(self, bars: list[Bar], *, is_first: bool) -> None:
+        market_us = self.market_us
+        if is_first:
+            self._command_bots()
         for bot in self.bots:
-            pending = self._executions[bot.config.key]
+            config = bot.config
+            pending = self._executions[config.key]
             if pending:
-                self._executions[bot.config.key] = []
+                self._executions[config.key] = []
                 for execution in pending:
                     bot.on_execution(execution)
-            if first:
-                if bot.next_due_us is not None and bot.next_due_us <= market_us:
+            if is_first:
+                due_us = bot.next_due_us
+                if due_us is not None and due_us <= market_us:
                     bot.on_timer(market_us)
-                config = bot.config
                 for bar in bars:
                     if bar.interval_us == config.interval_us and bar.symbol in config.symbols:
                         bot.on_bar(bar)
@@ -174,14 +162,16 @@ class Engine:
                 self._step.requests = True
                 self._requests.extend(requests)
 
-    def _adopt(self, market_us: int) -> None:
-        self._adopted = True
-        for bot in self.bots:
-            bot.adopt(
-                Adoption(
-                    bot=bot.config.key, market_us=market_us, execution_seq=0, free=dict(bot.config.wallet), locked={}
-                )
-            )
+    def _command_bots(self) -> None:
+        """Give the bots what their owner wants; in the first step, their books."""
+        if not self._is_adopted:
+            self._is_adopted = True
+            for bot in self.bots:
+                bot.adopt(self.gateway.adoption(bot.config.key))
+        for command in self._commands:
+            for bot in self.bots:
+                if bot.config.key == command.config.key and bot.run_state is not command.state:
+                    bot.on_command(command.state, self.market_us)
 
     def canonical_equity(self) -> list[CanonicalEquity]:
         """Return each bot's equity per step, for the canonical ledger."""
