@@ -9,6 +9,13 @@ CROSS JOIN LATERAL (
 ) AS message
 ORDER BY message.stream, message.seq LIMIT %(limit)s"""
 
+# Streams whose next message is gone: without this, a reader would take "trimmed" for "nothing yet".
+TRIMMED = """
+SELECT stream.stream, wanted.after, stream.trimmed_seq
+FROM json_to_recordset(%(after)s::json) AS wanted(stream text, after bigint)
+JOIN tradefleet.stream ON stream.fleet = %(fleet)s AND stream.stream = wanted.stream
+    AND stream.trimmed_seq > wanted.after"""
+
 # Rule 11: whoever switches on waits for every transaction that holds the switch this way. All are locked in the order
 # of their names.
 SHARE_HALTS = """

@@ -83,7 +83,11 @@ class PostgresGatewayTransaction:
         """Return committed requests above the given positions: stream by stream in name order, gapless in each."""
         rows = [{"stream": stream, "after": seq} for stream, seq in after.items()]
         parameters = {"fleet": self._fleet, "after": to_json(rows), "limit": limit}
-        messages = [message_of(row) for row in self._transaction.run(gateway_sql.REQUESTS, parameters).fetchall()]
+        found = self._transaction.run(gateway_sql.REQUESTS, parameters)
+        trimmed = self._transaction.run(gateway_sql.TRIMMED, parameters)
+        messages = [message_of(row) for row in found.fetchall()]
+        for stream, position, up_to in trimmed.fetchall():
+            raise StreamGap(f"stream {stream}: message {position + 1} is wanted, but {up_to} and below are trimmed")
         last = dict(after)
         for message in messages:
             if message.seq != last[message.stream] + 1:

@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from tradefleet.domain.bar import MICROSECONDS
 from tradefleet.domain.errors import Permanent
 from tradefleet.domain.progress import Participant, Phase, Progress
 from tradefleet.store.ports import WAKES, RunId
@@ -78,9 +79,11 @@ class PostgresRuns:
             self._listening.add(name)
             self._session.on_open(lambda connection: self._listen(connection, name))
         connection = self._session.connection
+        deadline_us = self._session.clock_us() + timeout_us
         try:
-            if name not in self._heard:
-                for notify in connection.notifies(timeout=timeout_us / 1_000_000, stop_after=1):
+            # Hints that came with the answer to another statement wait in the connection and are given out first.
+            while name not in self._heard and (left_us := deadline_us - self._session.clock_us()) > 0:
+                for notify in connection.notifies(timeout=left_us / MICROSECONDS, stop_after=1):
                     self._heard.add(notify.channel)
         except psycopg.Error as error:
             self._session.close()
@@ -92,8 +95,6 @@ class PostgresRuns:
 
     def _listen(self, connection: Connection, name: str) -> None:
         connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(name)))
-        # Notifications that come with the answer to another statement are kept for the next wait.
-        connection.add_notify_handler(lambda notify: self._heard.add(notify.channel))
         self._heard.add(name)
 
 

@@ -60,9 +60,14 @@ class Session:
         self._opened: list[Callable[[Connection], None]] = []
 
     def on_open(self, prepare: Callable[[Connection], None]) -> None:
-        """Call `prepare` with every connection that is opened from now on: the next call makes a new one."""
+        """Call `prepare` with the open connection and with every one that is opened after it."""
         self._opened.append(prepare)
-        self.close()
+        if self._connection is None or self._connection.closed:
+            return
+        try:
+            prepare(self._connection)
+        except psycopg.Error as error:
+            raise self._failed(error, committing=False) from error
 
     @property
     def connection(self) -> Connection:
