@@ -5,11 +5,9 @@ randomness but `now_us` and `random`. Prices are in quote per base and sizes in 
 lots, and what can be paid, are looked after behind the desk.
 """
 
-import inspect
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar, TypeVar
 
@@ -27,7 +25,7 @@ from workloads.strategy.desk import ENTER, LEAVE, Desk
 from workloads.strategy.holdings import FillView, OpenOrder, Position
 from workloads.strategy.indicators.base import Indicator
 from workloads.strategy.market_data import Book, Tick
-from workloads.strategy.parameters import ParameterDescription, param, parameters_of
+from workloads.strategy.parameters import StrategyDescription, description_of, param, parameters_of
 from workloads.strategy.rounding import price_ticks, size_lots
 from workloads.strategy.sizer import Wish
 from workloads.strategy.snapshot_values import JsonValue
@@ -56,15 +54,6 @@ I = TypeVar("I", bound=Indicator)  # noqa: E741 - one letter is what type variab
 Number = float | Decimal
 
 _DESK = "_desk"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StrategyDescription:
-    """A strategy for documentation, schemas and the command line."""
-
-    name: str
-    doc: str
-    parameters: tuple[ParameterDescription, ...]
 
 
 class _NoDesk:
@@ -404,15 +393,6 @@ class Strategy:
         if not (math.isfinite(value) and value > 0):
             raise InvalidValue(f"strategy {self.title()}: {what} of an order must be a number > 0, was {number}")
         return value
-
-
-def description_of(cls: type, title: str) -> StrategyDescription:
-    """Return documentation and parameters of a class that declares them."""
-    return StrategyDescription(
-        name=title,
-        doc=inspect.cleandoc(cls.__doc__ or ""),
-        parameters=tuple(one.describe() for one in parameters_of(cls).values()),
-    )
 
 
 def overrides(strategy: Strategy, hook: str) -> bool:

@@ -85,7 +85,7 @@ class Bot:
         if track is None or bar.interval_us != self._interval_us or not self._is_open:
             self._refuse(bar)
             return
-        desk.now_us = bar.open_us + bar.interval_us
+        desk.advance(bar.open_us + bar.interval_us)
         track.bars += 1
         track.last_bar = bar
         close = bar.close
@@ -106,6 +106,8 @@ class Bot:
 
     def on_execution(self, execution: Execution) -> None:
         """Take the next execution. One that was applied is skipped; a missing one raises StreamGap."""
+        if not self._is_adopted:
+            raise InvalidValue(f"bot {self.config.key}: got an execution before its adoption, the first input")
         if execution.seq <= self.execution_seq:
             return
         if execution.seq != self.execution_seq + 1:
@@ -115,7 +117,7 @@ class Bot:
             )
         self.execution_seq = execution.seq
         desk = self._desk
-        desk.now_us = execution.market_us
+        desk.advance(execution.market_us)
         desk.on_execution(execution)
         if self._has_on_execution and self._is_open and execution.terms.symbol in desk.tracks:
             self._call("on_execution", self._strategy.on_execution, execution, execution.terms.symbol)
@@ -125,7 +127,7 @@ class Bot:
         track = self._desk.track(tick.symbol)
         if not self._is_open:
             return
-        self._desk.now_us = tick.market_us
+        self._desk.advance(tick.market_us)
         track.tick = tick
         if overrides(self._strategy, "on_tick"):
             self._call("on_tick", self._strategy.on_tick, tick, tick.symbol)
@@ -135,7 +137,7 @@ class Bot:
         track = self._desk.track(book.symbol)
         if not self._is_open:
             return
-        self._desk.now_us = book.market_us
+        self._desk.advance(book.market_us)
         track.book = book
         if overrides(self._strategy, "on_book"):
             self._call("on_book", self._strategy.on_book, book, book.symbol)
@@ -145,7 +147,7 @@ class Bot:
         desk = self._desk
         if not self._is_open:
             return
-        desk.now_us = market_us
+        desk.advance(market_us)
         while desk.timers and desk.timers[0] <= market_us:
             self._call("on_timer", self._strategy.on_timer, desk.timers.pop(0), None)
 
@@ -156,7 +158,7 @@ class Bot:
         its timers are dropped.
         """
         desk = self._desk
-        desk.now_us = market_us
+        desk.advance(market_us)
         before = desk.run_state
         desk.run_state = state
         if state is RunState.STOPPED and before is not RunState.STOPPED:

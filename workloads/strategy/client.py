@@ -18,8 +18,9 @@ from tradefleet.domain.ids import ClientOrderId, Symbol
 from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.orders import Side, TimeInForce
 from workloads.strategy import declared
-from workloads.strategy.api import Number, Strategy, StrategyDescription, description_of
+from workloads.strategy.api import Number, Strategy
 from workloads.strategy.holdings import OpenOrder, Position
+from workloads.strategy.parameters import StrategyDescription, description_of
 from workloads.strategy.snapshot_values import JsonValue
 
 

@@ -259,6 +259,10 @@ class Desk:
 
     # What the Bot machine says.
 
+    def advance(self, market_us: int) -> None:
+        """Take the market time of an input. It never goes back: a fill may be stamped with the open of a past bar."""
+        self.now_us = max(self.now_us, market_us)
+
     def take_requests(self) -> list[BotRequest]:
         """Return the requests made since the last call, in their order."""
         taken = self._requests

@@ -40,6 +40,15 @@ class ParameterDescription:
         return "any" if self.most is None else f"<= {self.most}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategyDescription:
+    """A strategy for documentation, schemas and the command line."""
+
+    name: str
+    doc: str
+    parameters: tuple[ParameterDescription, ...]
+
+
 class Parameter:
     """The declaration of one parameter. Reading it from an instance is a plain attribute; setting it is refused.
 
@@ -157,3 +166,12 @@ def check_parameters(cls: type, strategy: str, given: Mapping[str, object]) -> d
             hint = f"did you mean {near[0]}? " if near else ""
             raise InvalidValue(f"strategy {strategy}: unknown parameter {name!r}: {hint}its parameters are: {names}")
     return {name: one.check(strategy, given.get(name, one.default)) for name, one in known.items()}
+
+
+def description_of(cls: type, title: str) -> StrategyDescription:
+    """Return documentation and parameters of a class that declares them."""
+    return StrategyDescription(
+        name=title,
+        doc=inspect.cleandoc(cls.__doc__ or ""),
+        parameters=tuple(one.describe() for one in parameters_of(cls).values()),
+    )

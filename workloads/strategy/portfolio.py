@@ -86,7 +86,7 @@ class Portfolio:
         self._follow(order, execution)
         terms = execution.terms
         if terms.side is Side.BUY and terms.price_ticks is None and terms.trigger_ticks is None:
-            rest = locked.get(self.quote, 0) - self.locked.get(self.quote, 0)
+            rest = locked.get(self.quote, 0) - self.locked.get(self.quote, 0) + order.reserved_atoms
             self._reserve(order, max(0, rest))
 
     def ask(self, order: OpenOrder) -> None:
@@ -150,6 +150,8 @@ class Portfolio:
         if terms.side is Side.SELL:
             return instrument.base_atoms(lots)
         ticks = terms.price_ticks if terms.price_ticks is not None else order.reserve_ticks
+        if ticks == 0:
+            return order.reserved_atoms  # adopted without a price: all of it until it is final
         return self._cost(instrument, lots, ticks)
 
     def _cost(self, instrument: Instrument, lots: int, ticks: int) -> int:

@@ -485,6 +485,29 @@ def test_open_orders_and_position_are_adopted():
     assert (bot.request_count, bot._desk.portfolio.locked["BTC"]) == (1, 15_000 * 10_000)
 
 
+def test_an_adopted_market_order_holds_what_else_is_locked():
+    def order(seq, lots, price):
+        kind = OrderType.MARKET if price is None else OrderType.LIMIT
+        return Execution(
+            bot=KEY,
+            seq=seq,
+            client_order_id=bot_order_id(uid_hash(BotUid("uid-1")), seq),
+            origin=Origin.BOT,
+            status=OrderStatus.ACCEPTED,
+            terms=OrderTerms(symbol=BTC, side=Side.BUY, type=kind, lots=lots, price_ticks=price),
+            filled_lots=0,
+            market_us=0,
+        )
+
+    bot = make_bot(script())
+    free, locked = {"USD": 100 * DOLLAR}, {"USD": 300 * DOLLAR}
+    orders = (order(1, 10_000, 10_000), order(2, 19_000, None))
+    bot.adopt(Adoption(bot=KEY, market_us=0, execution_seq=2, free=free, locked=locked, orders=orders))
+    portfolio = bot._desk.portfolio
+    assert (portfolio.free("USD"), portfolio.locked["USD"]) == (100 * DOLLAR, 300 * DOLLAR)
+    assert portfolio.projected_lots(BTC, Side.BUY) == 29_000
+
+
 def test_base_in_the_start_wallet_is_a_position_that_can_be_sold():
     bot = make_bot(script(b1=lambda self: self.sell()), wallet={"USD": 0, "BTC": 2 * 10**8})
     bot.adopt(adoption(bot))
@@ -504,6 +527,38 @@ def test_an_execution_that_was_applied_is_skipped_and_a_gap_is_an_error():
     assert bot._desk.portfolio.positions[BTC].lots == 10_000
     with pytest.raises(StreamGap, match="bot demo/one: execution 5 came after 2"):
         bot.on_execution(Execution(**{name: getattr(repeated, name) for name in repeated.__slots__} | {"seq": 5}))
+
+
+def test_an_execution_before_the_adoption_is_refused():
+    terms = OrderTerms(symbol=BTC, side=Side.BUY, type=OrderType.MARKET, lots=1)
+    execution = Execution(
+        bot=KEY,
+        seq=1,
+        client_order_id="X",
+        origin=Origin.BOT,
+        status=OrderStatus.ACCEPTED,
+        terms=terms,
+        filled_lots=0,
+        market_us=0,
+    )
+    with pytest.raises(InvalidValue, match="an execution before its adoption"):
+        make_bot(script()).on_execution(execution)
+
+
+def test_time_does_not_go_back_with_a_fill_that_is_stamped_with_a_past_open():
+    seen = []
+
+    class Watching(Script):
+        plan = {2: lambda self: self.market(Side.BUY, 1)}  # noqa: RUF012
+
+        def on_execution(self, execution):
+            seen.append((execution.market_us // MINUTE_US, self.now_us // MINUTE_US))
+
+    paper = PaperExchange(make_bot(Watching()))
+    paper.run(bar(number, 100.0) for number in range(2))
+    paper.bot.on_timer(3 * MINUTE_US)
+    paper.step(bar(2, 100.0))
+    assert seen == [(2, 2), (2, 3)]
 
 
 def test_timers_come_in_their_order_and_once():

@@ -129,6 +129,13 @@ def test_grid_begins_anew_after_a_stop_loss():
     assert marks(paper)[-1] == (4, BUY, 94.05)
 
 
+def test_grid_sells_at_its_centre_what_was_held_at_the_start():
+    strategy = build_strategy("grid", {"levels": 1, "spacing": 0.01})
+    paper = PaperExchange(make_bot(strategy, wallet={"USD": 0, "BTC": 10**8}))
+    paper.step(bar(0, 100.0))
+    assert marks(paper) == [(1, SELL, 100.0)]
+
+
 def test_a_level_of_the_grid_that_is_refused_rests():
     strategy = build_strategy("grid", {"levels": 1})
     paper = PaperExchange(make_bot(strategy))

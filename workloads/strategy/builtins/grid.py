@@ -12,7 +12,8 @@ class Grid(Strategy):
     Idea: a market that goes up and down inside a range pays one step for each turn.
     Rules: the first close on which it may trade is the centre. Level k is a buy at centre x (1 - spacing)^k for an
     equal part of the money; what a level has bought waits in a sell at the level above; what that sells is bought
-    again at its level. When the price leaves the grid upwards and nothing is held, the centre moves to the price.
+    again at its level. What is held at the start belongs to the first level. When the price leaves the grid upwards
+    and nothing is held, the centre moves to the price.
     Source: practitioners' folklore; the payoff is that of a short straddle, see R. L. McDonald, "Derivatives Markets".
     It does not follow a fall: below the last level it holds what it has bought, until a stop-loss sells it; then the
     grid begins anew at the next close.
@@ -43,7 +44,7 @@ class Grid(Strategy):
         if symbol not in self.centre:
             self.cancel_all(symbol)
             self.budget[symbol] = self.equity * self.part / self.levels / len(self.symbols)
-            self.held[symbol] = [0] * self.levels
+            self.held[symbol] = [self.position(symbol).lots] + [0] * (self.levels - 1)
             self.placed[symbol] = [""] * self.levels
             self.rest[symbol] = [0] * self.levels
             self.centre[symbol] = bar.close
