@@ -30,6 +30,7 @@ datasets = Table(
     name("dataset", key=True),
     name("exchange"),
     number("created_us"),
+    Column("is_synthetic", Boolean, nullable=False, server_default=text("false")),
     comment="A named part of the stored bars of one exchange.",
 )
 
