@@ -122,7 +122,7 @@ class Strategy:
 
     # Acting by wish: the sizer turns it into market orders that can be paid.
 
-    def buy(self, symbol: Symbol | None = None, *, quote: Number | None = None) -> bool:
+    def buy(self, symbol: str | None = None, *, quote: Number | None = None) -> bool:
         """Enter: go to full size if out, do nothing if in. With `quote`, buy for that much more.
 
         Returns False when nothing can come of it: warming up, paused, or the amount is too small for an order.
@@ -132,7 +132,7 @@ class Strategy:
             return self._desk.trade_amount(track, Side.BUY, float(quote))
         return self._desk.wish(track, ENTER)
 
-    def sell(self, symbol: Symbol | None = None, *, quote: Number | None = None) -> bool:
+    def sell(self, symbol: str | None = None, *, quote: Number | None = None) -> bool:
         """Leave: sell the whole position. With `quote`, sell for that much. Returns as `buy` does."""
         track = self._desk.track(symbol)
         if quote is not None:
@@ -142,7 +142,7 @@ class Strategy:
     def hold(self) -> None:
         """Do nothing. For strategies that say on every bar what they want."""
 
-    def target(self, exposure: Number, symbol: Symbol | None = None) -> bool:
+    def target(self, exposure: Number, symbol: str | None = None) -> bool:
         """Go to `exposure`: 1 is the instrument's full size by the bot's sizing, 0 is out; beyond is cut to 0 and 1.
 
         Followed up on later bars until it is reached within the rebalance threshold, then left alone until the next
@@ -154,13 +154,13 @@ class Strategy:
         ppm = round(min(1.0, max(0.0, wanted)) * PPM)
         return self._desk.wish(self._desk.track(symbol), Wish(ppm, may_buy=True, may_sell=True))
 
-    def is_settled(self, symbol: Symbol | None = None) -> bool:
+    def is_settled(self, symbol: str | None = None) -> bool:
         """Return whether all wishes for an instrument are met or given up, and no order for them is open."""
         return self._desk.is_settled(self._desk.track(symbol))
 
     # Acting by explicit orders: sent as they are, checked by the risk gate alone.
 
-    def market(self, side: Side, size: Number, symbol: Symbol | None = None) -> ClientOrderId | None:
+    def market(self, side: Side, size: Number, symbol: str | None = None) -> ClientOrderId | None:
         """Ask for a market order; return its id.
 
         This and the other orders return None when nothing was asked: warming up, paused, or less than a lot.
@@ -172,7 +172,7 @@ class Strategy:
         side: Side,
         size: Number,
         price: Number,
-        symbol: Symbol | None = None,
+        symbol: str | None = None,
         *,
         time_in_force: TimeInForce = TimeInForce.GTC,
         post_only: bool = False,
@@ -191,7 +191,7 @@ class Strategy:
         )
 
     def stop(
-        self, side: Side, size: Number, trigger: Number, symbol: Symbol | None = None, *, reduce_only: bool = False
+        self, side: Side, size: Number, trigger: Number, symbol: str | None = None, *, reduce_only: bool = False
     ) -> ClientOrderId | None:
         """Ask for an order that becomes a market order when the price touches `trigger`; return its id."""
         return self._order(side, OrderType.STOP, size, symbol, trigger=trigger, reduce_only=reduce_only)
@@ -202,7 +202,7 @@ class Strategy:
         size: Number,
         trigger: Number,
         price: Number,
-        symbol: Symbol | None = None,
+        symbol: str | None = None,
         *,
         time_in_force: TimeInForce = TimeInForce.GTC,
         reduce_only: bool = False,
@@ -219,21 +219,23 @@ class Strategy:
             reduce_only=reduce_only,
         )
 
-    def cancel(self, order_id: ClientOrderId) -> bool:
+    def cancel(self, order_id: str) -> bool:
         """Ask to cancel an order; return False when it is not open any more. Works while paused, too."""
-        return self._desk.cancel(order_id)
+        return self._desk.cancel(ClientOrderId(order_id))
 
-    def cancel_all(self, symbol: Symbol | None = None) -> int:
+    def cancel_all(self, symbol: str | None = None) -> int:
         """Ask to cancel all open orders, of one instrument or of all; return how many."""
         return sum(self._desk.cancel(order.client_order_id) for order in self.open_orders(symbol))
 
-    def amend(self, order_id: ClientOrderId, *, size: Number | None = None, price: Number | None = None) -> bool:
+    def amend(self, order_id: str, *, size: Number | None = None, price: Number | None = None) -> bool:
         """Ask to change an open limit order; `size` is its new total. Returns False when nothing would change."""
-        order = self._desk.portfolio.orders.get(order_id)
+        order = self._desk.portfolio.orders.get(ClientOrderId(order_id))
         lots = None
         if order is not None and size is not None:
             lots = size_lots(self.instrument(order.symbol), self._positive("size", size))
-        return self._desk.amend(order_id, lots, None if price is None else self._positive("price", price))
+        return self._desk.amend(
+            ClientOrderId(order_id), lots, None if price is None else self._positive("price", price)
+        )
 
     def set_timer(self, at_us: int) -> None:
         """Ask for `on_timer` at a market time after now, in UTC microseconds."""
@@ -256,26 +258,26 @@ class Strategy:
         """The bot's instruments."""
         return tuple(self._desk.tracks)
 
-    def instrument(self, symbol: Symbol | None = None) -> Instrument:
+    def instrument(self, symbol: str | None = None) -> Instrument:
         """Return tick, lot and minimum notional of an instrument."""
         return self._desk.track(symbol).instrument
 
-    def can_trade(self, symbol: Symbol | None = None) -> bool:
+    def can_trade(self, symbol: str | None = None) -> bool:
         """Return whether an order would be sent: the bot runs, and the instrument has warmed up."""
         return self._desk.can_trade(self._desk.track(symbol))
 
-    def position(self, symbol: Symbol | None = None) -> Position:
+    def position(self, symbol: str | None = None) -> Position:
         """Return what is held of an instrument. A live view: it changes with the next fill."""
         return self._desk.portfolio.positions[self._desk.track(symbol).symbol]
 
-    def open_orders(self, symbol: Symbol | None = None) -> list[OpenOrder]:
+    def open_orders(self, symbol: str | None = None) -> list[OpenOrder]:
         """Return the orders that are not final, oldest first, of one instrument or of all."""
         orders = self._desk.portfolio.orders.values()
         return [order for order in orders if symbol is None or order.symbol == symbol]
 
-    def order(self, order_id: ClientOrderId) -> OpenOrder | None:
+    def order(self, order_id: str) -> OpenOrder | None:
         """Return an open order; None when it is final."""
-        return self._desk.portfolio.orders.get(order_id)
+        return self._desk.portfolio.orders.get(ClientOrderId(order_id))
 
     @property
     def fills(self) -> Sequence[FillView]:
@@ -297,28 +299,28 @@ class Strategy:
         """Quote plus all positions at their last closes, in quote."""
         return self._desk.portfolio.amount(self._desk.portfolio.quote, self._desk.equity_atoms())
 
-    def payable(self, symbol: Symbol | None = None, *, price: Number | None = None) -> float:
+    def payable(self, symbol: str | None = None, *, price: Number | None = None) -> float:
         """Return the most base that free quote buys: at a limit `price`, or at market with its reserve and fee."""
         return self._desk.payable_size(self._desk.track(symbol), None if price is None else float(price))
 
-    def sellable(self, symbol: Symbol | None = None) -> float:
+    def sellable(self, symbol: str | None = None) -> float:
         """Return the base that is held and not promised to an open order."""
         track = self._desk.track(symbol)
         return float(track.instrument.size(self._desk.portfolio.sellable_lots(track.symbol)))
 
-    def last_bar(self, symbol: Symbol | None = None) -> Bar | None:
+    def last_bar(self, symbol: str | None = None) -> Bar | None:
         """Return the newest closed bar; None before the first."""
         return self._desk.track(symbol).last_bar
 
-    def last_tick(self, symbol: Symbol | None = None) -> Tick | None:
+    def last_tick(self, symbol: str | None = None) -> Tick | None:
         """Return the newest quote; None before the first, and always on data without quotes."""
         return self._desk.track(symbol).tick
 
-    def last_book(self, symbol: Symbol | None = None) -> Book | None:
+    def last_book(self, symbol: str | None = None) -> Book | None:
         """Return the newest book; None before the first, and always on data without books."""
         return self._desk.track(symbol).book
 
-    def indicator(self, indicator: I, symbol: Symbol | None = None) -> I:
+    def indicator(self, indicator: I, symbol: str | None = None) -> I:
         """Register an indicator in on_start and return it: it is fed each closed bar before on_bar is called."""
         self._desk.register(indicator, symbol)
         return indicator
@@ -358,7 +360,7 @@ class Strategy:
         side: Side,
         kind: OrderType,
         size: Number,
-        symbol: Symbol | None,
+        symbol: str | None,
         *,
         price: Number | None = None,
         trigger: Number | None = None,

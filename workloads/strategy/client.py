@@ -159,7 +159,7 @@ class ClientStrategy(Strategy):
         check = getattr(client, "check_parameters", None)
         if check is not None:
             check()
-        self._client = client
+        self._client: NextOrder = client
 
     @property
     def warmup(self) -> int:

@@ -93,13 +93,13 @@ class Desk:
 
     # What a strategy asks.
 
-    def track(self, symbol: Symbol | None) -> Track:
+    def track(self, symbol: str | None) -> Track:
         """Return the track of `symbol`, or without one that of the bar at hand. Raises InvalidValue, naming both."""
         if symbol is None:
             if self.current is None:
                 raise InvalidValue(f"bot {self._config.key}: name the symbol, one of {', '.join(self.tracks)}")
             return self.current
-        found = self.tracks.get(symbol)
+        found = self.tracks.get(Symbol(symbol))
         if found is None:
             raise InvalidValue(f"bot {self._config.key}: {symbol!r} is none of its symbols {', '.join(self.tracks)}")
         return found
@@ -226,7 +226,7 @@ class Desk:
             self.timers.append(at_us)
             self.timers.sort()
 
-    def register(self, indicator: Indicator, symbol: Symbol | None) -> None:
+    def register(self, indicator: Indicator, symbol: str | None) -> None:
         """Feed `indicator` with each closed bar of `symbol` from now on. Raises InvalidValue outside on_start."""
         if not self.is_starting:
             raise InvalidValue(f"bot {self._config.key}: indicators are registered in on_start, not later")
