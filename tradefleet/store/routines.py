@@ -58,6 +58,25 @@ $$ SELECT fleet FROM tradefleet.login_role WHERE role = session_user AND compone
     callers=_EVERYBODY,
 )
 
+OWN_UIDS = Routine(
+    signature="tradefleet.own_uids(text)",
+    statement="""
+CREATE OR REPLACE FUNCTION tradefleet.own_uids(prefix text) RETURNS text[]
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
+$$ SELECT coalesce(array_agg(prefix || uid), '{}') FROM tradefleet.bot WHERE db_role = session_user $$""",
+    callers=frozenset({"holder"}),
+)
+
+OWN_PARTICIPANTS = Routine(
+    signature="tradefleet.own_participants()",
+    statement="""
+CREATE OR REPLACE FUNCTION tradefleet.own_participants() RETURNS text[]
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT coalesce(array_agg('bot:' || bot || '@' || uid), '{}') FROM tradefleet.bot WHERE db_role = session_user
+$$""",
+    callers=frozenset({"holder"}),
+)
+
 # The owner of the schema (and a superuser) may do everything; a log-in only what its component is for.
 MAY_LEASE = Routine(
     signature="tradefleet.may_lease(text, text, text)",
@@ -75,7 +94,7 @@ $$""",
 _LEASE_TABLES = {  # kind of routine: table, key column, condition that the row may be leased at all
     "bot": ("bot", "uid", " AND retired IS NULL"),
     "gateway": ("gateway", "account", ""),
-    "lease": ("lease", "name", ""),
+    "lease": ("lease", "name", " AND starts_with(row_key, of_kind || '/')"),
 }
 
 _FIRST_LEASE = {
@@ -180,6 +199,8 @@ ROUTINES: tuple[Routine, ...] = (
     NOW_US,
     REQUIRE,
     LOGIN_FLEET,
+    OWN_UIDS,
+    OWN_PARTICIPANTS,
     MAY_LEASE,
     *(_acquire(kind) for kind in _LEASE_TABLES),
     *(_prolong(kind) for kind in _LEASE_TABLES),

@@ -4,17 +4,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import psycopg
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, inspect, make_url, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from tradefleet.domain.errors import Permanent, Retryable
 from tradefleet.store.migrations import VERSION_TABLE
+from tradefleet.store.postgres.translation import translate
+from tradefleet.store.roles import install_roles, remove_policies, role_differences
 from tradefleet.store.routines import ROUTINES, VIEWS
 from tradefleet.store.tables import SCHEMA, metadata
 
@@ -52,6 +55,10 @@ def connected(url: str) -> Iterator[Connection]:
             yield connection
     except OperationalError as error:
         raise Retryable(f"database {make_url(url).render_as_string()}: {error.orig}") from error
+    except DBAPIError as error:
+        raise Permanent(f"database {make_url(url).render_as_string()}: {error.orig}") from error
+    except psycopg.Error as error:
+        raise translate(error, committing=False) from error
     finally:
         engine.dispose()
 
@@ -68,6 +75,7 @@ def upgrade(url: str) -> SchemaVersion:
         _refuse_newer(version)
         command.upgrade(_config(connection), "head")
         _install_routines(connection)
+        install_roles(_driver(connection))
         return version
 
 
@@ -81,6 +89,7 @@ def downgrade(url: str, revision: str) -> SchemaVersion:
             raise Permanent("database: it has no tradefleet schema, so there is nothing to take back")
         if revision != "base" and revision not in _revisions():
             raise Permanent(f"revision {revision!r}: this release knows {sorted(_revisions())} and base")
+        remove_policies(_driver(connection))
         _drop_routines(connection)
         command.downgrade(_config(connection), revision)
         if revision != "base":
@@ -105,7 +114,7 @@ def check(url: str) -> list[str]:
             return [f"revision: found {version.found}, needed {version.wanted}: run `tradefleet db upgrade`"]
         context = MigrationContext.configure(connection, opts=_COMPARE)
         differences = [_line(difference) for difference in compare_metadata(context, metadata)]
-        return differences + _routine_differences(connection)
+        return differences + _routine_differences(connection) + role_differences(_driver(connection))
 
 
 def require_current(url: str) -> None:
@@ -143,6 +152,13 @@ def _scripts() -> ScriptDirectory:
 
 def _revisions() -> frozenset[str]:
     return frozenset(script.revision for script in _scripts().walk_revisions())
+
+
+def _driver(connection: Connection) -> psycopg.Connection:
+    """Return the psycopg connection below: the same session, in the same transaction."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    return driver
 
 
 def _version(connection: Connection) -> SchemaVersion:

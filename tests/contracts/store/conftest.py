@@ -17,8 +17,10 @@ def store_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server = Database(tmp_path_factory.mktemp("postgres"))
     server.start()
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
-        # Nobody needs these data after the test: a commit need not wait for the disk.
-        connection.execute(sql.SQL("ALTER DATABASE {} SET synchronous_commit = off").format(sql.Identifier(DATABASE)))
+        # Nobody needs these data after the test: a commit need not wait for the disk, a log-in not for its hash.
+        for setting in ("synchronous_commit = off", "scram_iterations = 1"):
+            statement = sql.SQL("ALTER DATABASE {} SET {}").format(sql.Identifier(DATABASE), sql.SQL(setting))
+            connection.execute(statement)
     schema.upgrade(server.dsn())
     yield server.dsn()
     server.stop()

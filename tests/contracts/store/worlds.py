@@ -3,12 +3,14 @@
 import itertools
 import uuid
 from typing import Protocol
+from urllib.parse import quote, urlsplit
 
 import psycopg
 
 from tests.fakes.memory_database import MemoryDatabase
 from tests.fakes.memory_store import MemoryStore
 from tradefleet.domain.ids import BotKey, BotUid
+from tradefleet.store.logins import Login, component_login, ensure_component_login
 from tradefleet.store.ports import (
     BotStore,
     CommandStore,
@@ -29,6 +31,7 @@ from tradefleet.store.postgres.runs import PostgresRuns
 from tradefleet.store.postgres.session import Session
 from tradefleet.store.postgres.upkeep import PostgresFleetStore, PostgresRetentionStore, PostgresTopicStore
 from tradefleet.store.postgres.venues import PostgresVenueStore
+from tradefleet.store.roles import Component
 from tradefleet.store.upkeep import FleetStore, RetentionStore, TopicStore
 
 _numbers = itertools.count()
@@ -95,6 +98,7 @@ class PostgresWorld:
         self.fleet = f"fleet-{uuid.uuid4().hex[:12]}"
         self.admin = psycopg.connect(url, autocommit=True)
         self._sessions: list[Session] = []
+        self._urls: dict[Component, str] = {}
         self.fleets().create_fleet()
 
     def session(self, url: str | None = None) -> Session:
@@ -102,40 +106,59 @@ class PostgresWorld:
         self._sessions.append(session)
         return session
 
+    def as_component(self, component: Component) -> Session:
+        """Return a session that may do what the component may."""
+        if component not in self._urls:
+            login = ensure_component_login(self.admin, fleet=self.fleet, component=component)
+            self._urls[component] = self._url_of(login)
+        return self.session(self._urls[component])
+
+    def as_holder(self, bot: BotKey, uid: BotUid) -> Session:
+        """Return a session of the one log-in that holds the bots of this world that were asked for so far.
+
+        One for all, as a shared host has: some tests commit several bots in one transaction.
+        """
+        self.fleets().register_bot(bot, uid, db_role=component_login(self.fleet, Component.HOLDER))
+        return self.as_component(Component.HOLDER)
+
+    def _url_of(self, login: Login) -> str:
+        parts = urlsplit(self.url)
+        return parts._replace(netloc=f"{login.role}:{quote(login.password)}@{parts.hostname}:{parts.port}").geturl()
+
     def close(self) -> None:
         for session in self._sessions:
             session.close()
         self.admin.close()
 
     def bot(self, bot: BotKey, uid: BotUid) -> BotStore:
-        return PostgresBotStore(self.session())
+        return PostgresBotStore(self.as_holder(bot, uid))
 
     def gateway(self) -> GatewayStore:
-        return PostgresGatewayStore(self.session())
+        return PostgresGatewayStore(self.as_component(Component.GATEWAY))
 
     def feed(self) -> FeedStore:
-        return PostgresFeedStore(self.session())
+        return PostgresFeedStore(self.as_component(Component.FEED))
 
     def venue(self) -> VenueStore:
-        return PostgresVenueStore(self.session())
+        return PostgresVenueStore(self.as_component(Component.VENUE))
 
     def runs(self) -> RunStore:
-        return PostgresRuns(self.session())
+        return PostgresRuns(self.as_component(Component.FEED))
 
     def halts(self) -> HaltStore:
-        return PostgresHaltStore(self.session())
+        return PostgresHaltStore(self.as_component(Component.SUPERVISOR))
 
     def commands(self) -> CommandStore:
-        return PostgresCommandStore(self.session())
+        return PostgresCommandStore(self.as_component(Component.SUPERVISOR))
 
     def fleets(self) -> FleetStore:
-        return PostgresFleetStore(self.session())
+        return PostgresFleetStore(self.as_component(Component.SUPERVISOR))
 
     def retention(self) -> RetentionStore:
-        return PostgresRetentionStore(self.session())
+        return PostgresRetentionStore(self.as_component(Component.SUPERVISOR))
 
     def topics(self) -> TopicStore:
-        return PostgresTopicStore(self.session())
+        return PostgresTopicStore(self.as_component(Component.GATEWAY))
 
     def expire(self, name: LeaseName) -> None:
         for table, key in (("bot", "uid"), ("gateway", "account"), ("lease", "name")):

@@ -133,7 +133,7 @@ def _create_bot() -> None:
         sa.Column("request_hash", sa.Text(collation="C"), server_default=sa.text("''"), nullable=False),
         sa.PrimaryKeyConstraint("fleet", "uid", name=op.f("bot_pkey")),
         schema="tradefleet",
-        comment="Lease, positions, and the open chunk (tail) of the record. retired: the policy a bot was deleted with.",
+        comment="Lease, positions and open chunk (tail) of the record. retired: the policy a bot was deleted with.",
         postgresql_with={"fillfactor": 50},
     )
     op.create_index(op.f("bot_db_role_idx"), "bot", ["db_role"], unique=False, schema="tradefleet")
