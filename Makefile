@@ -16,7 +16,7 @@ FLEET := $(VENV)/.fleet-is-installed
 DEVELOPER := $(VENV)/.developer-is-installed
 BENCH := $(VENV)/bench/.is-installed
 
-.PHONY: help setup demo test check generate bench lock clean jars
+.PHONY: help setup demo test check style types imports generated locks generate bench lock clean jars
 
 help:  ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -29,12 +29,22 @@ demo: $(FLEET)  ## A fleet of bots trades history: DATA="files" for real candles
 test: $(DEVELOPER) jars  ## All tests
 	$(BIN)/python -m pytest $(TESTS)
 
-check: $(DEVELOPER)  ## Style, types, architecture, generated files, locks
+check: style types imports generated locks  ## Style, types, architecture, generated files, locks
+
+style: $(DEVELOPER)
 	$(BIN)/ruff check $(FORMATTED)
 	$(BIN)/ruff format --check $(FORMATTED)
+
+types: $(DEVELOPER)
 	$(BIN)/mypy
+
+imports: $(DEVELOPER)
 	$(BIN)/lint-imports
+
+generated: $(DEVELOPER)
 	$(BIN)/python -m tradefleet.cli.generate --check
+
+locks:
 	@! grep -rnE 'https?://|file:|index-url|find-links' requirements operator/governor/local/kafka-jars.sha256 || \
 		{ echo 'a lock file holds the address of a registry or a path: run make lock' >&2; exit 1; }
 

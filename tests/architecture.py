@@ -11,12 +11,15 @@ from collections.abc import Iterator
 from grimp import ImportGraph
 from importlinter import Contract, ContractCheck, fields, output
 
-Found = tuple[str, str, int]
-"""Who imports what, and in which line."""
-
 
 def _below(module: str, packages: list[str]) -> bool:
     return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+def _matches(module: str, patterns: list[str]) -> bool:
+    parts = module.split(".")
+    ancestors = [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
+    return any(fnmatch.fnmatchcase(ancestor, pattern) for ancestor in ancestors for pattern in patterns)
 
 
 def _lines(graph: ImportGraph, importer: str, imported: str) -> int:
@@ -48,13 +51,14 @@ class MachinesContract(_ListingContract):
     """Machines import the domain and each other; an edge never imports another workload's edge.
 
     `workloads`: the packages that hold them, one sub-package per workload. `edges`: patterns of the modules that may do
-    I/O. `may_import`: the packages of ours open to machines. `impure`: modules of the standard library closed to them.
+    I/O. `shared`: patterns of edges that other workloads' edges may use all the same. `may_import`: the packages of ours open to machines. `impure`: modules of the standard library closed to them.
     """
 
     type_name = "machines"
 
     workloads = fields.ListField(subfield=fields.StringField())
     edges = fields.ListField(subfield=fields.StringField())
+    shared = fields.ListField(subfield=fields.StringField())
     may_import = fields.ListField(subfield=fields.StringField())
     impure = fields.ListField(subfield=fields.StringField())
 
@@ -69,13 +73,11 @@ class MachinesContract(_ListingContract):
                     yield importer, imported, rule
 
     def _is_edge(self, module: str) -> bool:
-        parts = module.split(".")
-        ancestors = (".".join(parts[:length]) for length in range(1, len(parts) + 1))
-        return any(fnmatch.fnmatchcase(ancestor, pattern) for ancestor in ancestors for pattern in self.edges)
+        return _matches(module, self.edges) or _matches(module, self.shared)
 
     def _edge_rule(self, importer: str, imported: str) -> str | None:
         foreign = importer.split(".")[:2] != imported.split(".")[:2]
-        if foreign and _below(imported, self.workloads) and self._is_edge(imported):
+        if foreign and _below(imported, self.workloads) and _matches(imported, self.edges):
             return "a workload may import another's machine, never its edges"
         return None
 

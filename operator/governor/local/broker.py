@@ -13,7 +13,7 @@ import uuid
 from pathlib import Path
 from typing import Final
 
-from tradefleet.domain.errors import Permanent, Retryable
+from tradefleet.domain.errors import Retryable
 
 from .folder import ServiceFolder, start_failure
 from .jars import Progress, ensure_jars
@@ -116,10 +116,8 @@ class Broker:
 
     @property
     def bootstrap(self) -> str:
-        """Return the address clients connect to; known after the first start."""
-        if self._port is None:
-            raise Permanent("kafka: the broker was never started, so it has no address yet")
-        return f"{LOOPBACK}:{self._port}"
+        """Return the address clients connect to, also when another process runs the broker on this folder."""
+        return f"{LOOPBACK}:{self._port or self._folder.recall('port')}"
 
     @property
     def child(self) -> Child | None:
@@ -129,7 +127,7 @@ class Broker:
     @property
     def cluster_id(self) -> str:
         """Return the id under which the data were made; consumers keep it beside their positions."""
-        return str(self._folder.remembered()["cluster_id"])
+        return str(self._folder.recall("cluster_id"))
 
     def start(self) -> None:
         """Return once the broker serves clients; at once when it does already.

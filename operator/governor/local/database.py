@@ -78,10 +78,8 @@ class Database:
 
     @property
     def port(self) -> int:
-        """Return the port it listens on; known after the first start."""
-        if self._port is None:
-            raise Permanent("postgres: the database was never started, so it has no address yet")
-        return self._port
+        """Return the port it listens on, also when another process runs the server on this folder."""
+        return self._port or int(self._folder.recall("port"))
 
     @property
     def child(self) -> Child | None:

@@ -82,6 +82,13 @@ class ServiceFolder:
             ) from error
         return dict(values)
 
+    def recall(self, name: str) -> str | int:
+        """Return one remembered setting; Permanent when the service was never started here."""
+        try:
+            return self.remembered()[name]
+        except KeyError as error:
+            raise Permanent(f"{self.service}: nothing was ever started in {self.path}") from error
+
     def remember(self, values: Mapping[str, str | int]) -> None:
         """Keep the settings, readable by us alone because passwords may be among them."""
         temporary = self.path / "settings.json.new"

@@ -99,6 +99,12 @@ def test_a_running_broker_is_not_started_twice(broker: Broker) -> None:
     assert broker.is_alive()
 
 
+def test_its_address_is_known_to_other_processes_and_nowhere_else(broker: Broker, tmp_path: Path) -> None:
+    assert Broker(broker._folder.path).bootstrap == broker.bootstrap
+    with pytest.raises(Permanent, match=r"kafka: nothing was ever started in /"):
+        _ = Broker(tmp_path).bootstrap
+
+
 def test_it_listens_on_loopback_only(broker: Broker) -> None:
     assert broker.child is not None
     addresses = listening_addresses(broker.child.pid)

@@ -139,6 +139,12 @@ def test_a_login_keeps_its_password_and_has_no_rights_of_its_own(database: Datab
             connection.execute("CREATE ROLE another")
 
 
+def test_its_address_is_known_to_other_processes_and_nowhere_else(database: Database, tmp_path: Path) -> None:
+    assert Database(database._folder.path).dsn() == database.dsn()
+    with pytest.raises(Permanent, match=r"postgres: nothing was ever started in /"):
+        _ = Database(tmp_path).port
+
+
 def test_a_user_nobody_made_is_named(database: Database) -> None:
     with pytest.raises(Permanent, match="user stranger has no password here"):
         database.dsn("stranger")

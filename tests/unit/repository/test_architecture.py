@@ -8,6 +8,7 @@ from tests.architecture import MachinesContract, OnlyInContract
 OPTIONS = {
     "workloads": ["workloads"],
     "edges": ["workloads.*.adapters", "workloads.*.main", "workloads.*.*worker"],
+    "shared": ["workloads.*.settings"],
     "may_import": ["shared.domain"],
     "impure": ["time", "socket"],
 }
@@ -36,6 +37,7 @@ def machines(importer: str, imported: str) -> list[str]:
         ("workloads.feeds.replay", "shared.bus.kafka", "the domain, other machines and the standard library"),
         ("workloads.feeds.replay", "shared.domainlike", "the domain, other machines and the standard library"),
         ("workloads.feeds.replay", "workloads.feeds.adapters.disk", "may not import an edge"),
+        ("workloads.feeds.replay", "workloads.strategy.settings", "may not import an edge"),
         ("workloads.feeds.main", "workloads.strategy.main", "never its edges"),
         ("workloads.feeds.adapters.disk", "workloads.strategy.bot_worker", "never its edges"),
     ],
@@ -57,6 +59,8 @@ def test_an_import_against_the_table_is_named_with_its_rule(importer: str, impor
         ("workloads.feeds.replay", "workloads.strategy.bot"),
         ("workloads.feeds.main", "workloads.feeds.adapters.disk"),
         ("workloads.feeds.main", "workloads.strategy.bot"),
+        ("workloads.feeds.main", "workloads.strategy.settings"),
+        ("workloads.feeds.settings", "msgspec"),
         ("workloads.feeds.adapters.disk", "psycopg"),
         ("shared.bus.kafka", "time"),
     ],
