@@ -8,10 +8,17 @@ import pytest
 from tests.contracts.store.samples import ACCOUNT, BOT, OTHER_BOT, gateway_commit, order, take_gateway
 from tests.contracts.store.worlds import World
 from tradefleet.domain.errors import InvalidValue
-from tradefleet.store.ports import Halt
+from tradefleet.store.ports import Halt, HaltStore
 
 WAIT_S = 20.0
-STILL_WAITING_S = 0.3
+STILL_WAITING_S = 1.0  # a set_halt that does not wait is back long before
+
+
+def connected_halts(world: World) -> HaltStore:
+    """Return a handle that has its connection: what it waits for afterwards is the switch."""
+    halts = world.halts()
+    assert halts.active_halts() == []
+    return halts
 
 
 def in_thread(call: Callable[[], None]) -> threading.Thread:
@@ -53,7 +60,7 @@ def test_a_cleared_switch_stops_nothing(world: World) -> None:
 def test_a_halt_returns_only_after_orders_were_sent(world: World) -> None:
     store = world.gateway()
     take_gateway(store)
-    halts = world.halts()
+    halts = connected_halts(world)
     returned = threading.Event()
 
     def halt() -> None:
@@ -73,7 +80,8 @@ def test_a_halt_returns_only_after_orders_were_sent(world: World) -> None:
 def test_a_halt_returns_only_after_the_orders_accepted_before_it_are_committed(world: World) -> None:
     store = world.gateway()
     lease = take_gateway(store)
-    halts, reader = world.halts(), world.gateway()
+    halts, reader = connected_halts(world), world.gateway()
+    assert reader.load_gateway(ACCOUNT) is None
     seen: list[int] = []
 
     def halt() -> None:
@@ -92,7 +100,7 @@ def test_a_halt_returns_only_after_the_orders_accepted_before_it_are_committed(w
 
 
 def test_a_switch_of_a_bot_that_never_ran_holds_too(world: World) -> None:
-    halts = world.halts()
+    halts = connected_halts(world)
     with world.gateway().sending(ACCOUNT, [BOT]):
         thread = in_thread(lambda: halts.set_halt(f"bot/{BOT}", reason="drill", set_by="ana"))
         thread.join(STILL_WAITING_S)
