@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.contracts.store.samples import ACCOUNT, BOT, OTHER_BOT, gateway_commit, order, take_gateway
+from tests.contracts.store.samples import ACCOUNT, BOT, OTHER_BOT, UID, gateway_commit, order, take_gateway
 from tests.contracts.store.worlds import World
 from tradefleet.domain.errors import InvalidValue
 from tradefleet.store.ports import Halt, HaltStore
@@ -78,6 +78,7 @@ def test_a_halt_returns_only_after_orders_were_sent(world: World) -> None:
 
 
 def test_a_halt_returns_only_after_the_orders_accepted_before_it_are_committed(world: World) -> None:
+    world.bot(BOT, UID)  # its switch exists, as it does for every bot that may run
     store = world.gateway()
     lease = take_gateway(store)
     halts, reader = connected_halts(world), world.gateway()
