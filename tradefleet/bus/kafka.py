@@ -7,29 +7,27 @@ from types import TracebackType
 from typing import Final, Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
-from confluent_kafka.cimpl import NewTopic
 
 from tradefleet.bus.errors import BusFull, NotDelivered, TopicMismatch
 from tradefleet.bus.kafka_client import (
     FATAL_EXCEPTIONS,
     LIBRARY_LOG,
     KafkaSettings,
-    admin_client,
     fatal_error,
-    identify,
+    identify_anew,
+    new_consumer,
     translate,
 )
 from tradefleet.bus.kafka_journal import KafkaJournal
-from tradefleet.bus.kafka_reader import KafkaReader, end_offsets, new_consumer
+from tradefleet.bus.kafka_reader import KafkaReader, end_offsets
 from tradefleet.bus.ports import OnDelivery, Source
-from tradefleet.domain.errors import Retryable
-from tradefleet.messages.topics import Topic, find_topic
+from tradefleet.messages.topics import DEAD_LETTER, Topic, find_topic
 
 _LOG: Final = logging.getLogger(__name__)
 
 
 class KafkaBus:
-    """A process's connection to Kafka. Not for use by several threads at once."""
+    """A process's connection to Kafka. For one thread, but for `probe`."""
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
@@ -37,6 +35,7 @@ class KafkaBus:
         self._failed: NotDelivered | None = None
         self._failed_count = 0
         self._fatal = False
+        self._ready_producer()  # it takes half a second to introduce itself to the broker: not when an order waits
 
     def publish(self, topic: str, key: str, value: bytes, on_delivery: OnDelivery | None = None) -> None:
         """Send a message, in the order of calls per key. Raises BusFull."""
@@ -70,7 +69,7 @@ class KafkaBus:
         return failure
 
     def _ready_producer(self) -> Producer:
-        """Return the producer, made at its first use; a new one after a fatal error, from which none recovers."""
+        """Return the producer; a new one after a fatal error, from which none recovers."""
         if self._producer is not None and self._fatal:
             _LOG.warning("the producer cannot go on (its broker lost what it knew of us): making another one")
             self._give_up(self._producer)
@@ -133,50 +132,39 @@ class KafkaBus:
 
     def ensure_topics(self, topics: Collection[Topic]) -> None:
         """Create what is missing. Raises BrokerUnavailable, TopicMismatch."""
+        from tradefleet.bus.kafka_topics import create_topics  # noqa: PLC0415 - a bot never creates topics
+
         names = {self._settings.topic(topic.name): topic for topic in topics}
-        found = identify(self._settings, names, self._settings.request_timeout_ms)
+        found = identify_anew(self._settings, names, self._settings.request_timeout_ms)
         for name, topic in names.items():
             if name in found.partitions and found.partitions[name] != topic.partitions:
                 raise TopicMismatch(
                     f"topic {name} has {found.partitions[name]} partitions, the fleet's has {topic.partitions}: "
                     "use another topic prefix, or delete the topic"
                 )
-        self._create([self._new_topic(name, topic) for name, topic in names.items() if name not in found.partitions])
-
-    def _new_topic(self, name: str, topic: Topic) -> NewTopic:
-        return NewTopic(
-            name,
-            num_partitions=topic.partitions,
-            replication_factor=self._settings.replication_factor,
-            config={"cleanup.policy": topic.keeping.value, "retention.ms": str(topic.retention_ms)},
-        )
-
-    def _create(self, missing: Sequence[NewTopic]) -> None:
-        if not missing:
-            return
-        timeout_s = self._settings.request_timeout_ms / 1_000
-        client = admin_client(self._settings)
-        for name, future in client.create_topics(list(missing), operation_timeout=timeout_s).items():
-            try:
-                future.result()
-            except KafkaException as error:
-                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # another process was faster
-                    raise translate(error.args[0], f"creating topic {name}") from error
-        self._ends(  # answers once every new partition has its leader
-            [TopicPartition(topic.topic, number) for topic in missing for number in range(topic.num_partitions)],
-        )
+        missing = {name: topic for name, topic in names.items() if name not in found.partitions}
+        create_topics(self._settings, missing)
+        # The question for their ends is answered once every new partition has its leader.
+        self._ends([TopicPartition(name, number) for name in missing for number in range(missing[name].partitions)])
 
     def cluster_id(self) -> str:
         """Return the id of the cluster. Raises BrokerUnavailable."""
-        return identify(self._settings, (), self._settings.request_timeout_ms).cluster_id
+        return identify_anew(self._settings, (), self._settings.request_timeout_ms).cluster_id
 
     def topic_id(self, topic: str) -> str:
         """Return the id the topic got when it was created. Raises BrokerUnavailable, Retryable when it is missing."""
-        name = self._settings.topic(find_topic(topic).name)
-        found = identify(self._settings, (name,), self._settings.request_timeout_ms)
-        if name not in found.topic_ids:
-            raise Retryable(f"topic {name} does not exist yet: it is created when the fleet starts")
-        return found.topic_ids[name]
+        from tradefleet.bus.kafka_topics import topic_id  # noqa: PLC0415 - only a simulator asks
+
+        return topic_id(self._settings, find_topic(topic))
+
+    def probe(self) -> None:
+        """Ask for an answer, whatever it is; from any thread. Raises BrokerUnavailable."""
+        try:
+            self._ready_producer().list_topics(
+                self._settings.topic(DEAD_LETTER.name), self._settings.check_timeout_ms / 1_000
+            )
+        except KafkaException as error:
+            raise translate(error.args[0], f"asking {self._settings.bootstrap} for a sign of life") from error
 
     def end_offsets(self, topic: str) -> dict[int, int]:
         """Return for each partition the offset that the next message will get. Raises BrokerUnavailable."""

@@ -1,18 +1,18 @@
 """What all Kafka clients of a process share: settings, the broker's identity, and the reading of errors."""
 
 import logging
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final, NamedTuple
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient
+import msgspec
+from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from tradefleet.bus.errors import BrokerUnavailable
 from tradefleet.domain.errors import FleetError, Permanent, Retryable
-from tradefleet.messages.topics import check_prefix
+from tradefleet.messages.topics import DEAD_LETTER, check_prefix
 
 LIBRARY_LOG: Final = logging.getLogger("tradefleet.bus.librdkafka")
+FETCH_WAIT_MS: Final = 500  # how long the broker waits for something new; what comes is sent at once
 REPEATS_APART_S: Final = 30.0  # the library says many times a second that a broker is away
 
 _AWAY: Final = frozenset(
@@ -66,8 +66,7 @@ class _OnceInAWhile(logging.Filter):
 LIBRARY_LOG.addFilter(_OnceInAWhile())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KafkaSettings:
+class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How to reach the broker.
 
     `prefix` precedes every topic's name; `security` holds further librdkafka settings (TLS, SASL), never shown.
@@ -81,10 +80,13 @@ class KafkaSettings:
     delivery_timeout_ms: int = 30_000  # a message that is not acknowledged by then has failed
     transaction_timeout_ms: int = 10_000  # of a journal's append; the broker ends a dead writer's one after it
     replication_factor: int = 1
-    security: Mapping[str, str] = field(default_factory=dict, repr=False)
+    security: Mapping[str, str] = {}
 
     def __post_init__(self) -> None:
         check_prefix(self.prefix)
+
+    def __repr__(self) -> str:
+        return f"KafkaSettings(bootstrap={self.bootstrap!r}, prefix={self.prefix!r})"  # security holds passwords
 
     def topic(self, name: str) -> str:
         """Return the topic's name with the prefix."""
@@ -117,48 +119,61 @@ class KafkaSettings:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Which broker's data we look at: the cluster's id and, by full name, the id and partitions of topics."""
+class Identity(NamedTuple):
+    """Which broker's data we look at: the cluster's id, and the partitions of the topics asked for that exist."""
 
     cluster_id: str
-    topic_ids: Mapping[str, str]
     partitions: Mapping[str, int]
 
 
-def admin_client(settings: KafkaSettings) -> AdminClient:
-    """Return a client for questions. It is let go after them: they are asked at start and after a lost connection."""
-    return AdminClient(settings.client(), logger=LIBRARY_LOG)
+def new_consumer(
+    settings: KafkaSettings, on_error: Callable[[KafkaError], None], fetch_wait_ms: int = FETCH_WAIT_MS
+) -> Consumer:
+    """Return a consumer that joins no group and commits nothing."""
+    return Consumer(
+        {
+            **settings.client(),
+            "group.id": f"{settings.prefix}none",  # the library wants a name; no group is ever joined
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "error",
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            "fetch.wait.max.ms": fetch_wait_ms,
+            "queued.min.messages": 10_000,
+            "queued.max.messages.kbytes": 16_384,
+            "error_cb": on_error,
+        },
+        logger=LIBRARY_LOG,
+    )
 
 
-def identify(settings: KafkaSettings, topics: Collection[str], timeout_ms: int) -> Identity:
-    """Ask the broker who it is; topics (full names) that do not exist are left out. Raises BrokerUnavailable.
+def identify(client: Consumer, settings: KafkaSettings, topics: Collection[str], timeout_ms: int) -> Identity:
+    """Ask the broker who it is, and of which topics (full names) it has how many partitions. Raises BrokerUnavailable.
 
-    It asks with a new client: a running one keeps the first cluster id it saw.
+    `client` must be new when the answer shall be: a running one keeps the first cluster id it saw.
     """
-    client = admin_client(settings)
-    timeout_s = timeout_ms / 1_000
+    partitions: dict[str, int] = {}
+    cluster_id = ""
     try:
-        described = client.describe_cluster(request_timeout=timeout_s).result(timeout_s)
-        ids: dict[str, str] = {}
-        partitions: dict[str, int] = {}
-        if topics:
-            for name, future in client.describe_topics(
-                TopicCollection(list(topics)), request_timeout=timeout_s
-            ).items():
-                try:
-                    description = future.result(timeout_s)
-                except KafkaException as error:
-                    if error.args[0].code() not in NO_SUCH_TOPIC:
-                        raise
-                else:
-                    ids[name] = str(description.topic_id)
-                    partitions[name] = len(description.partitions)
+        # One topic a question: without a name the answer would hold every topic of a Kafka that others use too.
+        for name in topics or (settings.topic(DEAD_LETTER.name),):
+            found = client.list_topics(topic=name, timeout=timeout_ms / 1_000)
+            cluster_id = str(found.cluster_id)
+            if found.topics[name].error is None:
+                partitions[name] = len(found.topics[name].partitions)
     except KafkaException as error:
         raise translate(error.args[0], f"asking {settings.bootstrap} who it is") from error
-    except TimeoutError as error:
-        raise BrokerUnavailable(f"no broker answers at {settings.bootstrap} within {timeout_ms} ms") from error
-    return Identity(str(described.cluster_id), ids, partitions)
+    return Identity(cluster_id, partitions)
+
+
+def identify_anew(settings: KafkaSettings, topics: Collection[str], timeout_ms: int) -> Identity:
+    """Ask with a client of its own. Raises BrokerUnavailable."""
+    client = new_consumer(settings, lambda error: LIBRARY_LOG.debug("%s", error))
+    try:
+        return identify(client, settings, topics, timeout_ms)
+    finally:
+        client.close()
 
 
 # A fatal error reaches a producer's caller as an exception out of `poll` or `flush`, whatever `error_cb` says; when a

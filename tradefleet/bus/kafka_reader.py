@@ -2,17 +2,19 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from tradefleet.bus.errors import BrokerReplaced, PositionLost
 from tradefleet.bus.kafka_client import (
-    LIBRARY_LOG,
+    FETCH_WAIT_MS,
     NO_SUCH_TOPIC,
     KafkaSettings,
     identify,
+    identify_anew,
+    new_consumer,
     translate,
 )
 from tradefleet.bus.ports import Record, Source, Start
@@ -21,7 +23,6 @@ from tradefleet.messages.topics import find_topic
 
 _LOG: Final = logging.getLogger(__name__)
 
-FETCH_WAIT_MS: Final = 500  # how long the broker waits for something new; what comes is sent at once
 LEADER_POLL_S: Final = 0.02
 
 _NOT_YET: Final = NO_SUCH_TOPIC | {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
@@ -48,11 +49,6 @@ class KafkaReader:
         self._settings = settings
         self._topics = {settings.topic(source.topic): source for source in sources}
         assert len(self._topics) == len(sources)  # one source a topic: two would read it twice
-        self._identity = identify(settings, self._topics, settings.request_timeout_ms)
-        missing = [name for name in self._topics if name not in self._identity.topic_ids]
-        if missing:
-            raise Retryable(f"topic {missing[0]} does not exist yet: it is created when the fleet starts")
-        self._names = {settings.topic(source.topic): source.topic for source in sources}
         self._keys = {
             name: None if source.keys is None else frozenset(key.encode() for key in source.keys)
             for name, source in self._topics.items()
@@ -60,6 +56,10 @@ class KafkaReader:
         self._connection_lost = False
         self._held: list[Record] = []
         self._consumer = new_consumer(settings, self._on_error, fetch_wait_ms)
+        self._identity = identify(self._consumer, settings, self._topics, settings.check_timeout_ms)
+        for name in self._topics:
+            if name not in self._identity.partitions:
+                raise Retryable(f"topic {name} does not exist yet: it is created when the fleet starts")
         places = self._start()
         self._unfinished = {(place.topic, place.partition) for place in places}
         self._consumer.assign(places)
@@ -127,7 +127,11 @@ class KafkaReader:
         if wanted is not None and key not in wanted:
             return None
         return Record(
-            self._names[name], partition, message.offset() or 0, key.decode(errors="replace"), message.value() or b""
+            self._topics[name].topic,
+            partition,
+            message.offset() or 0,
+            key.decode(errors="replace"),
+            message.value() or b"",
         )
 
     def _on_message_error(self, error: KafkaError, name: str, partition: int) -> None:
@@ -150,12 +154,12 @@ class KafkaReader:
     def _check_identity(self) -> None:
         """Go on with the same broker. Raises BrokerUnavailable, or BrokerReplaced when it is another one."""
         known = self._identity
-        found = identify(self._settings, self._topics, self._settings.check_timeout_ms)
+        found = identify_anew(self._settings, self._topics, self._settings.check_timeout_ms)
         if found.cluster_id != known.cluster_id:
             raise BrokerReplaced(f"the cluster is {found.cluster_id}, was {known.cluster_id}")
-        for name, topic_id in known.topic_ids.items():
-            if found.topic_ids.get(name) != topic_id:
-                raise BrokerReplaced(f"topic {name} is {found.topic_ids.get(name, 'gone')}, was {topic_id}")
+        for name in known.partitions:
+            if name not in found.partitions:
+                raise BrokerReplaced(f"topic {name} is gone")
         self._connection_lost = False
 
     @property
@@ -166,28 +170,6 @@ class KafkaReader:
     def close(self) -> None:
         """Let go of the broker."""
         self._consumer.close()
-
-
-def new_consumer(
-    settings: KafkaSettings, on_error: Callable[[KafkaError], None], fetch_wait_ms: int = FETCH_WAIT_MS
-) -> Consumer:
-    """Return a consumer that joins no group and commits nothing."""
-    return Consumer(
-        {
-            **settings.client(),
-            "group.id": f"{settings.prefix}none",  # the library wants a name; no group is ever joined
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "auto.offset.reset": "error",
-            "isolation.level": "read_committed",
-            "enable.partition.eof": True,
-            "fetch.wait.max.ms": fetch_wait_ms,
-            "queued.min.messages": 10_000,
-            "queued.max.messages.kbytes": 16_384,
-            "error_cb": on_error,
-        },
-        logger=LIBRARY_LOG,
-    )
 
 
 def end_offsets(

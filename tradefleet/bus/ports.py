@@ -5,10 +5,11 @@ more (rule 7). Whoever has effects numbers its streams and keeps positions in th
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
+
+import msgspec
 
 from tradefleet.bus.errors import NotDelivered
 from tradefleet.messages.topics import Topic
@@ -34,8 +35,7 @@ class Start(Enum):
     END = "end"  # only what is published from now on
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Source(msgspec.Struct, frozen=True, kw_only=True):
     """What to read of one topic: some keys or (None) all of them. `start` may give an offset for each partition."""
 
     topic: str

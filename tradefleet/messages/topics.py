@@ -1,10 +1,11 @@
 """The topics of the fleet: names, keys, how long they keep what, and which message types they carry (design §4)."""
 
 import re
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 from zlib import crc32
+
+import msgspec
 
 from tradefleet.domain.errors import InvalidValue
 from tradefleet.domain.ids import AccountId, BotKey, Symbol
@@ -33,8 +34,7 @@ class Keeping(Enum):
     COMPACTED = "compact"  # the newest message of each key, for ever
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Topic:
+class Topic(msgspec.Struct, frozen=True, kw_only=True):
     """A topic. `name` is without the installation's prefix; `key` says in words what its messages are keyed by.
 
     A key always goes to the same partition, so the order of one key's messages is kept.

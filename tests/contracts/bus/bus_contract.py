@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from tradefleet.bus.errors import NotDelivered, TopicMismatch
 from tradefleet.bus.ports import Bus, Reader, Record, Source, Start
