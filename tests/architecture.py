@@ -51,8 +51,8 @@ class MachinesContract(_ListingContract):
     """Machines import the domain and each other; an edge never imports another workload's edge.
 
     `workloads`: the packages that hold them, one sub-package per workload. `edges`: patterns of the modules that may do
-    I/O. `shared`: patterns of edges that other workloads' edges may use all the same. `may_import`: the packages of ours
-    open to machines. `impure`: modules of the standard library closed to them.
+    I/O. `shared`: patterns of edges that other workloads' edges may use all the same. `may_import`: the packages of
+    ours open to machines. `impure`: modules of the standard library closed to them.
     """
 
     type_name = "machines"
