@@ -132,7 +132,8 @@ def test_the_same_name_twice_is_refused_with_both_places(tmp_path: Path):
 
 
 def test_the_same_name_in_another_namespace_is_another_resource():
-    loaded = parse_text(write_yaml([BOT, changed(BOT, metadata__namespace="other")]), "bots.yaml")
+    text = write_yaml([BOT, changed(BOT, metadata__namespace="other")])
+    loaded = load(["-"], stdin=io.StringIO(text))
     assert [each.resource.key.namespace for each in loaded] == ["default", "other"]
 
 
