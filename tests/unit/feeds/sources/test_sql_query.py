@@ -21,7 +21,8 @@ def database(folder: Path, content: Sequence[Bar]) -> str:
     path.unlink(missing_ok=True)
     with sqlite3.connect(path) as connection:
         connection.execute(
-            "CREATE TABLE candles (symbol TEXT, open_time INTEGER, open REAL, high REAL, low REAL, close REAL, volume REAL)"
+            "CREATE TABLE candles "
+            "(symbol TEXT, open_time INTEGER, open REAL, high REAL, low REAL, close REAL, volume REAL)"
         )
         connection.executemany(
             "INSERT INTO candles VALUES (?, ?, ?, ?, ?, ?, ?)",
