@@ -1,3 +1,6 @@
+import hashlib
+import json
+
 import pytest
 
 from tests.unit.resources.cases import (
@@ -129,6 +132,13 @@ def test_the_digest_changes_with_the_spec_and_with_nothing_else():
     other = TradingBot.parse(changed(BOT, spec__strategy__params__fast=11))
     assert labelled.digest() == bot.digest() == spelled_out.digest()
     assert other.digest() != bot.digest()
+
+
+def test_the_digest_covers_the_defaults_so_that_a_changed_default_is_a_changed_bot():
+    bot = TradingBot.parse(BOT)
+    written = json.dumps(bot.body()["spec"], sort_keys=True, separators=(",", ":"))
+    assert '"maxOpenOrders":200' in written
+    assert bot.digest() == hashlib.sha256(written.encode()).hexdigest()
 
 
 def test_a_float_without_fraction_is_the_whole_number_that_the_api_server_makes_of_it():
