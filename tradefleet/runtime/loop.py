@@ -133,9 +133,9 @@ class Loop:
             self._health.set_ready(is_ready=True)
         began = time.perf_counter()
         worked = self._worker.step(self._step_timeout_us)
-        self._metrics.steps.labels("yes" if worked else "no").inc()
+        self._metrics.steps.add("yes" if worked else "no")
         if worked:
-            self._metrics.step_seconds.observe(time.perf_counter() - began)
+            self._metrics.step_seconds.add(time.perf_counter() - began)
         self._health.beat()
         self._backoff.reset()
         self._failing_since_us = None
@@ -154,7 +154,7 @@ class Loop:
             )
             return ExitStatus.CRASHED
         if self._is_started:
-            self._metrics.reloads.inc()
+            self._metrics.reloads.add()
             self._is_started = False
         self._health.set_ready(is_ready=False, why_not=f"{type(error).__name__}: {error}")
         wait_us = self._backoff.next_us()
@@ -176,4 +176,4 @@ class Loop:
 
     def _count(self, error: FleetError) -> None:
         self.last_error = error
-        self._metrics.errors.labels(type(error).__name__).inc()
+        self._metrics.errors.add(type(error).__name__)

@@ -12,7 +12,8 @@ import msgspec
 from tradefleet.domain.errors import FleetError, Permanent
 from tradefleet.runtime.backoff import Backoff
 from tradefleet.runtime.clock import SystemClock
-from tradefleet.runtime.health import Health, HealthServer
+from tradefleet.runtime.health import Health
+from tradefleet.runtime.health_server import HealthServer
 from tradefleet.runtime.logging import log_context, redact, set_up_logging
 from tradefleet.runtime.loop import ExitStatus, Loop, StopRequest
 from tradefleet.runtime.metrics import Metrics
