@@ -65,6 +65,8 @@ _STATE_OF_BOT = (
     "first_request_seq)"
 )
 
+_DATASETS = tuple(Rule(table, _READ) for table in ("dataset", "dataset_import", "dataset_coverage", "dataset_series"))
+
 RULES: dict[Component, tuple[Rule, ...]] = {
     Component.FEED: (
         Rule("lease", ("SELECT", "UPDATE (lease_until_us)")),  # a row lock needs the right to update something
@@ -76,9 +78,9 @@ RULES: dict[Component, tuple[Rule, ...]] = {
         Rule("progress", _ADD),
         Rule("dead_letter", _ADD),
         Rule("broker_topic", _WRITE),
-        Rule("dataset", _READ),
-        Rule("dataset_import", _READ),
-        Rule("dataset_coverage", _READ),
+        Rule("ticker", _ADD),
+        Rule("market_trade", _ADD),
+        *_DATASETS,
     ),
     Component.GATEWAY: (
         Rule("gateway", ("SELECT", "UPDATE (version, positions, request_no, requests_before)")),
@@ -139,9 +141,9 @@ RULES: dict[Component, tuple[Rule, ...]] = {
     ),
     Component.BACKTEST: (
         Rule("bar", _READ),
-        Rule("dataset", _READ),
-        Rule("dataset_import", _READ),
-        Rule("dataset_coverage", _READ),
+        Rule("ticker", _READ),
+        Rule("market_trade", _READ),
+        *_DATASETS,
         Rule("instrument", _READ),
         Rule("backtest_result", _ADD),
     ),
