@@ -149,7 +149,7 @@ def process_settings(environment: Mapping[str, str]) -> ProcessSettings:
     _refuse_misspelt(environment, variables)
     values: dict[str, Any] = {}
     for name in fields:
-        value = _secret(environment, name) if name in _SECRETS else environment.get(PREFIX + name.upper())
+        value = read_secret(environment, name) if name in _SECRETS else environment.get(PREFIX + name.upper())
         if value is not None:
             values[name] = value
     for field in msgspec.structs.fields(ProcessSettings):
@@ -182,7 +182,8 @@ def _refuse_misspelt(environment: Mapping[str, str], known: set[str]) -> None:
                 raise InvalidSettings(f"environment variable {name} is unknown; did you mean {close[0]}?")
 
 
-def _secret(environment: Mapping[str, str], name: str) -> Secret | None:
+def read_secret(environment: Mapping[str, str], name: str) -> Secret | None:
+    """Return the secret in the variable of `name`, or in the file that its `_FILE` names. Raises InvalidSettings."""
     variable = PREFIX + name.upper()
     path = environment.get(f"{variable}_FILE")
     value = environment.get(variable)

@@ -53,6 +53,8 @@ def open_file(
         ("interval", found_interval, "1m"),
     ):
         if value is None:
+            if not path.exists():
+                raise UnusableSource(f"{path}: there is no such file; check the path")
             raise UnusableSource(
                 f"{path}: the name does not say the {option}; state --{option} {example}, or name the file like "
                 "coinbase_BTC-USD_1m.csv.gz"

@@ -48,13 +48,20 @@ def test_options_win_over_the_name() -> None:
     ],
 )
 def test_a_name_that_does_not_say_enough_is_refused_with_the_option_that_does(
-    name: str, options: dict[str, str], message: str
+    tmp_path: Path, name: str, options: dict[str, str], message: str
 ) -> None:
-    with pytest.raises(UnusableSource) as caught:
-        open_file(Path(name), **options)
+    path = write_csv(tmp_path / name, bars(range(3)))
 
-    assert str(caught.value).startswith(f"{name}: ")
+    with pytest.raises(UnusableSource) as caught:
+        open_file(path, **options)
+
+    assert str(caught.value).startswith(f"{path}: ")
     assert message in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_said_before_anything_about_its_name() -> None:
+    with pytest.raises(UnusableSource, match=r"nowhere.csv: there is no such file; check the path"):
+        open_file(Path("nowhere.csv"))
 
 
 def test_an_interval_that_is_none_is_refused() -> None:

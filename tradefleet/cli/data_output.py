@@ -1,0 +1,216 @@
+"""What `tradefleet data` prints: tables for people, the same facts as plain values for programs."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from tradefleet.cli import printing
+from tradefleet.domain.bar import format_interval
+from workloads.feeds.checking import CheckedSource, content_hash_of
+from workloads.feeds.findings import Finding, Severity
+from workloads.feeds.importing import ImportReport
+from workloads.feeds.ports import DatasetContent, DatasetSeries
+from workloads.feeds.sources.synthetic import LABEL as SYNTHETIC
+from workloads.feeds.times import format_time
+
+SHOWN_MAX: Final = 40  # findings in a table; -o json has all that were kept
+_STYLES: Final = {
+    Severity.ERROR: "bold red",
+    Severity.GAP: "yellow",
+    Severity.WARNING: "yellow",
+    Severity.NOTE: "dim",
+}
+
+
+def print_import(report: ImportReport, output: str) -> None:
+    """Print what an import did and what the dataset holds now."""
+    if output != "table":
+        values = {
+            **_content_values(report.content),
+            "read": report.read,
+            "added": report.added,
+            "mergedDuplicates": report.findings.merged_duplicates,
+            "findings": [_finding_values(each) for each in report.findings.kept],
+        }
+        printing.print_values(values, output)
+        return
+    rows = [
+        [
+            each.series.symbol,
+            format_interval(each.series.interval_us),
+            f"{each.read:,}",
+            f"{each.added:,}",
+            *_held(each.series),
+        ]
+        for each in report.imported
+    ]
+    names = ["Instrument", "Interval", "Read", "Added", "Bars", "From", "To", "Gaps", "Missing"]
+    printing.print_rows(names, rows, numbers={2, 3, 4, 7, 8}, title=_title(report.content))
+    _print_findings(report.findings.kept, sum(report.findings.counts.values()))
+    if not report.added:
+        _say("Nothing was added: every bar was there already.")
+    _say(f"Content hash {report.content.content_hash}")
+
+
+def print_check(checked: Sequence[CheckedSource], output: str) -> None:
+    """Print what sources hold and what is wrong with them."""
+    content_hash = content_hash_of(checked)
+    if output != "table":
+        values = {"contentHash": content_hash, "sources": [_checked_values(each) for each in checked]}
+        printing.print_values(values, output)
+        return
+    rows = [
+        [
+            each.description.label + (f" ({SYNTHETIC})" if _needs_label(each) else ""),
+            each.description.symbol,
+            format_interval(each.description.interval_us),
+            f"{each.bars:,}",
+            *_range(each.first_us, each.last_us),
+            f"{each.findings.number_of(Severity.GAP):,}",
+            f"{each.findings.missing_bars:,}",
+            f"{each.findings.merged_duplicates:,}",
+            f"{each.findings.number_of(Severity.WARNING):,}",
+            f"{each.findings.number_of(Severity.ERROR):,}",
+        ]
+        for each in checked
+    ]
+    names = ["Source", "Instrument", "Interval", "Bars", "From", "To"]
+    names += ["Gaps", "Missing", "Merged", "Warnings", "Errors"]
+    printing.print_rows(names, rows, numbers={3, 6, 7, 8, 9, 10})
+    kept = [finding for each in checked for finding in each.findings.kept]
+    _print_findings(kept, sum(sum(each.findings.counts.values()) for each in checked))
+    if content_hash is not None and not any(each.is_broken for each in checked):
+        _say(f"Content hash {content_hash}")
+
+
+def print_datasets(contents: Sequence[DatasetContent], output: str) -> None:
+    """Print the datasets that are there, a line for each of their series."""
+    if output != "table":
+        printing.print_values([_content_values(each) for each in contents], output)
+        return
+    if not contents:
+        _say("There are no datasets. `tradefleet data import FILES` makes one.")
+        return
+    rows = [
+        [_title(content), series.symbol, format_interval(series.interval_us), *_held(series)]
+        for content in contents
+        for series in content.series
+    ]
+    names = ["Dataset", "Instrument", "Interval", "Bars", "From", "To", "Gaps", "Missing"]
+    printing.print_rows(names, rows, numbers={3, 6, 7})
+
+
+def _print_findings(findings: Sequence[Finding], count: int) -> None:
+    """Print the findings, the worst first, and say how many more there are."""
+    order = list(Severity)
+    worst_first = sorted(findings, key=lambda each: order.index(each.severity))
+    shown = worst_first[:SHOWN_MAX]
+    if not shown:
+        return
+    _say("")
+    rows = [[each.severity, str(each)] for each in shown]
+    styles = [[_STYLES[each.severity], ""] for each in shown]
+    printing.print_rows(["Kind", "Found"], rows, styles=styles)
+    if count > len(shown):
+        _say(f"… and {count - len(shown):,} more; -o json shows up to a thousand of each rule.")
+    _say("")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+def _title(content: DatasetContent) -> str:
+    made_up = f" ({SYNTHETIC})" if content.target.is_synthetic else ""
+    return f"{content.target.dataset}{made_up}"
+
+
+def _needs_label(checked: CheckedSource) -> bool:
+    return checked.description.is_synthetic and SYNTHETIC not in checked.description.label
+
+
+def _range(first_us: int | None, last_us: int | None) -> list[str]:
+    return ["-" if each is None else format_time(each) for each in (first_us, last_us)]
+
+
+def _held(series: DatasetSeries) -> list[str]:
+    return [
+        f"{series.bars:,}",
+        *_range(*_ends(series)),
+        f"{len(series.gaps):,}",
+        f"{series.missing_bars:,}",
+    ]
+
+
+def _ends(series: DatasetSeries) -> tuple[int | None, int | None]:
+    """Return the open times of the first and the last bar."""
+    if not series.stretches:
+        return None, None
+    return series.stretches[0].first_us, series.stretches[-1].last_us
+
+
+def _content_values(content: DatasetContent) -> dict[str, Any]:
+    return {
+        "dataset": content.target.dataset,
+        "exchange": content.target.exchange or None,
+        "synthetic": content.target.is_synthetic,
+        "bars": content.bars,
+        "contentHash": content.content_hash,
+        "series": [_series_values(each) for each in content.series],
+    }
+
+
+def _series_values(series: DatasetSeries) -> dict[str, Any]:
+    first, last = (None if each is None else format_time(each) for each in _ends(series))
+    return {
+        "instrument": series.symbol,
+        "interval": format_interval(series.interval_us),
+        "bars": series.bars,
+        "firstBarTime": first,
+        "lastBarTime": last,
+        "missingBars": series.missing_bars,
+        "gaps": _gap_values((from_us, to_us, series.interval_us) for from_us, to_us in series.gaps),
+        "contentHash": series.content_hash,
+    }
+
+
+def _gap_values(gaps: Iterable[tuple[int, int, int]]) -> list[dict[str, Any]]:
+    return [
+        {"from": format_time(from_us), "to": format_time(to_us), "bars": (to_us - from_us) // interval_us}
+        for from_us, to_us, interval_us in gaps
+    ]
+
+
+def _checked_values(checked: CheckedSource) -> dict[str, Any]:
+    description, findings = checked.description, checked.findings
+    return {
+        "source": description.label,
+        "instrument": description.symbol,
+        "interval": format_interval(description.interval_us),
+        "synthetic": description.is_synthetic,
+        "bars": checked.bars,
+        "firstBarTime": None if checked.first_us is None else format_time(checked.first_us),
+        "lastBarTime": None if checked.last_us is None else format_time(checked.last_us),
+        "gaps": findings.number_of(Severity.GAP),
+        "missingBars": findings.missing_bars,
+        "mergedDuplicates": findings.merged_duplicates,
+        "warnings": findings.number_of(Severity.WARNING),
+        "errors": findings.number_of(Severity.ERROR),
+        "contentHash": checked.content_hash,
+        "findings": [_finding_values(each) for each in findings.kept],
+    }
+
+
+def _finding_values(finding: Finding) -> dict[str, Any]:
+    return {
+        "kind": str(finding.severity),
+        "rule": str(finding.rule),
+        "source": finding.source,
+        "place": finding.place or None,
+        "field": finding.field or None,
+        "message": finding.message,
+        "remedy": finding.remedy or None,
+        "from": None if finding.from_us is None else format_time(finding.from_us),
+        "to": None if finding.to_us is None else format_time(finding.to_us),
+        "bars": finding.count,
+    }
