@@ -1,6 +1,6 @@
 """The edge of a replaying feed: bars are committed as their streams' outbox, then published (rules 6, 21)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
@@ -69,6 +69,7 @@ class FeedWorker:
         self._publisher = publisher
         self._clock = clock
         self._pace = pace
+        self._encode_bar = bar_encoder(plan)
         self._lease: Lease | None = None
         self._seqs: dict[StreamName, int] = {}
         self._steps: Iterator[tuple[int, list[Bar]]] = iter(())
@@ -213,15 +214,21 @@ class FeedWorker:
             )
         )
         self._ahead.extend(market_us for market_us, _ in batch)
-        self._publisher.publish([self._message(stream, seq, bar) for stream, seq, bar in numbered])
+        self._publisher.publish([self._encode_bar(stream, seq, bar) for stream, seq, bar in numbered])
         self.is_finished = self._next is None
 
-    def _message(self, stream: StreamName, seq: int, bar: Bar) -> OutboxMessage:
+
+def bar_encoder(plan: FeedPlan) -> Callable[[StreamName, int, Bar], OutboxMessage]:
+    """Return what makes the message of one of the feed's bars."""
+
+    def encode_bar(stream: StreamName, seq: int, bar: Bar) -> OutboxMessage:
         return OutboxMessage(
             stream=stream,
             seq=seq,
-            topic=self._plan.bars_topic,
-            key=f"{self._plan.exchange}:{bar.symbol}",
+            topic=plan.bars_topic,
+            key=f"{plan.exchange}:{bar.symbol}",
             market_us=bar.close_us,
-            payload=encode(bar_message(stream, seq, self._plan.exchange, bar)),
+            payload=encode(bar_message(stream, seq, plan.exchange, bar)),
         )
+
+    return encode_bar

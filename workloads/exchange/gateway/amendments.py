@@ -12,12 +12,16 @@ _AMENDABLE = frozenset({OrderStatus.SUBMITTED, OrderStatus.ACCEPTED, OrderStatus
 
 def raises_risk(order: ManagedOrder, lots: int | None, price_ticks: int | None) -> bool:
     """Return whether an amendment makes a buy larger or dearer."""
+    is_larger = lots is not None and lots > order.terms.lots
+    return order.terms.side is Side.BUY and (is_larger or _is_bolder(order, price_ticks))
+
+
+def _is_bolder(order: ManagedOrder, price_ticks: int | None) -> bool:
+    """Return whether a new price is further on the expensive side: higher for a buy, lower for a sell."""
     terms = order.terms
-    if terms.side is not Side.BUY:
+    if price_ticks is None or terms.price_ticks is None:
         return False
-    is_larger = lots is not None and lots > terms.lots
-    is_dearer = price_ticks is not None and terms.price_ticks is not None and price_ticks > terms.price_ticks
-    return is_larger or is_dearer
+    return (price_ticks - terms.price_ticks) * terms.side.sign > 0
 
 
 def check_amendment(
@@ -37,6 +41,8 @@ def check_amendment(
     raising = raises_risk(order, lots, price)
     wanted = open_part(order, lots, price)
     reason = gate.refusal(account, wanted, raises_risk=raising)
+    if reason is Reason.NONE and _is_bolder(order, price):
+        reason = gate.collar_refusal(account, wanted)
     if reason is not Reason.NONE:
         return reason
     if raising or lots > order.terms.lots:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from tradefleet.domain.errors import InvalidOrder
 from tradefleet.domain.executions import Fill
 from tradefleet.domain.orders import OrderStatus, OrderTerms, Reason
 from tradefleet.domain.venue import AmendOrder, CancelOrder, SubmitOrder, VoidRequest
@@ -130,16 +131,22 @@ class OrderDesk:
         return reservation(account, terms, self._state.marks.get(order.symbol, 0), self._state.config).atoms
 
 
-def amended_terms(terms: OrderTerms, lots: int | None, price_ticks: int | None) -> OrderTerms:
-    """Return the terms with new total lots and price; None leaves as it is."""
-    return replace(
-        terms,
-        lots=terms.lots if lots is None else lots,
-        price_ticks=terms.price_ticks if price_ticks is None else price_ticks,
-    )
+def amended_terms(order: ManagedOrder, lots: int | None, price_ticks: int | None) -> OrderTerms:
+    """Return the order's terms with new total lots and price; None leaves as it is.
+
+    Raises InvalidOrder when nothing would be left open.
+    """
+    terms = order.terms
+    total = terms.lots if lots is None else lots
+    if total <= order.filled_lots:
+        raise InvalidOrder(
+            f"order {order.client_order_id}: an amendment to {total} lots leaves nothing, "
+            f"{order.filled_lots} have filled"
+        )
+    return replace(terms, lots=total, price_ticks=terms.price_ticks if price_ticks is None else price_ticks)
 
 
 def open_part(order: ManagedOrder, lots: int | None, price_ticks: int | None) -> OrderTerms:
     """Return the terms of what would still be open after an amendment: what has to stay reserved."""
-    total = order.terms.lots if lots is None else lots
-    return amended_terms(order.terms, total - order.filled_lots, price_ticks)
+    amended = amended_terms(order, lots, price_ticks)
+    return replace(amended, lots=amended.lots - order.filled_lots)

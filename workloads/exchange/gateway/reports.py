@@ -15,18 +15,7 @@ from workloads.exchange.gateway.exits import Exits
 from workloads.exchange.gateway.order import AMEND, CANCEL, SUBMIT, ManagedOrder
 from workloads.exchange.gateway.state import GatewayState
 
-_SETTLES = {
-    ReportKind.ACCEPTED: SUBMIT,
-    ReportKind.TRIGGERED: SUBMIT,
-    ReportKind.FILLED: SUBMIT,
-    ReportKind.AMENDED: AMEND,
-    ReportKind.AMEND_REJECTED: AMEND,
-    ReportKind.CANCEL_REJECTED: CANCEL,
-}
-_ENDS = {
-    ReportKind.REJECTED: OrderStatus.REJECTED,
-    ReportKind.EXPIRED: OrderStatus.EXPIRED,
-}
+_ENDS = {ReportKind.REJECTED: OrderStatus.REJECTED, ReportKind.EXPIRED: OrderStatus.EXPIRED}
 
 
 class ReportHandling:
@@ -101,31 +90,29 @@ class ReportHandling:
         self._state.close(account, f"venue report {report.no}: {why}")
 
     def _apply(self, account: BotAccount, order: ManagedOrder, report: VenueReport) -> None:
-        state, kind = self._state, report.kind
+        state, desk, kind = self._state, self._desk, report.kind
         state.effects.orders[order.client_order_id] = order
         order.updated_us = state.now_us
-        request = _SETTLES.get(kind)
-        if request is not None:
-            self._desk.settle(order, request)
         match kind:
-            case ReportKind.ACCEPTED:
-                if order.follow(state.now_us):
-                    state.tell(account, order)
-            case ReportKind.TRIGGERED:
-                order.is_triggered = True
+            case ReportKind.ACCEPTED | ReportKind.TRIGGERED:
+                desk.settle(order, SUBMIT)
+                order.is_triggered = order.is_triggered or kind is ReportKind.TRIGGERED
                 if order.follow(state.now_us):
                     state.tell(account, order)
             case ReportKind.FILLED:
                 assert report.trade is not None
                 self._trade(account, order, report.trade, report.market_us)
             case ReportKind.AMENDED:
-                order.terms = amended_terms(order.terms, report.lots, report.price_ticks)
-                self._desk.end_amendment(account, order)
+                order.terms = amended_terms(order, report.lots, report.price_ticks)
+                desk.settle(order, AMEND)
+                desk.end_amendment(account, order)
                 state.tell(account, order)
             case ReportKind.AMEND_REJECTED:
-                self._desk.end_amendment(account, order)
+                desk.settle(order, AMEND)
+                desk.end_amendment(account, order)
                 state.tell(account, order, reason=report.reason)
             case ReportKind.CANCEL_REJECTED:
+                desk.settle(order, CANCEL)
                 order.follow(state.now_us)
                 state.tell(account, order, reason=report.reason)
             case ReportKind.CANCELED:
@@ -140,6 +127,7 @@ class ReportHandling:
         state = self._state
         instrument = state.config.instruments[order.symbol]
         fill = settle_trade(account, order, trade, instrument, state.effects, market_us=market_us)
+        self._desk.settle(order, SUBMIT)
         state.effects.fills.append(
             FillEffect(
                 order.client_order_id,

@@ -54,6 +54,8 @@ class RiskGate:
         """Return the verdict on a bot's new order."""
         raises_risk = terms.side is Side.BUY
         reason = self.refusal(account, terms, raises_risk=raises_risk)
+        if reason is Reason.NONE:
+            reason = self.collar_refusal(account, terms)
         if reason is not Reason.NONE:
             return Verdict(terms, reason, denied=True)
         instrument = self._config.instruments[terms.symbol]
@@ -75,7 +77,7 @@ class RiskGate:
         return Verdict(accepted, why)
 
     def refusal(self, account: BotAccount, terms: OrderTerms, *, raises_risk: bool) -> Reason:
-        """Return why an order may not be sent whatever its size; NONE when it may."""
+        """Return why an order may not be sent whatever its price and size; NONE when it may."""
         state = self._state
         if raises_risk and state.is_halted(account.key):
             return Reason.HALTED
@@ -91,13 +93,13 @@ class RiskGate:
         oldest_us = account.config.limits.max_data_age_us
         if mark_us is None or (oldest_us is not None and state.now_us - mark_us > oldest_us):
             return Reason.STALE_DATA
-        return self._collar_refusal(account, terms)
+        return Reason.NONE
 
-    def _collar_refusal(self, account: BotAccount, terms: OrderTerms) -> Reason:
-        """A limit far on the passive side cannot hurt (a grid lives from those), one far on the other side can.
+    def collar_refusal(self, account: BotAccount, terms: OrderTerms) -> Reason:
+        """Return PRICE_COLLAR when the limit price is too far on the expensive side of the mark.
 
-        A stop-limit is measured from its trigger, since it trades near there. Orders without a limit price reserve at
-        the collar and fill no further.
+        Far on the passive side it cannot hurt (a grid lives from those). A stop-limit is measured from its trigger,
+        since it trades near there. Orders without a limit price reserve at the collar and fill no further.
         """
         if terms.price_ticks is None:
             return Reason.NONE
@@ -120,14 +122,14 @@ class RiskGate:
         for most_atoms in (limits.max_order_atoms, self._config.limits.max_order_atoms):
             if most_atoms is not None and instrument.notional_atoms(lots, price) > most_atoms:
                 lots, why = instrument.affordable_lots(most_atoms, price), Reason.ORDER_SIZE
-        if terms.side is Side.SELL:
+        if terms.side is Side.SELL or not lots:
             return lots, why
         if limits.max_position_atoms is not None:
             held = account.positions[terms.symbol].lots + open_buy_lots(account, terms.symbol, without)
             room = limits.max_position_atoms - instrument.notional_atoms_up(held, mark)
             if instrument.notional_atoms(lots, mark) > room:
                 lots, why = instrument.affordable_lots(room, mark), Reason.POSITION_LIMIT
-        if limits.max_exposure_ppm is not None:
+        if limits.max_exposure_ppm is not None and lots:
             allowed = account.mark_equity(self._state.marks) * limits.max_exposure_ppm // PPM
             room = allowed - self._exposure_atoms(account, without)
             if instrument.notional_atoms(lots, price) > room:

@@ -1,0 +1,39 @@
+"""What every workload opens when it starts: its database session and its bus, both watched by its health."""
+
+from dataclasses import dataclass
+
+from tradefleet.bus.kafka import KafkaBus
+from tradefleet.bus.kafka_client import KafkaSettings
+from tradefleet.runtime.process import Process
+from tradefleet.store.postgres.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """An open session and bus; the process closes them at its end."""
+
+    session: Session
+    bus: KafkaBus
+
+
+def connect(process: Process) -> Connections:
+    """Return the process's connections. Nothing waits for the broker or the database here: the worker's start does."""
+    settings = process.settings
+    session = Session(
+        settings.database_url.reveal(),
+        fleet=settings.fleet,
+        application=settings.component,
+        clock_us=process.clock.monotonic_us,
+    )
+    bus = KafkaBus(
+        KafkaSettings(
+            bootstrap=settings.kafka_bootstrap,
+            prefix=settings.kafka_prefix,
+            client_id=settings.component.replace("/", "."),
+            security=settings.security(),
+        )
+    )
+    process.resources.callback(session.close)
+    process.resources.callback(bus.close)
+    process.health.watch("kafka", bus.probe)
+    return Connections(session, bus)
