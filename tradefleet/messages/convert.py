@@ -113,6 +113,7 @@ def request_message(request: BotRequest, uid: BotUid, instrument: Instrument) ->
                 client_order_id=request.client_order_id,
             )
         case AmendRequest():
+            _same_instrument(request.symbol, instrument)
             return AmendRequested(
                 stream=stream,
                 stream_seq=request.seq,

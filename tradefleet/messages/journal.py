@@ -46,7 +46,7 @@ class JournalBar(Part, frozen=True, kw_only=True, gc=False):
 class JournalBars(JournalMessage, frozen=True, kw_only=True, gc=False):
     """The bars of one step, in their order."""
 
-    bars: tuple[JournalBar, ...]
+    bars: Annotated[tuple[JournalBar, ...], Meta(description="As the venue applies them")]
 
 
 class VenueRequestKind(StrEnum):
@@ -84,4 +84,4 @@ class JournalRequests(JournalMessage, frozen=True, kw_only=True, gc=False):
 
     round: Annotated[int, Meta(description="Round of the step; 0 outside lockstep")]
     account: Annotated[str, Meta(description="Account as namespace/exchange:account")]
-    requests: tuple[JournalRequest, ...]
+    requests: Annotated[tuple[JournalRequest, ...], Meta(description="As the venue applies them")]

@@ -13,7 +13,7 @@ class PostPublished(Message, frozen=True, kw_only=True, gc=False):
     source: Annotated[str, Meta(description="Where it was posted, such as mastodon")]
     author: Annotated[str, Meta(description="Account that posted")]
     post_id: Annotated[str, Meta(description="The source's id of the post")]
-    text: str
+    text: Annotated[str, Meta(description="The post's words")]
     url: Annotated[str | None, Meta(description="Address of the post")] = None
     language: Annotated[str | None, Meta(description="BCP 47 code, such as en")] = None
     symbols: Annotated[tuple[str, ...], Meta(description="Instruments the post is taken to be about")] = ()
