@@ -2,7 +2,7 @@
 
 import itertools
 import uuid
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
 import psycopg
@@ -42,6 +42,9 @@ class World(Protocol):
 
     def bot(self, bot: BotKey, uid: BotUid) -> BotStore: ...
 
+    def register(self, bot: BotKey, uid: BotUid) -> None:
+        """Let the handles of bots hold this one too."""
+
     def gateway(self) -> GatewayStore: ...
 
     def feed(self) -> FeedStore: ...
@@ -72,14 +75,17 @@ class MemoryWorld:
         self.now_us = 1_000_000
         self.database = database or MemoryDatabase(lambda: self.now_us)
         self._fleet = fleet
+        self.kept: dict[str, Any] = {}
+
+    def register(self, bot: BotKey, uid: BotUid) -> None:
+        self.handle().register_bot(bot, uid)
 
     def handle(self) -> MemoryStore:
         return MemoryStore(self.database, fleet=self._fleet)
 
     def bot(self, bot: BotKey, uid: BotUid) -> BotStore:
-        handle = self.handle()
-        handle.register_bot(bot, uid)
-        return handle
+        self.register(bot, uid)
+        return self.handle()
 
     gateway = feed = venue = runs = halts = commands = fleets = retention = topics = handle
 
@@ -99,6 +105,7 @@ class PostgresWorld:
         self.admin = psycopg.connect(url, autocommit=True)
         self._sessions: list[Session] = []
         self._urls: dict[Component, str] = {}
+        self.kept: dict[str, Any] = {}
         self.fleets().create_fleet()
 
     def session(self, url: str | None = None) -> Session:
@@ -113,13 +120,15 @@ class PostgresWorld:
             self._urls[component] = self._url_of(login)
         return self.session(self._urls[component])
 
-    def as_holder(self, bot: BotKey, uid: BotUid) -> Session:
-        """Return a session of the one log-in that holds the bots of this world that were asked for so far.
+    def register(self, bot: BotKey, uid: BotUid) -> None:
+        # One log-in for all bots of this world, as a shared host has: some tests commit several in one transaction.
+        role = component_login(self.fleet, Component.HOLDER)
+        PostgresFleetStore(self._kept_session()).register_bot(bot, uid, db_role=role)
 
-        One for all, as a shared host has: some tests commit several bots in one transaction.
-        """
-        self.fleets().register_bot(bot, uid, db_role=component_login(self.fleet, Component.HOLDER))
-        return self.as_component(Component.HOLDER)
+    def _kept_session(self) -> Session:
+        if "supervisor" not in self.kept:
+            self.kept["supervisor"] = self.as_component(Component.SUPERVISOR)
+        return self.kept["supervisor"]
 
     def _url_of(self, login: Login) -> str:
         parts = urlsplit(self.url)
@@ -131,7 +140,8 @@ class PostgresWorld:
         self.admin.close()
 
     def bot(self, bot: BotKey, uid: BotUid) -> BotStore:
-        return PostgresBotStore(self.as_holder(bot, uid))
+        self.register(bot, uid)
+        return PostgresBotStore(self.as_component(Component.HOLDER))
 
     def gateway(self) -> GatewayStore:
         return PostgresGatewayStore(self.as_component(Component.GATEWAY))
