@@ -18,6 +18,7 @@ import psycopg
 from psycopg import sql
 
 from tradefleet.domain.errors import Permanent
+from tradefleet.store.migrations import VERSION_TABLE
 from tradefleet.store.routines import ROUTINES, VIEWS
 from tradefleet.store.tables import SCHEMA, metadata
 
@@ -222,10 +223,14 @@ def _statements(connection: psycopg.Connection) -> Iterator[sql.Composed | sql.S
     schema = sql.Identifier(SCHEMA)
     yield sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database)
     yield sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, groups)
+    supervisor = sql.Identifier(group_role(Component.SUPERVISOR))
+    yield sql.SQL("GRANT TEMPORARY ON DATABASE {} TO {}").format(database, supervisor)  # imports are staged there
     yield sql.SQL("REVOKE ALL ON ALL TABLES IN SCHEMA {} FROM PUBLIC, {}").format(schema, groups)
     yield sql.SQL("REVOKE ALL ON ALL FUNCTIONS IN SCHEMA {} FROM PUBLIC, {}").format(schema, groups)
     yield sql.SQL("REVOKE ALL ON ALL SEQUENCES IN SCHEMA {} FROM PUBLIC, {}").format(schema, groups)
     yield sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(schema, groups)
+    version = sql.Identifier(SCHEMA, VERSION_TABLE)  # who works for a person checks it first, to name the remedy
+    yield sql.SQL("GRANT SELECT ON {} TO {}").format(version, supervisor)
     for table in metadata.sorted_tables:
         yield sql.SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(sql.Identifier(SCHEMA, table.name))
     yield from _grants()
