@@ -35,19 +35,20 @@ class RunFollower:
     def refresh(self) -> None:
         """Read the rows from the view's place on."""
         while True:
-            before = self._view.place
-            market_us, round_no, phase = before
+            market_us, round_no, phase = self._view.place
+            until_us = self._view.until_us
             rows = self._store.progress_from(
                 self._run,
                 market_us=market_us,
                 round_no=round_no,
                 phase=phase,
-                until_us=self._view.until_us,
+                until_us=until_us,
                 limit=ROWS,
             )
             self._view.offer(rows)
-            if self._view.place == before:
-                return  # nothing moved: what is missing has not been written
+            reached_us = self._view.place[0]
+            if len(rows) < ROWS and (until_us is None or reached_us < until_us):
+                return  # all that was written has been read, or there is nothing beyond
 
     def wait(self, timeout_us: int) -> None:
         """Wait for a hint that something was written, or for the timeout."""

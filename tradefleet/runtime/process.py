@@ -49,6 +49,7 @@ def run_process(settings: ProcessSettings, build: Callable[[Process], Worker]) -
                     process.health, process.metrics, host=settings.health_host, port=settings.health_port
                 )
                 process.resources.callback(server.close)
+                _LOG.info("health is served", extra={"health_port": server.port})
             loop = _loop(process, build(process), stop)
             status = loop.run()
             _LOG.info("ended with status %d (%s)", status, status.name.lower())
