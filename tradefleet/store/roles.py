@@ -192,7 +192,7 @@ def remove_policies(connection: psycopg.Connection) -> None:
 
 
 def role_differences(connection: psycopg.Connection) -> list[str]:
-    """Return what `install_roles` would add, one line each."""
+    """Return what `install_roles` would change, one line each: groups, secured tables, policies by name."""
     lines = [f"role {role}: missing" for role in _missing_groups(connection)]
     found = connection.execute(
         "SELECT relname, relrowsecurity FROM pg_class WHERE relnamespace = %s::regnamespace AND relkind = 'r'",
@@ -206,8 +206,9 @@ def role_differences(connection: psycopg.Connection) -> list[str]:
     ]
     policies = connection.execute("SELECT tablename, policyname FROM pg_policies WHERE schemaname = %s", (SCHEMA,))
     known = {(table, name) for table, name in policies.fetchall()}
-    lines += [f"policy {name} on {table}: missing" for table, name, _ in _policies() if (table, name) not in known]
-    return lines
+    wanted = {(table, name) for table, name, _ in _policies()}
+    lines += [f"policy {name} on {table}: missing" for table, name in sorted(wanted - known)]
+    return lines + [f"policy {name} on {table}: not this release's" for table, name in sorted(known - wanted)]
 
 
 def _missing_groups(connection: psycopg.Connection) -> list[str]:

@@ -73,6 +73,9 @@ def upgrade(url: str) -> SchemaVersion:
         connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
         version = _version(connection)
         _refuse_newer(version)
+        # A column that a policy or a view uses cannot be changed; both are made anew below.
+        remove_policies(_driver(connection))
+        _drop_views(connection)
         command.upgrade(_config(connection), "head")
         _install_routines(connection)
         install_roles(_driver(connection))
@@ -87,8 +90,8 @@ def downgrade(url: str, revision: str) -> SchemaVersion:
         _refuse_newer(version)
         if version.found is None:
             raise Permanent("database: it has no tradefleet schema, so there is nothing to take back")
-        if revision != "base" and revision not in _revisions():
-            raise Permanent(f"revision {revision!r}: this release knows {sorted(_revisions())} and base")
+        if revision != "base" and revision not in revisions():
+            raise Permanent(f"revision {revision!r}: this release knows {sorted(revisions())} and base")
         remove_policies(_driver(connection))
         _drop_routines(connection)
         command.downgrade(_config(connection), revision)
@@ -150,8 +153,9 @@ def _scripts() -> ScriptDirectory:
     return ScriptDirectory.from_config(config)
 
 
-def _revisions() -> frozenset[str]:
-    return frozenset(script.revision for script in _scripts().walk_revisions())
+def revisions() -> tuple[str, ...]:
+    """Return every revision this release knows, the newest first."""
+    return tuple(script.revision for script in _scripts().walk_revisions())
 
 
 def _driver(connection: Connection) -> psycopg.Connection:
@@ -169,7 +173,7 @@ def _version(connection: Connection) -> SchemaVersion:
 
 
 def _refuse_newer(version: SchemaVersion) -> None:
-    if version.found is not None and version.found not in _revisions():
+    if version.found is not None and version.found not in revisions():
         raise Permanent(
             f"database: its schema revision {version.found} is of a newer tradefleet than this one, which ends at "
             f"{version.wanted}: use the newer release, or restore a backup made with this one"
@@ -179,16 +183,17 @@ def _refuse_newer(version: SchemaVersion) -> None:
 def _install_routines(connection: Connection) -> None:
     for routine in ROUTINES:
         connection.exec_driver_sql(routine.statement)
-    # A view's columns can change only by making it anew; nothing but people depends on these.
-    for view in reversed(VIEWS):
-        connection.exec_driver_sql(f"DROP VIEW IF EXISTS {SCHEMA}.{view}")
     for view, query in VIEWS.items():
         connection.exec_driver_sql(f"CREATE VIEW {SCHEMA}.{view} WITH (security_invoker = true) AS {query}")
 
 
-def _drop_routines(connection: Connection) -> None:
+def _drop_views(connection: Connection) -> None:
     for view in reversed(VIEWS):
         connection.exec_driver_sql(f"DROP VIEW IF EXISTS {SCHEMA}.{view}")
+
+
+def _drop_routines(connection: Connection) -> None:
+    _drop_views(connection)
     for routine in reversed(ROUTINES):
         connection.exec_driver_sql(f"DROP FUNCTION IF EXISTS {routine.signature}")
 
