@@ -378,14 +378,15 @@ class VenueStore(LeaseStore, StreamStore, Protocol):
 # --- lockstep -----------------------------------------------------------------------------------------------------
 
 
-# Who is woken by a row of a phase. The feed waits for the end of the step, which any phase after the venue's may be.
+# Who may have the next turn after a row of a phase, and so is woken by it. A phase without input is left out, hence
+# whoever comes after the next one too; the feed only wants to know that a step has begun.
 WAKES: Mapping[Phase, tuple[str, ...]] = {
     Phase.FEED: ("venue",),
-    Phase.VENUE_BARS: ("gateway",),
-    Phase.GATEWAY_REPORTS: ("bots", "feed"),
-    Phase.BOTS: ("gateway", "feed"),
-    Phase.GATEWAY_REQUESTS: ("venue", "feed"),
-    Phase.VENUE_REQUESTS: ("gateway", "feed"),
+    Phase.VENUE_BARS: ("gateway", "feed"),
+    Phase.GATEWAY_REPORTS: ("bots", "venue"),
+    Phase.BOTS: ("gateway", "venue"),
+    Phase.GATEWAY_REQUESTS: ("venue", "bots"),
+    Phase.VENUE_REQUESTS: ("gateway",),
 }
 
 

@@ -70,9 +70,7 @@ class RunView:
 
     @property
     def until_us(self) -> int | None:
-        """The market time up to which rows are of interest now; None when the next step is not declared yet."""
-        if self._open:
-            return self.market_us
+        """The market time up to which rows are of interest now: of the next declared step; None while there is none."""
         return min(self._bars, default=None)
 
     def offer(self, rows: Iterable[Progress]) -> None:
