@@ -127,14 +127,16 @@ class Gateway:
     def _is_replaceable(self, account: BotAccount) -> bool:
         """Return whether a namesake may take the place of these books, and cancel what stands in its way.
 
-        Orders that the policy kept are canceled too: they would fill into books that nobody reads any more.
+        Orders that the policy kept are canceled too: they would fill into books that nobody reads any more. Every
+        answer of the venue must be here, and every effect taken, since both go by the bot's name.
         """
         if not account.deleting:
             account.deleting = True
             account.derive()
             self._state.effects.accounts.add(account.key)
         self._exits.cancel_all(account)
-        return account.is_settled and account.key not in self._state.effects.accounts
+        is_funded = all(bot != account.key for _, bot in self._state.deposits.values())
+        return account.is_settled and is_funded and account.key not in self._state.effects.accounts
 
     def _open(self, command: BotCommand) -> BotAccount:
         state, config = self._state, command.config
