@@ -15,7 +15,7 @@ from tradefleet.cli.strategy import import_from_here
 from tradefleet.domain.errors import InvalidValue
 
 if TYPE_CHECKING:
-    from workloads.backtest.from_resources import Wish
+    from workloads.backtest.given_data import Wish
     from workloads.backtest.plan import BacktestPlan
     from workloads.backtest.results import BacktestResult
     from workloads.backtest.run import Watcher
@@ -24,10 +24,22 @@ if TYPE_CHECKING:
 
 OUTPUTS = ("table", "wide", "json", "yaml", "csv")
 
-app = typer.Typer(rich_markup_mode="rich")
+# One line a paragraph: Typer keeps the line breaks of a docstring.
+HELP = (
+    "Run bots over history and rank them against holding.\n\n"
+    "All TradingBots and BotSets of the files trade together, each with its own wallet, by the very code that trades "
+    "live; or one Backtest. Their Feed or Dataset brings the bars, or --data does. The same input gives the same "
+    "ledger, and the same hash of it, everywhere.\n\n"
+    "[dim]$[/dim] tradefleet backtest examples/quickstart\n\n"
+    "[dim]$[/dim] tradefleet backtest bots.yaml exchange.yaml --data kraken_BTC-USD_1m.csv --report report.html\n\n"
+    "[dim]$[/dim] tradefleet backtest fleet/ --from 2018-04-04 --to 2018-04-05 -o csv > results.csv\n\n"
+    "Exit status: 0 when the run is done, 1 when a strategy raised, 2 when something in the files is wrong."
+)
+
+app = typer.Typer(rich_markup_mode="rich", add_completion=False)
 
 
-@app.command()
+@app.command(help=HELP)
 def backtest(
     files: Annotated[
         list[str], typer.Argument(metavar="FILES...", help="YAML files or folders with resources; - is standard input.")
@@ -60,21 +72,8 @@ def backtest(
         Path | None, typer.Option(metavar="OUT.txt", help="Write the canonical ledger: every fill and equity figure.")
     ] = None,
 ) -> None:
-    """Run bots over history and rank them against holding.
-
-    All TradingBots and BotSets of the files trade together, each with its own wallet, by the very code that trades
-    live; or one Backtest. Their Feed or Dataset brings the bars, or --data does. The same input gives the same
-    ledger, and the same hash of it, everywhere.
-
-    [dim]$[/dim] tradefleet backtest examples/quickstart
-
-    [dim]$[/dim] tradefleet backtest bots.yaml exchange.yaml --data coinbase_BTC-USD_1m.csv.gz --report report.html
-
-    [dim]$[/dim] tradefleet backtest fleet/ --from 2018-04-04 --to 2018-04-05 -o csv > results.csv
-
-    It exits with 0 when the run is done, with 1 when a strategy raised, with 2 when something in the files is wrong.
-    """
-    from workloads.backtest.from_resources import Wish  # noqa: PLC0415 - the machines are imported by who runs them
+    """Run the command; its help is `HELP`."""
+    from workloads.backtest.given_data import Wish  # noqa: PLC0415 - the machines are imported by who runs them
     from workloads.strategy.errors import StrategyError  # noqa: PLC0415
 
     printing.check_output(output, OUTPUTS)

@@ -46,7 +46,8 @@ def print_rows(
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    console = Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH, no_color=True)
+    in_terminal = sys.stdout.isatty()
+    console = Console() if in_terminal else Console(width=PIPE_WIDTH, no_color=True)
     table = Table(box=None, pad_edge=False, header_style="bold", title=title or None, title_justify="left")
     for place, name in enumerate(names):
         table.add_column(name, justify="right" if place in numbers else "left", no_wrap=place in numbers or place == 0)
@@ -54,4 +55,9 @@ def print_rows(
         style = styles[row_number] if styles else [""] * len(row)
         # Text, not str: a name such as [red] is no markup.
         table.add_row(*[Text(cell, style=each) for cell, each in zip(row, style, strict=True)])
-    console.print(table)
+    if in_terminal:
+        console.print(table)
+        return
+    with console.capture() as captured:
+        console.print(table)
+    sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())  # rich fills lines with blanks

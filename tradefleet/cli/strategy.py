@@ -8,6 +8,7 @@ import typer
 
 app = typer.Typer(
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode="rich",
     help="List strategies and describe their parameters.\n\n"
     "[dim]$[/dim] tradefleet strategy list\n\n"

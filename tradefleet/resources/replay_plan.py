@@ -157,7 +157,13 @@ def _synthetic(owner: Dataset, surroundings: Surroundings) -> list[dict[str, obj
 
 
 def _columns(columns: CandleColumns) -> dict[str, str]:
-    return {name: getattr(columns, name) for name in CandleColumns.model_fields}
+    """Return the names that differ: under the usual ones, a source also looks for their common other names."""
+    usual = CandleColumns()
+    return {
+        name: getattr(columns, name)
+        for name in CandleColumns.model_fields
+        if getattr(columns, name) != getattr(usual, name)
+    }
 
 
 def invalid(owner: Resource, path: FieldPath, message: str, remedy: str = "") -> InvalidResource:

@@ -10,18 +10,15 @@ from typing import TypeVar
 
 import msgspec
 
-from tradefleet.domain.bar import format_interval
 from tradefleet.domain.bots import BotConfig
-from tradefleet.domain.ids import Symbol
 from tradefleet.resources.backtest import Backtest
 from tradefleet.resources.bot_set import BotSet, expand_places
 from tradefleet.resources.common import Metadata, Reference, Resource, ResourceKey
 from tradefleet.resources.dataset import Dataset
 from tradefleet.resources.exchange import Exchange
-from tradefleet.resources.feed import Feed, FeedSpec, Replay
+from tradefleet.resources.feed import Feed
 from tradefleet.resources.findings import Finding, Severity
 from tradefleet.resources.load import Loaded
-from tradefleet.resources.market_data import FileFormat, FileSource
 from tradefleet.resources.model import FieldPath
 from tradefleet.resources.problems import InvalidResource, Problem, suggestion
 from tradefleet.resources.references import check_references
@@ -37,26 +34,23 @@ from tradefleet.resources.to_domain import (
     with_backtest_uid,
 )
 from tradefleet.resources.trading_bot import BotSettings, TradingBot, TradingBotSpec
+from workloads.backtest.given_data import (
+    Wish,
+    data_series,
+    given_feeds,
+    given_replay,
+    given_series,
+    standing_feed,
+    trades_on,
+    with_given_data,
+)
 from workloads.backtest.plan import BacktestPlan, MarketPlan
 from workloads.backtest.strategies import strategy_problems, warmup_of
 from workloads.exchange.settings import ExchangeSettings
 from workloads.feeds import replay as feeds
-from workloads.feeds.ports import BarSource
 from workloads.feeds.settings import ReplaySettings
 
 ResourceT = TypeVar("ResourceT", bound=Resource)
-
-_GIVEN_DATA = "given-data"  # name of the Feed that stands for the data of --data, or of a Backtest
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """What the user asks for besides the files. `data` takes the place of the files' own; times in microseconds."""
-
-    data: tuple[BarSource, ...] = ()
-    from_us: int | None = None
-    to_us: int | None = None
-    backtest: str | None = None  # name of the Backtest to run, where the files have several
 
 
 @dataclass(slots=True)
@@ -139,28 +133,24 @@ def _plan_bots(files: _Files, wish: Wish) -> BacktestPlan:
         raise InvalidResource([Problem(message=message, remedy="name a file with bots as well")])
     resources: list[Resource] = [each.resource for each in files.loaded if not isinstance(each.resource, Backtest)]
     if wish.data:
-        resources = _with_given_data(resources, _given_feeds(files, wish))
+        resources = with_given_data(resources, given_feeds(files.of(Exchange), files.bots(), wish))
     _check(resources)
     bots = files.bots()
     datasets = files.of(Dataset)
     markets = []
     for exchange in files.of(Exchange):
-        own = [bot for bot in bots if _trades_on(bot, exchange)]
+        own = [bot for bot in bots if trades_on(bot, exchange)]
         if not own:
             continue
         terms = exchange_terms(exchange)
         series, replays = (
-            _given_replay(own, wish) if wish.data else _feed_replays(files, exchange, terms, datasets, wish)
+            given_replay(own, wish) if wish.data else _feed_replays(files, exchange, terms, datasets, wish)
         )
         markets.append(_market(exchange, terms, own, series, replays))
     count = len(bots)
     return BacktestPlan(
         title=f"{count} bot{'' if count == 1 else 's'}", markets=tuple(markets), notes=tuple(_notes(files))
     )
-
-
-def _trades_on(bot: TradingBot, exchange: Exchange) -> bool:
-    return (bot.metadata.namespace, bot.spec.exchange_ref.name) == (exchange.key.namespace, exchange.key.name)
 
 
 def _notes(files: _Files) -> list[str]:
@@ -209,84 +199,6 @@ def _open(values: dict[str, object], wish: Wish) -> feeds.Replay:
     return msgspec.structs.replace(settings, **within).open()
 
 
-# --- data of the command line ----------------------------------------------------------------------------------------
-
-
-def _data_series(wish: Wish) -> set[Series]:
-    """Return what the given data holds."""
-    return {(each.description.symbol, each.description.interval_us) for each in wish.data}
-
-
-def _given_series(bots: Iterable[TradingBot], wish: Wish) -> set[Series]:
-    """Return the bars that the given data brings to `bots`: its own, and those that they need and it can make."""
-    wanted = {(Symbol(symbol), bot.spec.interval_us) for bot in bots for symbol in bot.spec.instruments}
-    there = _data_series(wish)
-    needed = {symbol for symbol, _ in wanted}
-    made = {
-        (symbol, interval_us)
-        for symbol, interval_us in wanted
-        if any(same == symbol and interval_us % finer == 0 for same, finer in there)
-    }
-    return {(symbol, interval_us) for symbol, interval_us in there if symbol in needed} | made
-
-
-def _given_feeds(files: _Files, wish: Wish) -> list[Feed]:
-    """Return Feeds that stand for the given data while resources are checked; none of them is opened."""
-    given = []
-    bots = files.bots()
-    for exchange in files.of(Exchange):
-        series = _given_series([bot for bot in bots if _trades_on(bot, exchange)], wish)
-        if series:
-            given.append(_standing_feed(exchange, _GIVEN_DATA, series))
-    return given
-
-
-def _standing_feed(exchange: Exchange, name: str, series: Iterable[Series]) -> Feed:
-    sources = tuple(
-        FileSource(path="-", instrument=symbol, interval=format_interval(interval_us), format=FileFormat.CSV)
-        for symbol, interval_us in sorted(series)
-    )
-    spec = FeedSpec(exchange_ref=Reference(name=exchange.metadata.name), replay=Replay(files=sources))
-    # Several exchanges may share a namespace, so the name of the exchange makes the name of its feed.
-    metadata = Metadata(name=f"{name}-{exchange.metadata.name}"[:50].rstrip("-"), namespace=exchange.key.namespace)
-    return Feed(metadata=metadata, spec=spec)
-
-
-def _with_given_data(resources: Iterable[Resource], given: Iterable[Feed]) -> list[Resource]:
-    """Return the resources with the given feeds in place of all others; bots read whichever is there."""
-    kept: list[Resource] = []
-    for each in resources:
-        match each:
-            case Feed() | Dataset():
-                continue
-            case TradingBot():
-                kept.append(each.model_copy(update={"spec": each.spec.model_copy(update={"feed_ref": None})}))
-            case BotSet():
-                template = each.spec.template
-                free = template.model_copy(update={"spec": template.spec.model_copy(update={"feed_ref": None})})
-                kept.append(each.model_copy(update={"spec": each.spec.model_copy(update={"template": free})}))
-            case _:
-                kept.append(each)
-    return [*kept, *given]
-
-
-def _given_replay(bots: Sequence[TradingBot], wish: Wish) -> tuple[set[Series], list[feeds.Replay]]:
-    """Return what the given data brings to the bots of an exchange."""
-    series = _given_series(bots, wish)
-    replays = []
-    # One replay for each instrument: each has lengths of bars of its own, and a replay has one list for all.
-    for symbol in sorted({symbol for symbol, _ in series}):
-        selection = feeds.Selection(
-            from_us=wish.from_us,
-            to_us=wish.to_us,
-            symbols=frozenset({symbol}),
-            intervals_us=frozenset(interval_us for same, interval_us in series if same == symbol),
-        )
-        sources = [source for source in wish.data if source.description.symbol == symbol]
-        replays.append(feeds.Replay(sources, selection))
-    return series, replays
-
-
 # --- one Backtest ----------------------------------------------------------------------------------------------------
 
 
@@ -306,19 +218,19 @@ def _plan_backtest(files: _Files, backtest: Backtest, wish: Wish) -> BacktestPla
         ignored.append(("spec", "datasetRef"))
     _check([*datasets.values(), *exchanges.values(), backtest], only=backtest.key, ignoring=ignored)
     dataset = datasets.get(spec.dataset_ref.name)
-    held = _data_series(wish) if dataset is None else dataset_series(dataset)
+    held = data_series(wish) if dataset is None else dataset_series(dataset)
     bots = _tested_bots(files, backtest, held)
-    used = [exchange for exchange in exchanges.values() if any(_trades_on(bot, exchange) for bot in bots)]
-    series = _given_series(bots, wish) if dataset is None else set(held)
+    used = [exchange for exchange in exchanges.values() if any(trades_on(bot, exchange) for bot in bots)]
+    series = given_series(bots, wish) if dataset is None else set(held)
     listed = {(symbol, length) for symbol, length in series if any(symbol in bot.spec.instruments for bot in bots)}
-    standing = [_standing_feed(exchange, _GIVEN_DATA, listed) for exchange in used]
-    _check(_with_given_data([*exchanges.values(), *bots], standing))
+    standing = [standing_feed(exchange, listed) for exchange in used]
+    _check(with_given_data([*exchanges.values(), *bots], standing))
     markets = []
     for exchange in used:
         terms = exchange_terms(exchange, costs=spec.costs)
-        own = [bot for bot in bots if _trades_on(bot, exchange)]
+        own = [bot for bot in bots if trades_on(bot, exchange)]
         if dataset is None:
-            own_series, replays = _given_replay(own, wish)
+            own_series, replays = given_replay(own, wish)
         else:
             symbols = {symbol for bot in own for symbol in bot.spec.instruments}
             own_series = {(symbol, length) for symbol, length in series if symbol in symbols}

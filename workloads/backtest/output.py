@@ -8,7 +8,6 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 from tradefleet.domain.bar import format_interval
 from workloads.backtest.results import SHARPE_BASIS, BacktestResult, BotResult
-from workloads.feeds.findings import Severity
 from workloads.feeds.times import format_time
 
 SYNTHETIC_LABEL = "synthetic"
@@ -207,8 +206,8 @@ def document(result: BacktestResult) -> dict[str, object]:
             "to": None if data.to_us is None else format_time(data.to_us),
             "bars": data.bars,
             "steps": data.steps,
-            "gaps": data.findings.number_of(Severity.GAP),
-            "missingBars": data.findings.missing_bars,
+            "gaps": data.gap_counts[0],
+            "missingBars": data.gap_counts[1],
             "sources": list(data.labels),
             "series": [
                 {
@@ -259,9 +258,9 @@ def summary_lines(result: BacktestResult) -> list[str]:
     )
     made_up = f", {SYNTHETIC_LABEL}: made up, it says nothing about a real market" if data.is_synthetic else ""
     lines = [f"data    {data.bars:,} bars in {data.steps:,} steps, {span}{made_up}"]
-    gaps = data.findings.number_of(Severity.GAP)
+    gaps, missing = data.gap_counts
     if gaps:
-        lines.append(f"gaps    {gaps:,}, {data.findings.missing_bars:,} bars missing; nothing was filled in")
+        lines.append(f"gaps    {gaps:,}, {missing:,} bars missing; nothing was filled in")
     lines += [
         f"hash    {data.content_hash} of the data",
         f"ledger  {result.ledger_hash}",

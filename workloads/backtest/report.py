@@ -113,13 +113,11 @@ def _json(value: object) -> str:
 
 def _tiles(data: ReportData) -> str:
     """Return the four things to know first."""
-    place = {column.name: index for index, column in enumerate(data.columns)}
-    beyond = [bot.cells[place["VsHold"]] for bot in data.bots] if "VsHold" in place else []
-    better = sum(cell.gain > 0 for cell in beyond)
+    better = sum(bot.vs_hold.gain > 0 for bot in data.bots)
     tiles = [("Bots", f"{len(data.bots)}"), ("Better than holding", f"{better} of {len(data.bots)}")]
-    if data.bots and beyond:
+    if data.bots:
         best = data.bots[0]
-        tiles.append(("Best", f"{best.name} {beyond[0].text} {best.quote}"))
+        tiles.append(("Best against holding", f"{best.name}: {best.vs_hold.text} {best.quote}"))
     tiles.append(("Trades", f"{sum(len(bot.trades) for bot in data.bots):,}"))
     cells = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>" for name, text in tiles)
     return f'<dl class="tiles">{cells}</dl>'
@@ -128,10 +126,11 @@ def _tiles(data: ReportData) -> str:
 def _ranking(data: ReportData) -> str:
     rows = []
     for number, bot in enumerate(data.bots, start=1):
-        name = f'<td class="name"><a href="#bot" data-bot="{number - 1}">{escape(bot.name)}</a></td>'
-        rows.append(f'<tr><td class="rank">{number}</td>{name}{_cells(bot.cells[1:], data.columns[1:])}</tr>')
-    rank = Column(name="#", hint="Place in the ranking.")
-    return _table([rank, *data.columns], rows, sortable=True)
+        link = f'<a href="#bot" data-bot="{number - 1}">{escape(bot.name)}</a>'
+        name = f'<td class="name">{link}<span class="strategy">{escape(bot.strategy)}</span></td>'
+        rows.append(f'<tr><td class="rank">{number}</td>{name}{_cells(bot.cells, data.columns)}</tr>')
+    first = [Column(name="#", hint="Place in the ranking."), Column(name="Bot", is_number=False)]
+    return _table([*first, *data.columns], rows, sortable=True)
 
 
 def _cells(cells: Sequence[Cell], columns: Sequence[Column]) -> str:
@@ -180,10 +179,11 @@ def _books(data: ReportData) -> str:
         Column(name="Locked", hint="Reserved for open orders."),
     ]
     wallets = [
-        f'<tr><td class="name">{escape(bot.name)}</td><td class="text">{escape(asset)}</td>'
-        f'<td class="number">{escape(free)}</td><td class="number">{escape(locked)}</td></tr>'
+        f"<tr>{_bot_cell(bot, place, len(bot.wallet))}"
+        f'<td class="text">{escape(asset)}</td><td class="number">{escape(free)}</td>'
+        f'<td class="number">{escape(locked)}</td></tr>'
         for bot in data.bots
-        for asset, free, locked in bot.wallet
+        for place, (asset, free, locked) in enumerate(bot.wallet)
     ]
     position_columns = [
         Column(name="Bot", is_number=False),
@@ -191,16 +191,24 @@ def _books(data: ReportData) -> str:
         *(Column(name=name) for name in POSITION_COLUMNS[1:]),
     ]
     positions = [
-        f'<tr><td class="name">{escape(bot.name)}</td><td class="text">{escape(row[0])}</td>'
+        f'<tr>{_bot_cell(bot, place, len(bot.positions))}<td class="text">{escape(row[0])}</td>'
         + "".join(f'<td class="number">{escape(text)}</td>' for text in row[1:])
         + "</tr>"
         for bot in data.bots
-        for row in bot.positions
+        for place, row in enumerate(bot.positions)
     ]
     open_positions = (
         _table(position_columns, positions) if positions else '<p class="about">No position is open at the end.</p>'
     )
     return f"<h3>Wallets</h3>{_table(wallet_columns, wallets)}<h3>Open positions</h3>{open_positions}"
+
+
+def _bot_cell(bot: ReportBot, place: int, rows: int) -> str:
+    """Return the cell with the bot's name, which stands once beside all of its rows."""
+    if place:
+        return ""
+    span = f' rowspan="{rows}"' if rows > 1 else ""
+    return f'<td class="name"{span}>{escape(bot.name)}</td>'
 
 
 def _facts(data: ReportData) -> str:

@@ -53,8 +53,9 @@ class ReportBot:
     """One bot. `cells` are in the order of the report's columns; `markets` names the candles of its instruments."""
 
     name: str
-    strategy: str
+    strategy: str  # with its parameters
     quote: str
+    vs_hold: Cell
     cells: tuple[Cell, ...]
     markets: tuple[str, ...]
     curve: Curve
@@ -82,7 +83,10 @@ POSITION_COLUMNS = ("Instrument", "Size", "Average price", "Last price", "Worth"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportData:
-    """A whole report. `bots` are ranked, the best first; `facts` are name and value; `candles` go by their name."""
+    """A whole report. `bots` are ranked, the best first; `facts` are name and value; `candles` go by their name.
+
+    `columns` are those of the ranking beside the bot's place, name and strategy.
+    """
 
     title: str
     subtitle: str

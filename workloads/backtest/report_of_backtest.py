@@ -1,24 +1,33 @@
 """A backtest's result as the values of a report."""
 
 import platform
+import re
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
 from tradefleet.domain.bar import Bar, format_interval
 from tradefleet.domain.executions import Origin
-from tradefleet.domain.ids import Symbol
+from tradefleet.domain.ids import BotKey, Symbol
 from tradefleet.domain.venue import Liquidity
+from workloads.backtest import output
 from workloads.backtest.output import COLUMNS, NOTHING, format_amount, parameters_text
 from workloads.backtest.plan import BacktestPlan
 from workloads.backtest.record import NO_HOLD
 from workloads.backtest.report_data import Cell, Column, Curve, ReportBot, ReportData, Trade
 from workloads.backtest.results import SHARPE_BASIS, BacktestResult, BotResult
 from workloads.backtest.thinning import Candles
-from workloads.feeds.findings import Severity
 from workloads.feeds.times import format_time
 
 CANDLES_MAX = 2_000  # of one instrument
 CANDLES_OF_ALL_MAX = 12_000
+
+# The order of the ranking; what is alike for all bots is left out of it.
+_RANKING = (
+    *("vsHold", "equity", "quote", "returnPercent", "holdPercent", "maxDrawdownPercent", "instruments", "interval"),
+    *("sharpe", "inMarketPercent", "roundTrips", "winPercent", "orders", "denied", "fills", "fees"),
+)
+_ONLY_WHERE_DIFFERENT = ("interval", "quote", "denied")
+_BY_KEY = {column.key: column for column in COLUMNS}
 
 _HINTS = {
     "equity": "What the wallet is worth at the end, quote asset.",
@@ -73,26 +82,39 @@ def market_name(exchange: str, symbol: Symbol) -> str:
 def report_data(result: BacktestResult, collector: CandleCollector) -> ReportData:
     """Return `result` as a report's values."""
     data = result.data
-    shown = [column for column in COLUMNS if column.key != "exchange"]
-    span = (
-        "" if data.from_us is None or data.to_us is None else f"{format_time(data.from_us)} – {format_time(data.to_us)}"
-    )
+    shown = [
+        _BY_KEY[key]
+        for key in _RANKING
+        if key not in _ONLY_WHERE_DIFFERENT or len({_BY_KEY[key].value(bot) for bot in result.bots}) > 1
+    ]
+    names = _names(result)
+    known = data.from_us is not None and data.to_us is not None
+    span = f" · {_minute(data.from_us or 0)} to {_minute(data.to_us or 0)} UTC" if known else ""
     return ReportData(
         title=result.title,
-        subtitle=f"Backtest · {span}",
+        subtitle=f"Backtest{span}",
         is_synthetic=data.is_synthetic,
         columns=tuple(
             Column(name=column.name, hint=_HINTS.get(column.key, ""), is_number=column.is_number) for column in shown
         ),
-        bots=tuple(_bot(bot, [_cell(bot, column.key) for column in shown], collector) for bot in result.ranked),
+        bots=tuple(_bot(bot, names[bot.key], shown, collector) for bot in result.ranked),
         candles=collector.candles,
         facts=tuple(_facts(result)),
         notes=result.notes,
     )
 
 
-def _cell(bot: BotResult, key: str) -> Cell:
-    column = next(each for each in COLUMNS if each.key == key)
+def _minute(time_us: int) -> str:
+    return format_time(time_us)[:16].replace("T", " ")
+
+
+def _names(result: BacktestResult) -> dict[BotKey, str]:
+    """Return what each bot is called: its name alone, where all are of one namespace."""
+    namespaces = {bot.key.partition("/")[0] for bot in result.bots}
+    return {bot.key: bot.key.partition("/")[2] if len(namespaces) == 1 else bot.key for bot in result.bots}
+
+
+def _cell(bot: BotResult, column: output.Column) -> Cell:
     value = column.value(bot)
     gain = column.gains(bot) or 0.0
     return Cell(
@@ -100,16 +122,17 @@ def _cell(bot: BotResult, key: str) -> Cell:
     )
 
 
-def _bot(bot: BotResult, cells: list[Cell], collector: CandleCollector) -> ReportBot:
+def _bot(bot: BotResult, name: str, shown: list[output.Column], collector: CandleCollector) -> ReportBot:
     record = bot.record
     scale = bot.instruments[bot.config.symbols[0]].quote_scale
     hold_start = next((place for place, atoms in enumerate(record.hold) if atoms != NO_HOLD), len(record.hold))
     parameters = parameters_text(bot)
     return ReportBot(
-        name=bot.key,
+        name=name,
         strategy=f"{bot.strategy} {parameters}".rstrip(),
         quote=bot.quote,
-        cells=tuple(cells),
+        vs_hold=_cell(bot, _BY_KEY["vsHold"]),
+        cells=tuple(_cell(bot, column) for column in shown),
         markets=tuple(market_name(bot.exchange, symbol) for symbol in bot.config.symbols),
         curve=Curve(
             market_us=record.market_us,
@@ -168,7 +191,8 @@ def _wallet(bot: BotResult) -> Iterator[tuple[str, str, str]]:
     books = bot.books
     for asset in sorted({*books.free, *books.locked}):
         free, locked = (side.get(asset, 0) for side in (books.free, books.locked))
-        yield asset, _atoms_text(free, scales[asset]), _atoms_text(locked, scales[asset])
+        if free or locked:
+            yield asset, _atoms_text(free, scales[asset]), _atoms_text(locked, scales[asset])
 
 
 def _atoms_text(atoms: int, scale: int) -> str:
@@ -201,11 +225,12 @@ def _facts(result: BacktestResult) -> Iterator[tuple[str, str]]:
     data = result.data
     made_up = "synthetic: made up, it says nothing about a real market" if data.is_synthetic else "recorded"
     yield "Data", made_up
-    yield "Sources", ", ".join(data.labels)
+    # Without their folders: a report is passed on, and where its files lay is nobody's business.
+    yield "Sources", ", ".join(re.sub(r"\S*/", "", label) for label in data.labels)
     for each in data.series:
         yield f"Bars of {each.symbol}", f"{each.bars:,} of {format_interval(each.interval_us)}"
-    gaps = data.findings.number_of(Severity.GAP)
-    yield "Gaps", f"{gaps:,}, {data.findings.missing_bars:,} bars missing; none was filled in" if gaps else "none"
+    gaps, missing = data.gap_counts
+    yield "Gaps", f"{gaps:,}, {missing:,} bars missing; none was filled in" if gaps else "none"
     yield "Steps", f"{data.steps:,}"
     yield "Hash of the data", data.content_hash
     yield "Hash of the ledger", result.ledger_hash

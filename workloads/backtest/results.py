@@ -15,7 +15,7 @@ from tradefleet.domain.money import from_atoms
 from workloads.backtest.figures import drawdowns, sharpe_ratio
 from workloads.backtest.record import NO_HOLD, BotRecord, closed_trades
 from workloads.feeds.content_hash import SeriesContent, dataset_hash
-from workloads.feeds.findings import Findings
+from workloads.feeds.findings import Findings, Rule
 
 SHARPE_BASIS = "bar returns since warm-up, annualised by the root of the bars in 365 days, riskless rate 0"
 
@@ -36,6 +36,18 @@ class DataFacts:
     def bars(self) -> int:
         """How many bars were played."""
         return sum(each.bars for each in self.series)
+
+    @property
+    def gap_counts(self) -> tuple[int, int]:
+        """Gaps in the data, and bars that are missing in them; a source that was read twice counts once.
+
+        Where more gaps were found than are kept one by one, they count as often as they were read.
+        """
+        kept = self.findings.gaps
+        if len(kept) < self.findings.counts[Rule.GAP]:
+            return self.findings.counts[Rule.GAP], self.findings.missing_bars
+        each = {(gap.source, gap.symbol, gap.interval_us, gap.from_us): gap.count for gap in kept}
+        return len(each), sum(each.values())
 
     @property
     def content_hash(self) -> str:

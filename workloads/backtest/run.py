@@ -91,7 +91,8 @@ def _run_market(
     engine = Engine(
         venue=Venue(settings.to_venue_config()),
         gateway=gateway,
-        bots=[Bot(bot, instruments, strategies[bot.key], taker_ppm=settings.taker_ppm) for bot in market.bots],
+        # The higher fee, since that is what the gateway's reservation covers.
+        bots=[Bot(bot, instruments, strategies[bot.key], taker_ppm=config.fee_ppm_max) for bot in market.bots],
         record=recorder,
     )
     for market_us, bars in _told(market, tally, watcher):
