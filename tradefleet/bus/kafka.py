@@ -19,8 +19,8 @@ from tradefleet.bus.kafka_client import (
     translate,
 )
 from tradefleet.bus.kafka_journal import KafkaJournal
-from tradefleet.bus.kafka_reader import KafkaReader, end_offsets
-from tradefleet.bus.ports import OnDelivery, Source
+from tradefleet.bus.kafka_reader import KafkaReader, partition_offsets
+from tradefleet.bus.ports import Offsets, OnDelivery, Source
 from tradefleet.messages.topics import DEAD_LETTER, Topic, find_topic
 
 _LOG: Final = logging.getLogger(__name__)
@@ -144,8 +144,8 @@ class KafkaBus:
                 )
         missing = {name: topic for name, topic in names.items() if name not in found.partitions}
         create_topics(self._settings, missing)
-        # The question for their ends is answered once every new partition has its leader.
-        self._ends([TopicPartition(name, number) for name in missing for number in range(missing[name].partitions)])
+        # The question what they hold is answered once every new partition has its leader.
+        self._offsets([TopicPartition(name, number) for name in missing for number in range(missing[name].partitions)])
 
     def cluster_id(self) -> str:
         """Return the id of the cluster. Raises BrokerUnavailable."""
@@ -166,17 +166,17 @@ class KafkaBus:
         except KafkaException as error:
             raise translate(error.args[0], f"asking {self._settings.bootstrap} for a sign of life") from error
 
-    def end_offsets(self, topic: str) -> dict[int, int]:
-        """Return for each partition the offset that the next message will get. Raises BrokerUnavailable."""
+    def offsets(self, topic: str) -> dict[int, Offsets]:
+        """Return what each partition holds now. Raises BrokerUnavailable."""
         spec = find_topic(topic)
         name = self._settings.topic(spec.name)
         places = [TopicPartition(name, number) for number in range(spec.partitions)]
-        return {number: offset for (_, number), offset in self._ends(places).items()}
+        return {number: found for (_, number), found in self._offsets(places).items()}
 
-    def _ends(self, places: Sequence[TopicPartition]) -> dict[tuple[str, int], int]:
+    def _offsets(self, places: Sequence[TopicPartition]) -> dict[tuple[str, int], Offsets]:
         consumer = new_consumer(self._settings, self._on_error)
         try:
-            return end_offsets(self._settings, consumer, places)
+            return partition_offsets(self._settings, consumer, places)
         finally:
             consumer.close()
 

@@ -197,7 +197,7 @@ def translate(error: KafkaError, doing: str) -> FleetError:
     """Return our error for the library's: BrokerUnavailable, Permanent when access is refused, else Retryable."""
     text = f"Kafka, {doing}: {error.name()}: {error.str()}"
     if error.code() in _AWAY:
-        return BrokerUnavailable(text)
+        return BrokerUnavailable(f"Kafka does not answer, {doing}: {error.name()}: {error.str()}")
     if error.code() in _REFUSED:
         return Permanent(f"{text}; check the user, its password and its rights")
     return Retryable(text)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from tradefleet.bus.errors import BrokerReplaced, PositionLost
 from tradefleet.bus.kafka_client import (
@@ -17,7 +17,7 @@ from tradefleet.bus.kafka_client import (
     new_consumer,
     translate,
 )
-from tradefleet.bus.ports import Record, Source, Start
+from tradefleet.bus.ports import Offsets, Record, Source, Start
 from tradefleet.domain.errors import Retryable
 from tradefleet.messages.topics import find_topic
 
@@ -69,20 +69,18 @@ class KafkaReader:
         places = [
             TopicPartition(name, number) for name in self._topics for number in sorted(self._wanted_partitions(name))
         ]
-        ends = end_offsets(
+        found = partition_offsets(
             self._settings,
             self._consumer,
             [place for place in places if self._topics[place.topic].start is not Start.BEGINNING],
         )
         for place in places:
             start = self._topics[place.topic].start
-            end = ends.get((place.topic, place.partition), 0)
             if start is Start.BEGINNING:
-                place.offset = 0
-            elif start is Start.END:
-                place.offset = end
-            else:
-                place.offset = start.get(place.partition, end)
+                place.offset = OFFSET_BEGINNING
+                continue
+            end = found[place.topic, place.partition].end
+            place.offset = end if start is Start.END else start.get(place.partition, end)
         return places
 
     def _wanted_partitions(self, name: str) -> set[int]:
@@ -172,27 +170,27 @@ class KafkaReader:
         self._consumer.close()
 
 
-def end_offsets(
+def partition_offsets(
     settings: KafkaSettings, consumer: Consumer, places: Sequence[TopicPartition]
-) -> dict[tuple[str, int], int]:
-    """Return the offset the next message of each place will get. Raises BrokerUnavailable.
+) -> dict[tuple[str, int], Offsets]:
+    """Return what each place holds now. Raises BrokerUnavailable.
 
     A partition that was created a moment ago has no leader yet, so the question is repeated for a while. (The
     administration client has one call for all places; after such an answer it takes seconds to ask again.)
     """
     deadline = time.monotonic() + settings.request_timeout_ms / 1_000
-    ends: dict[tuple[str, int], int] = {}
+    found: dict[tuple[str, int], Offsets] = {}
     waiting = list(places)
     while waiting:
         place = waiting[-1]
         try:
-            _, end = consumer.get_watermark_offsets(place, timeout=max(0.001, deadline - time.monotonic()))
+            first, end = consumer.get_watermark_offsets(place, timeout=max(0.001, deadline - time.monotonic()))
         except KafkaException as error:
             failure = error.args[0]
             if failure.code() not in _NOT_YET or time.monotonic() > deadline:
-                raise translate(failure, f"asking for the end of topic {place.topic}") from error
+                raise translate(failure, f"asking what topic {place.topic} holds") from error
             time.sleep(LEADER_POLL_S)
         else:
-            ends[place.topic, place.partition] = end
+            found[place.topic, place.partition] = Offsets(first, end)
             waiting.pop()
-    return ends
+    return found

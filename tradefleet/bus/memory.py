@@ -9,7 +9,7 @@ from typing import Self
 
 from tradefleet.bus.errors import BrokerReplaced, BrokerUnavailable, NotDelivered, PositionLost
 from tradefleet.bus.memory_broker import MemoryBroker, MemoryTopic
-from tradefleet.bus.ports import OnDelivery, Record, Source, Start
+from tradefleet.bus.ports import Offsets, OnDelivery, Record, Source, Start
 from tradefleet.messages.topics import Topic, find_topic
 
 
@@ -84,10 +84,10 @@ class MemoryBus:
         self._require()
         return self._broker.log(topic).topic_id
 
-    def end_offsets(self, topic: str) -> dict[int, int]:
-        """Return for each partition the offset that the next message will get."""
+    def offsets(self, topic: str) -> dict[int, Offsets]:
+        """Return what each partition holds now."""
         self._require()
-        return {number: len(records) for number, records in enumerate(self._broker.log(topic).partitions)}
+        return {number: Offsets(0, len(records)) for number, records in enumerate(self._broker.log(topic).partitions)}
 
     def close(self) -> None:
         """Give up what is still unsent: its callbacks never run, as after a crash."""

@@ -28,6 +28,13 @@ class Record(NamedTuple):
     value: bytes
 
 
+class Offsets(NamedTuple):
+    """The first offset that a partition still has, and the one that its next message will get."""
+
+    first: int
+    end: int
+
+
 class Start(Enum):
     """Where a reader starts."""
 
@@ -107,8 +114,8 @@ class Bus(Protocol):
     def topic_id(self, topic: str) -> str:
         """Return the id the topic got when it was created. Raises BrokerUnavailable, Retryable when it is missing."""
 
-    def end_offsets(self, topic: str) -> dict[int, int]:
-        """Return for each partition the offset that the next message will get. Raises BrokerUnavailable."""
+    def offsets(self, topic: str) -> dict[int, Offsets]:
+        """Return what each partition holds now. Raises BrokerUnavailable."""
 
     def close(self) -> None:
         """Give up what is still unsent and let go of the broker. `flush` first to keep it."""

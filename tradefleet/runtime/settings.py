@@ -125,13 +125,18 @@ class ProcessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
     def security(self) -> dict[str, str]:
         """Return the librdkafka settings in `kafka_security`. Raises InvalidSettings without showing them."""
-        if self.kafka_security is None:
-            return {}
-        try:
-            return msgspec.json.decode(self.kafka_security.reveal(), type=dict[str, str])
-        except msgspec.DecodeError:
-            # Without the cause: its message could show a part of the secret.
-            raise InvalidSettings(f"{PREFIX}KAFKA_SECURITY must be a JSON object of strings") from None
+        return read_security(self.kafka_security)
+
+
+def read_security(secret: Secret | None) -> dict[str, str]:
+    """Return librdkafka settings (TLS, SASL) from their JSON. Raises InvalidSettings without showing them."""
+    if secret is None:
+        return {}
+    try:
+        return msgspec.json.decode(secret.reveal(), type=dict[str, str])
+    except msgspec.DecodeError:
+        # Without the cause: its message could show a part of the secret.
+        raise InvalidSettings(f"{PREFIX}KAFKA_SECURITY must be a JSON object of strings") from None
 
 
 _SECRETS: Final = frozenset({"database_url", "kafka_security"})
@@ -173,10 +178,10 @@ def _check_choice(variable: str, found: str, choices: tuple[str, ...]) -> None:
 
 def _refuse_misspelt(environment: Mapping[str, str], known: set[str]) -> None:
     """Refuse names that are close to ours. Others may be anybody's: a process inherits its user's environment."""
-    import difflib  # noqa: PLC0415
-
     for name in environment:
         if name.startswith(PREFIX) and name not in known:
+            import difflib  # noqa: PLC0415 - only a name that is not ours needs it
+
             close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.85)
             if close:
                 raise InvalidSettings(f"environment variable {name} is unknown; did you mean {close[0]}?")

@@ -1,0 +1,120 @@
+"""`tradefleet topic`: the fleet's messages, readable."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from typing import Annotated
+
+import typer
+
+from tradefleet.cli.printing import check_output, print_rows, print_values
+from tradefleet.domain.errors import Permanent
+from tradefleet.messages.topics import TOPICS, find_topic
+from tradefleet.runtime.settings import PREFIX, read_secret, read_security
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="Read the fleet's messages.\n\n"
+    "[dim]$[/dim] tradefleet topic list\n\n"
+    "[dim]$[/dim] tradefleet topic read trading.executions --follow",
+)
+
+NEWEST = 10  # messages shown when nobody says how many
+
+
+class NoBroker(Permanent):
+    """Nothing says where the broker is."""
+
+
+@app.command("list")
+def list_topics(
+    output: Annotated[str, typer.Option("--output", "-o", help="table, json or yaml.")] = "table",
+) -> None:
+    """List the topics, their keys and what they carry.
+
+    [dim]$[/dim] tradefleet topic list -o yaml
+    """
+    check_output(output, ("table", "json", "yaml"))
+    rows = [
+        {
+            "topic": topic.name,
+            "key": topic.key,
+            "partitions": topic.partitions,
+            "messages": [message.__name__ for message in topic.messages],
+            "about": topic.about,
+        }
+        for topic in TOPICS.values()
+    ]
+    if output == "table":
+        print_rows(
+            ["TOPIC", "KEY", "MESSAGES"],
+            [[topic.name, topic.key, ", ".join(each.__name__ for each in topic.messages)] for topic in TOPICS.values()],
+        )
+    else:
+        print_values(rows, output)
+
+
+@app.command("read")
+def read(
+    topic: Annotated[str, typer.Argument(help="The topic, such as trading.executions.")],
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="json (a line each) or yaml (a document each).")
+    ] = "json",
+    key: Annotated[list[str] | None, typer.Option("--key", help="Only messages of this key; may be repeated.")] = None,
+    from_beginning: Annotated[bool, typer.Option("--from-beginning", help="The oldest first, all there are.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes; Ctrl-C ends.")] = False,
+    limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many.")] = None,
+    broker: Annotated[str | None, typer.Option("--broker", help="host:port of the fleet's Kafka.")] = None,
+) -> None:
+    """Show the newest messages of a topic (ten, unless --limit says otherwise), or all from the beginning.
+
+    [dim]$[/dim] tradefleet topic read trading.executions --key default/alpha --from-beginning
+
+    [dim]$[/dim] tradefleet topic read market.ohlc.stable --follow -o yaml
+    """
+    from tradefleet.bus.kafka import KafkaBus  # noqa: PLC0415 - `topic list` needs no Kafka
+    from tradefleet.bus.kafka_client import KafkaSettings  # noqa: PLC0415
+    from tradefleet.bus.reading import plain_record, read_topic  # noqa: PLC0415
+
+    check_output(output, ("json", "yaml"))
+    prefix = os.environ.get(f"{PREFIX}KAFKA_PREFIX", "")
+    found = find_topic(topic, prefix)
+    settings = KafkaSettings(
+        bootstrap=_bootstrap(broker, os.environ),
+        prefix=prefix,
+        security=read_security(read_secret(os.environ, "kafka_security")),
+    )
+    if limit is None and not from_beginning:
+        limit = NEWEST
+    with KafkaBus(settings) as bus:
+        bus.probe()  # a wrong address is told at once, and by name
+        records = read_topic(
+            bus,
+            found,
+            keys=frozenset(key) if key else None,
+            from_beginning=from_beginning,
+            follow=follow,
+            limit=limit,
+        )
+        for record in records:
+            _print(plain_record(record), output)
+
+
+def _bootstrap(broker: str | None, environment: Mapping[str, str]) -> str:
+    found = broker or environment.get(f"{PREFIX}KAFKA_BOOTSTRAP")
+    if not found:
+        raise NoBroker(
+            f"there is no broker to read from: name it with --broker host:port or set {PREFIX}KAFKA_BOOTSTRAP"
+        )
+    return found
+
+
+def _print(values: dict[str, object], output: str) -> None:
+    if output == "json":
+        sys.stdout.write(json.dumps(values, ensure_ascii=False) + "\n")
+    else:
+        sys.stdout.write("---\n")
+        print_values(values, output)
+    sys.stdout.flush()  # who follows through a pipe wants each message now
