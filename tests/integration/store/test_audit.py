@@ -1,0 +1,460 @@
+"""The audit finds what is wrong, names the row and the invariant, and says how much it looked at."""
+
+import json
+from dataclasses import replace
+
+import psycopg
+import pytest
+
+from tests.contracts.store.samples import (
+    ACCOUNT,
+    BARS,
+    BOT,
+    EXCHANGE,
+    OTHER_BOT,
+    OTHER_UID,
+    START_US,
+    SYMBOL,
+    TTL_US,
+    UID,
+    bar,
+    bot_commit,
+    entry,
+    executions,
+    fill,
+    gateway_commit,
+    order,
+    take_bot,
+    take_gateway,
+    write,
+)
+from tests.contracts.store.worlds import PostgresWorld
+from tradefleet.domain.bots import DeletionPolicy
+from tradefleet.domain.errors import Retryable
+from tradefleet.domain.ids import orders_stream
+from tradefleet.domain.ledger import Book, EntryKind
+from tradefleet.domain.orders import OrderStatus, Side
+from tradefleet.domain.venue import SubmitOrder
+from tradefleet.store.audit import FINDINGS_MAX, Audit, audit
+from tradefleet.store.ports import FeedCommit, Lease, VenueRequestRow, feed_lease
+from tradefleet.store.roles import Component
+
+ORDER = order(1).client_order_id
+OPEN = order(2).client_order_id
+
+
+def books(**changes: object) -> bytes:
+    values = {
+        "free": {"USD": 1_000 - 300 - 40 - 2, "BTC": 40},
+        "locked": {"USD": 300},
+        "positions": {SYMBOL: {"lots": 40, "cost_atoms": 40}},
+        "entry_seq": 4,
+        "execution_seq": 3,
+        "request_seq": 2,
+    }
+    return json.dumps(values | changes).encode()
+
+
+@pytest.fixture
+def fleet(world: PostgresWorld) -> PostgresWorld:
+    """A bot that made two orders: one filled for 40 lots, one that is open; and a deleted bot whose order stays."""
+    feed = world.feed()
+    lease = feed.acquire(feed_lease("ns/candles"), holder="f", generation=1, ttl_us=TTL_US)
+    feed.commit_feed(
+        FeedCommit(lease=lease, bars=[(BARS, number, bar(number)) for number in (1, 2, 3)], exchange=EXCHANGE)
+    )
+    host = world.bot(BOT, UID)
+    bot_lease, record = take_bot(host)
+    host.commit_bots(
+        [bot_commit(bot_lease, record.version, sources=b"\x02" * 300, requests=[1, 2], positions={BARS: 3})]
+    )
+    take_bot(host, generation=2)
+    other_lease, other_record = take_bot(world.bot(OTHER_BOT, OTHER_UID), bot=OTHER_BOT, uid=OTHER_UID)
+    host.commit_bots([bot_commit(other_lease, other_record.version, bot=OTHER_BOT, uid=OTHER_UID, requests=[1])])
+    gateway = world.gateway()
+    _trade(gateway, take_gateway(gateway))
+    world.fleets().retire_bot(OTHER_UID, policy=DeletionPolicy.KEEP)
+    return world
+
+
+def _trade(gateway, lease: Lease) -> None:
+    deposit = entry(1, (Book.FREE, "USD", 1_000), (Book.EXTERNAL, "USD", -1_000))
+    reserve = entry(2, (Book.FREE, "USD", -300), (Book.LOCKED, "USD", 300), kind=EntryKind.RESERVE)
+    trade = entry(
+        3,
+        (Book.FREE, "USD", -42),
+        (Book.TRADE, "USD", 40),
+        (Book.FEE, "USD", 2),
+        (Book.FREE, "BTC", 40),
+        (Book.TRADE, "BTC", -40),
+        kind=EntryKind.TRADE,
+    )
+    nothing = entry(4, (Book.FREE, "USD", 5), (Book.FREE, "USD", -5), kind=EntryKind.RELEASE)
+    submits = [
+        VenueRequestRow(
+            request=SubmitOrder(no=number, client_order_id=row.client_order_id, terms=row.terms, market_us=START_US),
+            client_order_id=row.client_order_id,
+        )
+        for number, row in enumerate([order(1), order(2)], start=1)
+    ]
+    write(
+        gateway,
+        gateway_commit(
+            lease,
+            positions={orders_stream(UID): 2, orders_stream(OTHER_UID): 1, BARS: 3},
+            orders=[
+                order(1),
+                order(2, reserved_atoms=300),
+                order(1, bot=OTHER_BOT, uid=OTHER_UID, reserved_atoms=0),
+            ],
+            entries=[deposit, reserve],
+            venue_requests=submits,
+            executions=executions([1, 2]),
+            blobs={"gateway": b"{}"},
+        ),
+    )
+    write(
+        gateway,
+        gateway_commit(
+            lease,
+            1,
+            orders=[order(1, status=OrderStatus.CANCELED, filled_lots=40, reserved_atoms=0)],
+            fills=[fill(1, "t1", lots=25), fill(1, "t2", lots=15)],
+            entries=[trade, nothing],
+            executions=executions([3]),
+            settled=[1],
+            blobs={f"bot/{UID}": books()},
+        ),
+    )
+
+
+def run(world: PostgresWorld) -> Audit:
+    return audit(world.admin, world.fleet)
+
+
+def test_a_sound_fleet_has_no_findings_and_everything_was_looked_at(fleet: PostgresWorld) -> None:
+    result = run(fleet)
+    assert result.findings == []
+    assert {invariant.name: invariant.checked for invariant in result.invariants} == {
+        "every ledger transaction sums to zero per asset": 4,
+        "a bot's ledger has no gap": 1,
+        "a wallet is the sum of its postings": 3,
+        "free and locked are never negative": 6,
+        "a position is the sum of unique fills": 1,
+        "an order's filled lots are its fills": 3,
+        "what is locked is what open orders reserve": 2,
+        "at most one order per request, submitted once": 5,
+        "stream numbers have no gap": 6,
+        "bar numbers have no gap": 3,
+        "nobody has consumed or made what is not in the stream": 5,
+        "only the newest epoch writes": 6 + 3 + 2 + 4 + 2,
+        "a bot's record is whole": 3,
+        "a deleted bot has no open orders unless it keeps them": 1,
+        "no order that raises risk is accepted after a halt": 3,
+    }
+
+
+SUM = "every ledger transaction sums to zero per asset"
+GAP = "a bot's ledger has no gap"
+WALLET = "a wallet is the sum of its postings"
+NEGATIVE = "free and locked are never negative"
+POSITION = "a position is the sum of unique fills"
+FILLED = "an order's filled lots are its fills"
+LOCKED = "what is locked is what open orders reserve"
+ONCE = "at most one order per request, submitted once"
+STREAM = "stream numbers have no gap"
+BAR = "bar numbers have no gap"
+CONSUMED = "nobody has consumed or made what is not in the stream"
+EPOCH = "only the newest epoch writes"
+RECORD = "a bot's record is whole"
+DELETED = "a deleted bot has no open orders unless it keeps them"
+HALT = "no order that raises risk is accepted after a halt"
+
+CHANGED_BOOKS = (
+    "UPDATE tradefleet.gateway_blob SET value = convert_to(replace(convert_from(value, 'UTF8'), {}), 'UTF8') "
+    "WHERE fleet = %(fleet)s"
+)
+
+# Each: what is done by hand, and the (invariant, table, key) that has to be among the findings.
+DAMAGES = [
+    (
+        "DELETE FROM tradefleet.posting WHERE fleet = %(fleet)s AND uid = %(uid)s AND seq = 3 AND line = 1",
+        (SUM, "posting", f"uid {UID}, entry 3, asset USD"),
+    ),
+    (
+        "DELETE FROM tradefleet.posting WHERE fleet = %(fleet)s AND uid = %(uid)s AND seq = 2 AND book = 'LOCKED'",
+        (WALLET, "gateway_blob", f"key bot/{UID}, locked USD"),
+    ),
+    (
+        "DELETE FROM tradefleet.posting WHERE fleet = %(fleet)s AND uid = %(uid)s AND seq = 4",
+        (SUM, "ledger_entry", f"uid {UID}, entry 4"),
+    ),
+    (
+        "DELETE FROM tradefleet.ledger_entry WHERE fleet = %(fleet)s AND uid = %(uid)s AND seq = 4",
+        (SUM, "posting", f"uid {UID}, entry 4, line 0"),
+    ),
+    (
+        "UPDATE tradefleet.posting SET atoms = atoms + 1 WHERE fleet = %(fleet)s AND uid = %(uid)s AND seq = 1",
+        (WALLET, "gateway_blob", f"key bot/{UID}, free USD"),
+    ),
+    (
+        "DELETE FROM tradefleet.ledger_entry WHERE fleet = %(fleet)s AND uid = %(uid)s AND seq = 2",
+        (GAP, "ledger_entry", f"uid {UID}"),
+    ),
+    (
+        "DELETE FROM tradefleet.ledger_entry WHERE fleet = %(fleet)s AND uid = %(uid)s",
+        (GAP, "ledger_entry", f"uid {UID}"),
+    ),
+    (
+        "UPDATE tradefleet.posting SET atoms = -9999 WHERE fleet = %(fleet)s AND seq = 2 AND book = 'FREE'",
+        (NEGATIVE, "posting", f"uid {UID}, entry 2, free USD"),
+    ),
+    (
+        CHANGED_BOOKS.format("'\"USD\": 300', '\"USD\": -300'"),
+        (NEGATIVE, "gateway_blob", f"key bot/{UID}, locked USD"),
+    ),
+    (
+        "UPDATE tradefleet.fill SET lots = 26 WHERE fleet = %(fleet)s AND trade_id = 't1'",
+        (POSITION, "gateway_blob", f"key bot/{UID}, position {SYMBOL}"),
+    ),
+    (
+        "UPDATE tradefleet.fill SET lots = 26 WHERE fleet = %(fleet)s AND trade_id = 't1'",
+        (FILLED, "trade_order", f"order {ORDER}"),
+    ),
+    (
+        "DELETE FROM tradefleet.fill WHERE fleet = %(fleet)s AND trade_id = 't2'",
+        (FILLED, "trade_order", f"order {ORDER}"),
+    ),
+    (
+        "UPDATE tradefleet.fill SET side = 'SELL' WHERE fleet = %(fleet)s AND trade_id = 't2'",
+        (FILLED, "fill", f"order {ORDER}, trade t2"),
+    ),
+    (
+        "UPDATE tradefleet.trade_order SET status = 'FILLED' WHERE fleet = %(fleet)s AND client_order_id = %(order)s",
+        (FILLED, "trade_order", f"order {ORDER}"),
+    ),
+    (
+        "DELETE FROM tradefleet.trade_order WHERE fleet = %(fleet)s AND client_order_id = %(order)s",
+        (FILLED, "fill", f"order {ORDER}, trade t1"),
+    ),
+    (
+        "UPDATE tradefleet.trade_order SET reserved_atoms = 299 WHERE fleet = %(fleet)s AND client_order_id = %(open)s",
+        (LOCKED, "gateway_blob", f"key bot/{UID}, locked USD"),
+    ),
+    (
+        "UPDATE tradefleet.trade_order SET reserved_atoms = 1 WHERE fleet = %(fleet)s AND client_order_id = %(order)s",
+        (LOCKED, "trade_order", f"order {ORDER}"),
+    ),
+    (
+        "UPDATE tradefleet.venue_request SET client_order_id = %(order)s WHERE fleet = %(fleet)s",
+        (ONCE, "venue_request", f"order {ORDER}"),
+    ),
+    (
+        "UPDATE tradefleet.trade_order SET request_seq = 77 WHERE fleet = %(fleet)s AND client_order_id = %(order)s",
+        (ONCE, "trade_order", f"order {ORDER}"),
+    ),
+    (
+        "DELETE FROM tradefleet.outbox WHERE fleet = %(fleet)s AND stream = 'executions/' || %(uid)s AND seq = 2",
+        (STREAM, "outbox", f"stream executions/{UID}"),
+    ),
+    (
+        "DELETE FROM tradefleet.outbox WHERE fleet = %(fleet)s AND stream = 'executions/' || %(uid)s",
+        (STREAM, "outbox", f"stream executions/{UID}"),
+    ),
+    (
+        "DELETE FROM tradefleet.stream WHERE fleet = %(fleet)s AND stream = 'orders/' || %(uid)s",
+        (STREAM, "outbox", f"stream orders/{UID}"),
+    ),
+    (
+        "UPDATE tradefleet.stream SET last_seq = 9 WHERE fleet = %(fleet)s AND stream = 'orders/' || %(uid)s",
+        (STREAM, "outbox", f"stream orders/{UID}"),
+    ),
+    (
+        "DELETE FROM tradefleet.bar WHERE fleet = %(fleet)s AND seq = 2",
+        (BAR, "bar", f"stream {BARS}"),
+    ),
+    (
+        f"UPDATE tradefleet.bot SET positions = '{{\"{BARS}\": 9}}' WHERE fleet = %(fleet)s AND uid = %(uid)s",
+        (CONSUMED, "bot", f"uid {UID}"),
+    ),
+    (
+        f"UPDATE tradefleet.gateway SET positions = '{{\"orders/{UID}\": 3}}' WHERE fleet = %(fleet)s",
+        (CONSUMED, "gateway", f"account {ACCOUNT}"),
+    ),
+    (
+        CHANGED_BOOKS.format("'\"execution_seq\": 3', '\"execution_seq\": 4'"),
+        (CONSUMED, "gateway_blob", f"key bot/{UID}"),
+    ),
+    (
+        "UPDATE tradefleet.outbox SET epoch = 9 WHERE fleet = %(fleet)s AND stream = 'orders/' || %(uid)s AND seq = 2",
+        (EPOCH, "outbox", f"stream orders/{UID}, number 2"),
+    ),
+    (
+        f"UPDATE tradefleet.outbox SET epoch = 0 WHERE fleet = %(fleet)s AND stream = 'executions/{UID}' AND seq = 3",
+        (EPOCH, "outbox", f"stream executions/{UID}, number 3"),
+    ),
+    (
+        f"UPDATE tradefleet.outbox SET epoch = 2 WHERE fleet = %(fleet)s AND stream = 'executions/{UID}' AND seq = 3",
+        (EPOCH, "outbox", f"stream executions/{UID}, number 3"),
+    ),
+    (
+        "UPDATE tradefleet.fill SET epoch = 0 WHERE fleet = %(fleet)s AND trade_id = 't2'",
+        (EPOCH, "fill", f"order {ORDER}, trade t2"),
+    ),
+    (
+        "UPDATE tradefleet.trade_order SET epoch = 5 WHERE fleet = %(fleet)s AND client_order_id = %(open)s",
+        (EPOCH, "trade_order", f"order {OPEN}"),
+    ),
+    (
+        "UPDATE tradefleet.trade_order SET updated_epoch = 5 WHERE fleet = %(fleet)s AND client_order_id = %(open)s",
+        (EPOCH, "trade_order", f"order {OPEN}"),
+    ),
+    (
+        "UPDATE tradefleet.ledger_entry SET epoch = 0 WHERE fleet = %(fleet)s AND seq = 4",
+        (EPOCH, "ledger_entry", f"uid {UID}, entry 4"),
+    ),
+    (
+        "UPDATE tradefleet.venue_request SET epoch = 0 WHERE fleet = %(fleet)s AND no = 2",
+        (EPOCH, "venue_request", f"account {ACCOUNT}, request 2"),
+    ),
+    (
+        "DELETE FROM tradefleet.bot_record_chunk WHERE fleet = %(fleet)s AND uid = %(uid)s AND chunk = 0",
+        (RECORD, "bot_generation", f"uid {UID}, generation 1"),
+    ),
+    (
+        "UPDATE tradefleet.bot SET tail = 'x' WHERE fleet = %(fleet)s AND uid = %(uid)s",
+        (RECORD, "bot", f"uid {UID}, generation 2"),
+    ),
+    (
+        "UPDATE tradefleet.bot SET request_count = 7 WHERE fleet = %(fleet)s AND uid = %(uid)s",
+        (RECORD, "bot", f"uid {UID}, generation 2"),
+    ),
+    (
+        "UPDATE tradefleet.bot SET retired = 'CancelOrders' WHERE fleet = %(fleet)s AND uid = %(uid)s",
+        (DELETED, "trade_order", f"order {OPEN}"),
+    ),
+    (
+        "UPDATE tradefleet.bot SET retired = 'Flatten' WHERE fleet = %(fleet)s AND retired = 'Keep'",
+        (DELETED, "trade_order", f"order {order(1, bot=OTHER_BOT, uid=OTHER_UID).client_order_id}"),
+    ),
+    (
+        "INSERT INTO tradefleet.halt_period VALUES (%(fleet)s, 'fleet', 0, 'drill', 'ana', 0)",
+        (HALT, "trade_order", f"order {OPEN}"),
+    ),
+    (
+        "INSERT INTO tradefleet.halt_period VALUES (%(fleet)s, 'bot/ns/alpha', 0, 'drill', 'ana', 0)",
+        (HALT, "trade_order", f"order {OPEN}"),
+    ),
+    (
+        "INSERT INTO tradefleet.halt_period VALUES (%(fleet)s, 'account/ns/venue:main', 0, 'drill', 'ana', 0)",
+        (HALT, "trade_order", f"order {OPEN}"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("damage", "expected"), DAMAGES, ids=[f"{number}" for number in range(len(DAMAGES))])
+def test_a_damage_by_hand_is_found_and_named(fleet: PostgresWorld, damage: str, expected: tuple[str, str, str]) -> None:
+    parameters = {"fleet": fleet.fleet, "uid": UID, "order": ORDER, "open": OPEN}
+    assert fleet.admin.execute(damage, parameters).rowcount > 0
+    findings = run(fleet).findings
+    assert expected in [(finding.invariant, finding.table, finding.key) for finding in findings]
+    for finding in findings:
+        assert finding.table in str(finding)
+        assert finding.key in str(finding)
+        assert finding.problem in str(finding)
+
+
+def test_every_invariant_has_a_damage_that_breaks_it(fleet: PostgresWorld) -> None:
+    assert {invariant.name for invariant in run(fleet).invariants} == {expected[0] for _, expected in DAMAGES}
+
+
+def test_the_first_missing_number_is_named(fleet: PostgresWorld) -> None:
+    fleet.admin.execute(
+        "DELETE FROM tradefleet.outbox WHERE fleet = %s AND stream = %s AND seq = 2",
+        (fleet.fleet, f"executions/{UID}"),
+    )
+    (finding,) = [finding for finding in run(fleet).findings if finding.table == "outbox"]
+    assert finding.problem == "the first missing number is 2"
+
+
+def test_books_that_are_missing_are_found(fleet: PostgresWorld) -> None:
+    fleet.admin.execute("DELETE FROM tradefleet.gateway_blob WHERE fleet = %s", (fleet.fleet,))
+    assert run(fleet).findings == []  # the bot was wound down and forgotten
+    fleet.admin.execute(
+        "INSERT INTO tradefleet.bot_command VALUES (%s, %s, %s, %s, '{}', 'Running', 0, false)",
+        (fleet.fleet, UID, ACCOUNT, BOT),
+    )
+    assert [str(finding) for finding in run(fleet).findings] == [
+        f"gateway_blob key bot/{UID}: is missing, but the bot has ledger entries and is not deleted ({GAP})"
+    ]
+
+
+def test_a_bot_that_is_being_wound_down_may_have_open_orders(fleet: PostgresWorld) -> None:
+    fleet.admin.execute(
+        "INSERT INTO tradefleet.bot_command VALUES (%s, %s, %s, %s, '{}', 'Stopped', 0, true)",
+        (fleet.fleet, UID, ACCOUNT, BOT),
+    )
+    fleet.fleets().retire_bot(UID, policy=DeletionPolicy.CANCEL_ORDERS)
+    assert run(fleet).findings == []
+    fleet.commands().forget_command(UID)
+    assert [finding.invariant for finding in run(fleet).findings] == [DELETED]
+
+
+def test_orders_before_a_halt_and_after_its_end_are_no_findings(fleet: PostgresWorld) -> None:
+    fleet.halts().set_halt("fleet", reason="drill", set_by="ana")
+    assert run(fleet).findings == []
+    gateway = fleet.gateway()
+    lease = take_gateway(gateway)
+    rows = [
+        order(5, status=OrderStatus.DENIED, reserved_atoms=0),
+        order(6, terms=_terms(Side.SELL), reserved_atoms=0),
+        order(7, terms=_terms(Side.BUY, reduce_only=True), reserved_atoms=0),
+    ]
+    _request(fleet, 7)
+    write(gateway, gateway_commit(lease, 2, orders=rows))
+    assert run(fleet).findings == []
+    fleet.halts().clear_halt("fleet", set_by="ana")
+    write(gateway, gateway_commit(lease, 3, orders=[order(3, reserved_atoms=0)]))
+    assert run(fleet).findings == []
+    fleet.halts().set_halt(f"account/{ACCOUNT}", reason="drill", set_by="bob")
+    write(gateway, gateway_commit(lease, 4, orders=[order(4, reserved_atoms=0)]))
+    (finding,) = run(fleet).findings
+    assert (finding.table, finding.key) == ("trade_order", f"order {order(4).client_order_id}")
+    assert finding.problem == (f"raises risk and was accepted after the halt of account/{ACCOUNT} by bob (drill)")
+
+
+def _terms(side: Side, *, reduce_only: bool = False):
+    return replace(order(1).terms, side=side, reduce_only=reduce_only)
+
+
+def _request(world: PostgresWorld, up_to: int) -> None:
+    """Let the bot make requests 3 up to `up_to`."""
+    store = world.bot(BOT, UID)
+    lease, record = take_bot(store, generation=2)
+    store.commit_bots([bot_commit(lease, record.version, requests=range(3, up_to + 1))])
+
+
+def test_an_audit_of_another_fleet_sees_nothing(fleet: PostgresWorld) -> None:
+    result = audit(fleet.admin, "another fleet")
+    assert result.findings == []
+    assert all(invariant.checked == 0 for invariant in result.invariants)
+
+
+def test_a_reader_may_audit(fleet: PostgresWorld) -> None:
+    session = fleet.as_component(Component.READER)
+    assert audit(session.connection, fleet.fleet).invariants == run(fleet).invariants
+
+
+def test_a_long_list_of_findings_is_cut(fleet: PostgresWorld) -> None:
+    fleet.admin.execute(
+        "INSERT INTO tradefleet.posting SELECT %s, 'nobody', n, 0, 'FREE', 'USD', 1 FROM generate_series(1, %s) AS n",
+        (fleet.fleet, FINDINGS_MAX + 50),
+    )
+    assert [len(invariant.findings) for invariant in run(fleet).invariants if invariant.findings] == [FINDINGS_MAX]
+
+
+def test_a_lost_connection_is_worth_another_try(fleet: PostgresWorld) -> None:
+    connection = psycopg.connect(fleet.url, autocommit=True)
+    fleet.admin.execute("SELECT pg_terminate_backend(%s, 10000)", (connection.info.backend_pid,))
+    with pytest.raises(Retryable):
+        audit(connection, fleet.fleet)
