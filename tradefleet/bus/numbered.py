@@ -5,6 +5,7 @@ the database and goes on with the bus: what it has is skipped, a gap is filled f
 away or was wiped is the same case again. So everything here is correct without the bus; with it, it is fast.
 """
 
+import contextlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -237,6 +238,11 @@ class OutboxPublisher:
             except BusFull:
                 self._broken.add(message.stream)
         self.serve()
+
+    def announce(self, topic: str, key: str, payload: bytes) -> None:
+        """Send a message without effects: a lost one is not sent again."""
+        with contextlib.suppress(BusFull):  # figures that nobody takes may be dropped
+            self._bus.publish(topic, key, payload)
 
     def serve(self) -> None:
         """Note deliveries; now and then write the marks and send again what failed. Never raises for the broker."""

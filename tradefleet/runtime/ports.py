@@ -51,6 +51,9 @@ class Publisher(Protocol):
     def publish(self, messages: Sequence[OutboxMessage]) -> None:
         """Send messages; returns without waiting for their delivery."""
 
+    def announce(self, topic: str, key: str, payload: bytes) -> None:
+        """Send a message without effects: nobody waits for it, and a lost one is not sent again."""
+
     def sweep(self, streams: Sequence[StreamName]) -> None:
         """Publish again what these streams hold above their published marks (rule 6)."""
 

@@ -39,6 +39,7 @@ def build_commit(
     positions: Mapping[StreamName, int],
     executions_topic: str,
     reports_topic: str,
+    dead_letters: Sequence[DeadLetter] = (),
     progress: Progress | None = None,
     run: RunId | None = None,
 ) -> GatewayCommit:
@@ -74,8 +75,11 @@ def build_commit(
         blobs=blobs,
         statistics=effects.statistics,
         dead_letters=[
-            _dead_letter(message, reason, uids, machine.config.account, reports_topic)
-            for message, reason in effects.dead_letters
+            *dead_letters,
+            *(
+                _dead_letter(message, reason, uids, machine.config.account, reports_topic)
+                for message, reason in effects.dead_letters
+            ),
         ],
         progress=progress,
         run=run,

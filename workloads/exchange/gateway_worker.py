@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tradefleet.domain.bar import Bar
-from tradefleet.domain.errors import OutcomeUnknown
+from tradefleet.domain.errors import OutcomeUnknown, Permanent
 from tradefleet.domain.ids import BotKey, StreamName, bars_stream, executions_stream, orders_stream
 from tradefleet.domain.orders import BotRequest, Reason
 from tradefleet.domain.progress import (
@@ -19,6 +19,7 @@ from tradefleet.domain.progress import (
     Phase,
     Progress,
 )
+from tradefleet.domain.statistics import BotStatistics
 from tradefleet.domain.venue import (
     AmendOrder,
     CancelOrder,
@@ -29,12 +30,14 @@ from tradefleet.domain.venue import (
     VenueRequest,
     VoidRequest,
 )
-from tradefleet.messages.codec import UndecodableMessage, decode
-from tradefleet.messages.convert import BotRequestMessage, request_of
+from tradefleet.messages.codec import UndecodableMessage, decode, encode
+from tradefleet.messages.convert import BotRequestMessage, request_of, statistics_message
+from tradefleet.messages.topics import METRICS
 from tradefleet.messages.trading import AmendRequested, CancelRequested, OrderRequested
 from tradefleet.runtime.follower import RunFollower
 from tradefleet.runtime.ports import Clock, Publisher, Streams
 from tradefleet.store.ports import (
+    DeadLetter,
     GatewayCommit,
     GatewayStore,
     GatewayTransaction,
@@ -53,6 +56,7 @@ from workloads.exchange.gateway_commit import build_commit, restore_machine
 from workloads.exchange.ports import CommandSource, VenuePort
 
 REQUESTS_MAX = 400  # taken in one transaction
+ANNOUNCE_US = 250_000  # between two announcements of figures
 UPKEEP_US = 1_000_000  # how often commands and halts are looked at without a hint
 
 
@@ -102,7 +106,11 @@ class GatewayWorker:
         self._version = 0
         self._positions: dict[StreamName, int] = {}
         self._unsettled: dict[int, VenueRequest] = {}
+        self._dead_letters: list[DeadLetter] = []  # requests that could not be read, to be committed
         self._unannounced: set[BotKey] = set()  # bots with executions that no progress row has told of
+        self._figures: dict[BotKey, BotStatistics] = {}  # newest of each bot, not announced yet
+        self._announced = 0
+        self._announce_at_us = 0
         self._upkeep_at_us = 0
         self._view: RunView | None = None
         self._follower: RunFollower | None = None
@@ -269,9 +277,11 @@ class GatewayWorker:
                 phase=due.turn.phase,
                 produced=self._produced(effects),
             )
+        dead_letters, self._dead_letters = self._dead_letters, []
         commit = build_commit(
             machine,
             effects,
+            dead_letters=dead_letters,
             lease=self._lease,
             version=self._version,
             positions=self._positions,
@@ -302,21 +312,58 @@ class GatewayWorker:
             self._unsettled.pop(number, None)
         if commit.executions:
             self._publisher.publish(commit.executions)
+        self._announce(effects)
         if effects.venue_requests:
             self._send(effects.venue_requests)
+
+    def _announce(self, effects: GatewayEffects) -> None:
+        """Tell whoever looks how the bots stand: the newest figures of each, a few times a second."""
+        self._figures.update({figures.bot: figures for figures in effects.statistics})
+        now_us = self._clock.monotonic_us()
+        if not self._figures or now_us < self._announce_at_us:
+            return
+        self._announce_at_us = now_us + ANNOUNCE_US
+        figures, self._figures = self._figures, {}
+        for each in figures.values():
+            account = self.machine.accounts[each.bot]
+            self._announced += 1
+            message = statistics_message(
+                each,
+                StreamName(f"metrics/{account.config.uid}"),
+                self._announced,
+                account.instruments[0].quote_scale,
+                self._plan.config.instruments,
+            )
+            self._publisher.announce(METRICS.name, each.bot, encode(message))
 
     def _take_commands(self, market_us: int) -> None:
         for command in self._store.bot_commands(self._plan.config.account):
             self.machine.on_command(command, market_us)
 
     def _read_requests(self, transaction: GatewayTransaction) -> list[BotRequest]:
-        """Return the committed requests that were not applied, in the order of (bot, seq)."""
-        after = {orders_stream(account.config.uid): account.request_seq for account in self.machine.accounts.values()}
-        instruments = self._plan.config.instruments
-        requests = [
-            request_of(_request_message(row.payload), instruments)
-            for row in transaction.requests(after, limit=REQUESTS_MAX)
-        ]
+        """Return the committed requests that were not applied, in the order of (bot, seq).
+
+        One that cannot be read closes its bot's stream: what follows it is not applied either (rule 9).
+        """
+        readable = [account for account in self.machine.accounts.values() if not account.closed]
+        after = {orders_stream(account.config.uid): account.request_seq for account in readable}
+        bots = {orders_stream(account.config.uid): account.key for account in readable}
+        unreadable: set[StreamName] = set()
+        requests: list[BotRequest] = []
+        for row in transaction.requests(after, limit=REQUESTS_MAX):
+            if row.stream in unreadable:
+                continue
+            try:
+                requests.append(request_of(_request_message(row.payload), self._plan.config.instruments))
+            except Permanent as error:
+                unreadable.add(row.stream)
+                why = f"request {row.seq} cannot be read: {error}"
+                self.machine.on_unreadable(bots[row.stream], why)
+                self._dead_letters.append(
+                    DeadLetter(
+                        topic=row.topic, stream=row.stream, seq=row.seq, key=row.key, reason=why, payload=row.payload
+                    )
+                )
         requests.sort(key=lambda request: (request.bot, request.seq))
         return requests
 

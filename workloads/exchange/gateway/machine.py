@@ -284,6 +284,10 @@ class Gateway:
             )
         )
 
+    def on_unreadable(self, bot: BotKey, why: str) -> None:
+        """Close the stream of a bot whose request cannot be read: no new risk until a person resolves it (rule 9)."""
+        self._state.close(self._state.accounts[bot], why)
+
     def on_requests(self, requests: Sequence[BotRequest], market_us: int, *, refuse: Reason = Reason.NONE) -> None:
         """Take bots' requests, sorted by (bot, seq). Numbers that were applied are skipped, a gap raises StreamGap.
 
