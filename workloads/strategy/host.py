@@ -1,7 +1,8 @@
 """The edge of bots: one process, one or many bots, one transaction a batch (rules 2, 19, 27)."""
 
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from tradefleet.domain.bots import BotCommand, BotConfig
@@ -19,9 +20,12 @@ from tradefleet.store.ports import BotCommit, BotRecord, BotStore, OrderRow, Run
 from workloads.backtest.lockstep import Due, RunView
 from workloads.strategy.books import adoption_of
 from workloads.strategy.bot import Bot
+from workloads.strategy.errors import StrategyError
 from workloads.strategy.recorded import Sources, sources_of
 from workloads.strategy.registry import build_strategy
 from workloads.strategy.slot import Slot, restore_bot
+
+_LOG = logging.getLogger(__name__)
 
 UPKEEP_US = 1_000_000  # how often commands are looked at
 
@@ -49,6 +53,7 @@ class HostPlan:
     orders_topic: str
     run: RunId | None = None
     lease_ttl_us: int = 15_000_000
+    snapshot_every: int = 256  # inputs between two snapshots of a bot whose strategy declares its state
 
 
 class HostWorker:
@@ -115,6 +120,7 @@ class HostWorker:
             instruments=plan.instruments,
             account=plan.account,
             orders_topic=plan.orders_topic,
+            snapshot_every=plan.snapshot_every,
         )
 
     def _books(self, config: BotConfig) -> Adoption:
@@ -252,10 +258,30 @@ class HostWorker:
         if first and self._clock.monotonic_us() >= self._upkeep_at_us:
             self._upkeep_at_us = self._clock.monotonic_us() + UPKEEP_US
             self._take_commands(due.market_us)
+        able: list[Slot] = []
         for slot in mine:
-            self._take_turn(slot, due, found)
-        self._commit(mine, {slot.config.key: self._progress(slot, due) for slot in mine})
+            try:
+                self._take_turn(slot, due, found)
+                able.append(slot)
+            except StrategyError as error:
+                self._leave(slot, due, error)
+        self._commit(able, {slot.config.key: self._progress(slot, due) for slot in able})
         return True
+
+    def _leave(self, slot: Slot, due: Due, error: StrategyError) -> None:
+        """Take a bot whose strategy failed out of the run, at this step, so that nobody waits for it (rule 21).
+
+        The failed machine is thrown away: nothing of this turn is committed but the row that says it has left. Raises
+        `error` when no bot of the host is left.
+        """
+        _LOG.error("bot %s failed and leaves the run: %s", slot.config.key, error)
+        restored = self._open(slot.config)
+        left = replace(self._progress(restored, due), next_due_us=None, left=True)
+        self._commit([restored], {slot.config.key: left})
+        self.slots.pop(slot.config.key, None)
+        self._index()
+        if not self.slots:
+            raise error
 
     def _take_turn(self, slot: Slot, due: Due, found: Mapping[StreamName, Sequence[StreamItem]]) -> None:
         """Apply a bot's inputs of this turn: executions in stream order, then due timers, then bars (rule 20)."""

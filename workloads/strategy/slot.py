@@ -29,8 +29,6 @@ from workloads.strategy.recorded import (
     encode_own,
 )
 
-SNAPSHOT_EVERY = 256  # inputs between two snapshots of a bot whose strategy declares its state
-
 MakeBot = Callable[[BotConfig, int], Bot]  # of a config and the last request number used before
 
 
@@ -48,6 +46,7 @@ class Slot:
         instruments: Mapping[Symbol, Instrument],
         account: AccountId,
         orders_topic: str,
+        snapshot_every: int,
     ) -> None:
         self.bot = bot
         self.lease = lease
@@ -60,6 +59,7 @@ class Slot:
         self._instruments = instruments
         self._account = account
         self._orders_topic = orders_topic
+        self._snapshot_every = snapshot_every
         self._pending = bytearray()
         self._payloads: dict[int, bytes] = {}
         self._moved: set[StreamName] = set()
@@ -140,7 +140,7 @@ class Slot:
         config = self.config
         ordinal = self.input_count + len(self._pending)
         snapshot: bytes | None = None
-        if ordinal - self._snapshot_ordinal >= SNAPSHOT_EVERY:
+        if ordinal - self._snapshot_ordinal >= self._snapshot_every:
             saved = self.bot.snapshot()
             snapshot = None if saved is None else msgspec.json.encode(saved)
         return BotCommit(
