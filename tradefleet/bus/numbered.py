@@ -260,15 +260,31 @@ class OutboxPublisher:
 
     def sweep(self, streams: Iterable[StreamName]) -> None:
         """Publish again what these streams hold above their published marks."""
+        streams = list(streams)
         plain = [stream for stream in streams if not stream.startswith(_BARS)]
-        bars = [stream for stream in streams if stream.startswith(_BARS)]
-        if plain:
-            self.publish(self._store.unpublished(plain, limit=MESSAGES_MAX))
-        for stream in bars:
-            assert self._encode_bar is not None, "a publisher of bars must know how to encode them"
-            mark = self._store.published_seq(stream)
-            found = self._store.read_bars(stream, after=mark, limit=MESSAGES_MAX)
-            self.publish([self._encode_bar(stream, seq, bar) for seq, bar in found])
+        found = self._store.unpublished(plain, limit=MESSAGES_MAX) if plain else []
+        self.publish(found)
+        reached = {message.stream: message.seq for message in found}
+        # One question is enough for the many streams of a shared host, unless much was left behind.
+        rest = plain if len(found) == MESSAGES_MAX else []
+        for stream in [*rest, *(stream for stream in streams if stream.startswith(_BARS))]:
+            self._sweep_stream(stream, reached.get(stream) or self._store.published_seq(stream))
+
+    def _sweep_stream(self, stream: StreamName, after: int) -> None:
+        """Publish what a stream holds above `after`, piece by piece, until the end or until the bus takes no more."""
+        while stream not in self._broken:
+            messages = self._committed(stream, after)
+            self.publish(messages)
+            if len(messages) < MESSAGES_MAX:
+                return
+            after = messages[-1].seq
+
+    def _committed(self, stream: StreamName, after: int) -> list[OutboxMessage]:
+        if not stream.startswith(_BARS):
+            return self._store.read_stream(stream, after=after, limit=MESSAGES_MAX)
+        assert self._encode_bar is not None, "a publisher of bars must know how to encode them"
+        found = self._store.read_bars(stream, after=after, limit=MESSAGES_MAX)
+        return [self._encode_bar(stream, seq, bar) for seq, bar in found]
 
     def _noter(self, message: OutboxMessage) -> Callable[[NotDelivered | None], None]:
         def note(error: NotDelivered | None) -> None:
