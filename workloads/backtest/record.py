@@ -39,7 +39,7 @@ class TradeRecord(NamedTuple):
 class BotRecord:
     """One bot's run. The arrays have one entry for each step in which a bar of the bot closed, in quote atoms."""
 
-    __slots__ = ("config", "denied", "equity", "hold", "in_market", "last", "market_us", "slippage_atoms", "trades")
+    __slots__ = ("config", "denied", "equity", "hold", "in_market", "market_us", "slippage_atoms", "trades")
 
     def __init__(self, config: BotConfig) -> None:
         self.config = config
@@ -47,7 +47,6 @@ class BotRecord:
         self.equity = array("q")
         self.hold = array("q")  # NO_HOLD before holding begins
         self.in_market = array("b")  # 1 while a position is open
-        self.last: BotStatistics | None = None
         self.trades: list[TradeRecord] = []
         self.denied: Counter[Reason] = Counter()
         self.slippage_atoms = 0
@@ -94,7 +93,6 @@ class Recorder:
                 break
         else:
             record.in_market.append(0)
-        record.last = point
 
     def _submitted(self, request: SubmitOrder) -> None:
         terms = request.terms

@@ -64,6 +64,8 @@ class BotResult:
     instruments: Mapping[Symbol, Instrument]
     books: Adoption  # wallet, positions and open orders at the end
     strategy: str
+    orders: int  # asked for by the bot, those on the last bar included
+    fees_atoms: int
 
     @property
     def config(self) -> BotConfig:
@@ -144,16 +146,6 @@ class BotResult:
         """Part of the round trips that gained after fees; None before the first."""
         closed = self.closed_trades
         return sum(profit > 0 for profit in closed) / len(closed) if closed else None
-
-    @property
-    def fees_atoms(self) -> int:
-        """Fees paid."""
-        return self.record.last.fees_atoms if self.record.last else 0
-
-    @property
-    def orders(self) -> int:
-        """Orders asked for by the bot."""
-        return self.record.last.orders if self.record.last else 0
 
     @property
     def fills(self) -> int:

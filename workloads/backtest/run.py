@@ -107,6 +107,8 @@ def _run_market(
             instruments=instruments,
             books=gateway.adoption(bot.key),
             strategy=strategies[bot.key].title(),
+            orders=gateway.accounts[bot.key].order_count,
+            fees_atoms=gateway.accounts[bot.key].fees_atoms,
         )
         for bot in market.bots
     ]
