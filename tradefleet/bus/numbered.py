@@ -23,6 +23,7 @@ from tradefleet.store.ports import OutboxMessage, StreamStore
 MESSAGES_MAX = 500  # taken from the bus or the database at a time
 GRACE_US = 20_000  # how long a message that was committed may take through the bus before the database is asked
 REOPEN_US = 1_000_000  # between two tries to reach a broker
+LOOK_US = 5_000_000  # between two looks into the database, should the bus have lost a stream's last message
 MARK_US = 1_000_000  # between two writings of published marks
 
 _BARS = "bars/"
@@ -62,6 +63,7 @@ class NumberedStreams:
         self._on_undecodable = on_undecodable
         self._reader: Reader | None = None
         self._reopen_at_us = 0
+        self._look_at_us = 0
         self._positions: dict[StreamName, int] = {}
         self._behind: set[StreamName] = set()  # streams to be caught up with from the database
         self._waiting: dict[StreamName, list[StreamItem]] = {}  # read ahead of what `until` was asked for
@@ -98,7 +100,15 @@ class NumberedStreams:
     # --- reading in the order of arrival --------------------------------------------------------------------------
 
     def poll(self, timeout_us: int) -> list[StreamItem]:
-        """Return what came next, in the order of arrival; empty after the timeout."""
+        """Return what came next, in the order of arrival; empty after the timeout.
+
+        A message that got lost shows as a gap when the next one comes. For the one after which nothing comes, the
+        database is asked now and then.
+        """
+        now_us = self._clock.monotonic_us()
+        if now_us >= self._look_at_us:
+            self._look_at_us = now_us + LOOK_US
+            self._behind = set(self._positions)
         items = [item for stream in sorted(self._waiting) for item in self._take_waiting(stream)]
         items += self._catch_up()
         items += self._read(0 if items else timeout_us)

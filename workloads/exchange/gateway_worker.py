@@ -112,6 +112,8 @@ class GatewayWorker:
         self._announced = 0
         self._announce_at_us = 0
         self._upkeep_at_us = 0
+        self._ask_at_us = 0  # when a venue's "I do not know that order" can be believed (rule 16)
+        self._is_asking = False  # something is unsettled, and the venue has not been asked yet
         self._view: RunView | None = None
         self._follower: RunFollower | None = None
 
@@ -142,6 +144,7 @@ class GatewayWorker:
         if plan.run is not None:
             self._view = RunView(self._store.participants(plan.run))
             self._follower = RunFollower(self._store, plan.run, "gateway", self._view)
+        self._ask_at_us = self._clock.monotonic_us() + plan.request_timeout_us  # whoever was here before us may have sent
         self._reconnect()
 
     def stop(self) -> None:
@@ -158,8 +161,11 @@ class GatewayWorker:
     def step(self, timeout_us: int) -> bool:
         """Do one bounded piece of work."""
         self._renew()
-        if self._venue.is_interrupted:
+        if self._is_asking or self._venue.is_interrupted:
             self._reconnect()
+            if self._is_asking:
+                self._clock.sleep_us(min(timeout_us, max(0, self._ask_at_us - self._clock.monotonic_us())))
+                return False
         if self._follower is not None:
             return self._lockstep(timeout_us)
         return self._free(timeout_us)
@@ -417,16 +423,29 @@ class GatewayWorker:
             self._venue.send(requests)
         except OutcomeUnknown:
             assert self._venue.is_interrupted, "a venue whose answer is unknown must say that it was interrupted"
+            self._ask_at_us = self._clock.monotonic_us() + self._plan.request_timeout_us
 
     def _reconnect(self) -> None:
-        """Connect, and ask about what is unsettled before anything is sent again."""
+        """Connect, and ask about what is unsettled before anything is sent again.
+
+        A venue that keeps no request numbers is asked only when nothing of ours can be under way to it any more, so
+        `_is_asking` may stay on: until then nothing is sent.
+        """
+        self._is_asking = True
         self._venue.connect()
         taken = self._venue.request_no()
+        missing: list[VenueRequest]
         open_requests = [self._unsettled[number] for number in sorted(self._unsettled)]
         if taken is not None:
-            missing = [request for request in open_requests if request.no > taken]
-        else:
+            # A number that was settled without having arrived (a cancel that got lost, of an order that filled) stands
+            # for nothing any more, but without it the venue would wait for ever.
+            numbers = range(taken + 1, self.machine.request_no + 1)
+            missing = [self._unsettled.get(number, VoidRequest(no=number)) for number in numbers]
+        elif not open_requests or self._clock.monotonic_us() >= self._ask_at_us:
             missing = [request for request in open_requests if self._is_missing(request)]
+        else:
+            return
+        self._is_asking = False
         if missing:
             self._send(missing)
 

@@ -34,7 +34,6 @@ from workloads.exchange.venue.config import VenueConfig
 from workloads.exchange.venue.journal import BarsRecord, JournaledVenue, JournalRecord, RequestsRecord
 from workloads.exchange.venue.orders import FinishedOrder
 
-SNAPSHOT_EVERY = 5_000  # journal records
 REQUESTS_MAX = 1_000  # in one journal record
 
 
@@ -52,6 +51,7 @@ class VenuePlan:
     generation: int
     run: RunId | None = None
     lease_ttl_us: int = 15_000_000
+    snapshot_every: int = 5_000  # journal records
 
 
 class _Place(NamedTuple):
@@ -120,7 +120,7 @@ class VenueWorker:
         assert journal is not None
         found = (self._bus.cluster_id(), self._bus.topic_id(JOURNAL.name))
         self._state = JournaledVenue(plan.config)
-        self._inbox, self._last = {}, None
+        self._last = None
         self._bar_seqs = dict.fromkeys(self._bar_streams, 0)
         self._offset, self._seq = -1, 0
         snapshot = self._store.load_venue_snapshot(plan.exchange)
@@ -141,10 +141,11 @@ class VenueWorker:
         self._snapshot_seq = self._seq
         for journaled in journal.read(self._offset + 1):
             self._seq += 1
-            record = _record_of(journaled.value)
+            record = record_of(journaled.value)
             if record is not None:
                 self._apply(record)
             self._offset = journaled.offset
+        self._forget_taken()
 
     def stop(self) -> None:
         """Give the lease back."""
@@ -166,7 +167,7 @@ class VenueWorker:
         if self._clock.monotonic_us() >= lease.deadline_us - plan.lease_ttl_us // 2:
             self._lease = self._store.renew(lease, ttl_us=plan.lease_ttl_us)
         worked = self._lockstep(timeout_us) if self._follower is not None else self._free(timeout_us)
-        if self._seq - self._snapshot_seq >= SNAPSHOT_EVERY:
+        if self._seq - self._snapshot_seq >= plan.snapshot_every:
             self._save()
         return worked
 
@@ -244,6 +245,16 @@ class VenueWorker:
         )
         self._store.commit_venue_progress(self._lease, plan.run, progress)
 
+    @property
+    def bar_positions(self) -> Mapping[StreamName, int]:
+        """The number of the last bar of each stream that is in the journal."""
+        return self._bar_seqs
+
+    def state_hash(self) -> str:
+        """Return the hash of the venue's state."""
+        with self.changed:
+            return self._state.venue.state_hash()
+
     # --- journal --------------------------------------------------------------------------------------------------
 
     def _epoch(self) -> int:
@@ -258,10 +269,8 @@ class VenueWorker:
             number = self._state.venue.request_no(account) + 1
             batch: list[VenueRequest] = []
             while number in waiting and len(batch) < REQUESTS_MAX:
-                batch.append(waiting.pop(number))
+                batch.append(waiting[number])
                 number += 1
-            if not waiting:
-                del self._inbox[account]
             if batch:
                 record = RequestsRecord(
                     epoch=self._epoch(),
@@ -281,6 +290,20 @@ class VenueWorker:
         self._seq += len(payloads)
         for record in records:
             self._apply(record)
+        self._forget_taken()
+
+    def _forget_taken(self) -> None:
+        """Empty the inbox of what is in the journal.
+
+        The rest waits, also while the journal is folded again: no connection broke, so nobody would send it again.
+        """
+        for account in sorted(self._inbox):
+            taken = self._state.venue.request_no(account)
+            left = {number: request for number, request in self._inbox[account].items() if number > taken}
+            if left:
+                self._inbox[account] = left
+            else:
+                del self._inbox[account]
 
     def _payload(self, record: JournalRecord, seq: int) -> bytes:
         exchange = self._plan.exchange
@@ -331,9 +354,12 @@ class VenueWorker:
         """Take requests in. They count once they are in the journal; `request_no` tells.
 
         In a free run they are journaled and applied at once, in the caller's thread; in a lockstep run they wait for
-        their turn. An error of the journal is raised here and again by the next `step`.
+        their turn. An error of the journal is raised here and again by the next `step`; until the journal was folded
+        again nobody knows what is in it, so nothing is taken.
         """
         with self.changed:
+            if self._failure is not None:
+                raise self._failure
             taken = self._state.venue.request_no(account)
             fresh = {request.no: request for request in requests if request.no > taken}
             if not fresh:
@@ -346,6 +372,7 @@ class VenueWorker:
                 self._commit(self._take_requests(self._market_us(), 0))
             except FleetError as error:
                 self._failure = error
+                del self._inbox[account]  # its sender is told, and asks before it sends them again
                 raise
 
     def request_no(self, account: AccountId) -> int:
@@ -376,7 +403,11 @@ class VenueWorker:
             return self._state.venue.balances(account)
 
 
-def _record_of(payload: bytes) -> JournalRecord | None:
+def record_of(payload: bytes) -> JournalRecord | None:
+    """Return the record in a message of the journal topic; None for one that says only how the venue was set up.
+
+    Raises Permanent for a message that is no journal record.
+    """
     message = decode(payload)
     match message:
         case JournalBars():

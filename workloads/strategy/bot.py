@@ -18,6 +18,7 @@ from tradefleet.domain.orders import BotRequest
 from workloads.strategy.api import Strategy, overrides
 from workloads.strategy.desk import Desk
 from workloads.strategy.errors import StrategyError
+from workloads.strategy.portfolio import Portfolio
 from workloads.strategy.market_data import Book, Tick
 from workloads.strategy.snapshot_values import JsonValue
 
@@ -193,6 +194,11 @@ class Bot:
     def request_hash(self) -> str:
         """The running hash over this generation's requests, 64 hex digits."""
         return self._desk.request_hash
+
+    @property
+    def portfolio(self) -> Portfolio:
+        """What the bot believes of its books. To read: they change with its executions only."""
+        return self._desk.portfolio
 
     @property
     def run_state(self) -> RunState:

@@ -1,0 +1,120 @@
+"""Simulated processes: a worker that lives, dies, hangs and comes back, and what it sees of clock and database."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from tests.fakes.memory_database import BotRow, GatewayRow, Generation, LeaseRow, MemoryDatabase
+from tests.fakes.memory_store import MemoryStore
+from tests.simulation.faults import Faults
+from tradefleet.bus.memory import MemoryBus
+from tradefleet.bus.numbered import OutboxPublisher
+from tradefleet.runtime.ports import Worker
+from tradefleet.store.ports import BotCommit, GatewayCommit, Lease, OutboxMessage
+
+
+READS_A_STEP = 6  # looks at the clock after which somebody is waiting
+WAIT_US = 5_000
+
+
+class Time:
+    """The world's time. A process that looks again and again within one step is waiting, so time goes on for it."""
+
+    def __init__(self, now_us: int) -> None:
+        self.now_us = now_us
+        self._reads = 0
+
+    def advance(self, duration_us: int) -> None:
+        """Let time pass between two steps."""
+        self.now_us += duration_us
+        self._reads = 0
+
+    def monotonic_us(self) -> int:
+        """Return the time: every process's monotonic clock, since one that is stopped does not stop time."""
+        self._reads += 1
+        if self._reads > READS_A_STEP:
+            self.now_us += WAIT_US
+        return self.now_us
+
+    def sleep_us(self, duration_us: int) -> None:
+        """Return at once: a worker that sleeps has nothing to do, and others shall have their turn."""
+
+
+@dataclass(slots=True, eq=False)
+class Process:
+    """A place in the fleet where an instance of a worker runs. `holder` is who it says it is to the database."""
+
+    name: str
+    role: str
+    holder: str
+    make: Callable[["Process"], tuple[Worker, MemoryBus]]
+    worker: Worker | None = None
+    bus: MemoryBus | None = None
+    is_started: bool = False
+    is_busy: bool = False  # in the middle of a step, standing still
+    is_retired: bool = False  # fenced by a newer instance, or its bot is deleted: it ended for good
+    down_until_us: int = 0
+    incarnation: int = 0
+
+    def kill(self, until_us: int) -> None:
+        """Lose everything in memory."""
+        if self.bus is not None:
+            self.bus.close()
+        self.worker = None
+        self.is_started = False
+        self.down_until_us = until_us
+
+
+class Watch(Protocol):
+    """Sees what becomes durable, at the moment it does."""
+
+    def gateway_wrote(self, commit: GatewayCommit) -> None:
+        """Look at a gateway's commit and the rows after it."""
+
+    def bot_wrote(self, commit: BotCommit) -> None:
+        """Look at a bot's commit."""
+
+
+class WatchedStore(MemoryStore):
+    """A process's handle on the database: a commit may find the process standing still before and after it."""
+
+    def __init__(self, database: MemoryDatabase, faults: Faults, watch: Watch) -> None:
+        super().__init__(database, faults=faults)
+        self._points = faults
+        self._watch = watch
+
+    def _commit(self, check: Callable[[], Callable[[], None]]) -> None:
+        self._points.pause("commit: paused before")
+        super()._commit(check)
+        self._points.pause("commit: paused after")
+
+    def _held(self, lease: Lease) -> LeaseRow:
+        row = super()._held(lease)
+        assert row.epoch == lease.epoch, f"lease {lease.name}: epoch {lease.epoch} committed, newest is {row.epoch}"
+        return row
+
+    def _write_gateway(self, commit: GatewayCommit, row: GatewayRow) -> None:
+        assert row.lease.epoch == commit.lease.epoch, f"gateway: epoch {commit.lease.epoch} committed"
+        assert row.version == commit.version, f"gateway: version {commit.version} committed over {row.version}"
+        super()._write_gateway(commit, row)
+        self._watch.gateway_wrote(commit)
+
+    def _write_bots(self, ours: Iterable[tuple[BotCommit, BotRow, Generation]]) -> None:
+        ours = list(ours)
+        for commit, row, _ in ours:
+            assert row.lease.epoch == commit.epoch, f"bot {commit.bot}: epoch {commit.epoch} committed"
+            assert row.version == commit.version, f"bot {commit.bot}: version {commit.version} over {row.version}"
+        super()._write_bots(ours)
+        for commit, _, _ in ours:
+            self._watch.bot_wrote(commit)
+
+
+class CrashingPublisher(OutboxPublisher):
+    """The real publisher of a process that may die between a commit and publishing what was committed."""
+
+    faults: Faults
+
+    def publish(self, messages: Iterable[OutboxMessage]) -> None:
+        """Publish, or die before it."""
+        self.faults.crash("publish: before it, crash")
+        super().publish(list(messages))

@@ -1,0 +1,308 @@
+"""A whole fleet in one thread, driven by one seed: who works next, and what strikes from outside."""
+
+from dataclasses import replace
+
+import msgspec
+
+from tests.simulation.ending import check_end, is_settled, ledger, reference
+from tests.simulation.faults import Crash
+from tests.simulation.fleet import ACCOUNT, EXCHANGE, LEASE_US, TICK_US, TIMEOUT_US, VENUE_PLACE, Fleet
+from tests.simulation.processes import Process
+from tests.simulation.scenario import Scenario
+from tests.simulation.venue_door import VenueDoor
+from tradefleet.domain.bots import BotCommand, BotConfig, RunState
+from tradefleet.domain.errors import Fenced, LeaseHeld, OutcomeUnknown, Permanent, Retryable
+from tradefleet.domain.ids import orders_stream
+from tradefleet.domain.venue import VenueRequest
+from tradefleet.messages.codec import decode, encode
+from tradefleet.messages.convert_journal import journal_bars_message
+from tradefleet.messages.topics import EXECUTIONS, JOURNAL, OHLC_STABLE, ORDERS
+from tradefleet.store.ports import venue_lease
+
+QUIET_TICKS_MAX = 12_000  # after the last fault a run must end within this many
+REST_TICKS = 80
+SETTLED_EVERY = 8  # ticks between two looks whether the run is over
+INTERLEAVED_MAX = 40  # ticks of the others while a process stands still
+TWINS_MAX = 3
+
+
+class Failed(AssertionError):
+    """A run broke an invariant, or a worker gave up for good."""
+
+
+class World(Fleet):
+    """One run."""
+
+    def __init__(self, chosen: Scenario) -> None:
+        super().__init__(chosen, self._interleave)
+        self.ticks = 0
+        self.quiet_ticks = 0
+        self._depth = 0
+        self._bots = {config.key: config for config in self.configs}
+        self._states: dict[str, BotCommand] = {config.key: BotCommand(config=config) for config in self.configs}
+        self.deleted: set[str] = set()
+
+    def play(self) -> None:
+        """Run with faults, then without, until everything has come to its end. Raises AssertionError."""
+        if not self.scenario.keeps_numbers:
+            self.fund()
+        self.faults.rate = self.scenario.rate
+        while self.ticks < self.scenario.fault_ticks and not self._is_over():
+            self._tick()
+            self._disturb()
+        self.faults.rate = 0.0
+        self._come_to_rest()
+        self.time.advance(LEASE_US)  # everybody looks after lease, commands and switches once more
+        for _ in range(REST_TICKS):
+            self._tick()
+        self._come_to_rest()
+        check_end(self)
+        if self.run is not None and not self.scenario.meddles and ledger(self) != reference(self):
+            raise Failed("the ledger is not that of the backtest")
+
+    def _come_to_rest(self) -> None:
+        while not self._is_over():
+            self._tick()
+            self.quiet_ticks += 1
+            if self.quiet_ticks >= QUIET_TICKS_MAX:
+                raise Failed(f"the fleet does not come to an end: {self._whereabouts()}")
+
+    # --- time and work --------------------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        """Let one process do one step."""
+        self.ticks += 1
+        self.time.advance(self.rng.randrange(1, 2 * TICK_US))
+        self.broker.tick()
+        if self.wire.late:
+            self._deliver_late()
+        awake = [
+            each
+            for each in self.processes
+            if each.down_until_us <= self.time.now_us and not each.is_busy and not each.is_retired
+        ]
+        if not awake:
+            return
+        process = self.rng.choice(awake)
+        process.is_busy = True
+        try:
+            self._step(process)
+        except Crash:
+            process.kill(self.time.now_us + self.rng.randrange(1, 40 * TICK_US))
+        except Fenced:
+            self._fenced(process)
+        except Permanent as error:
+            raise Failed(f"{process.name} gave up: {type(error).__name__}: {error}") from error
+        finally:
+            process.is_busy = False
+
+    def _step(self, process: Process) -> None:
+        """Do what the loop of a real process does."""
+        try:
+            if process.worker is None:
+                process.incarnation += 1
+                process.worker, process.bus = process.make(process)
+            if not process.is_started:
+                process.worker.start()
+                process.is_started = True
+            process.worker.step(1_000)
+        except LeaseHeld:
+            process.is_started = False
+            process.down_until_us = self.time.now_us + LEASE_US // 4
+        except (Retryable, OutcomeUnknown):
+            process.is_started = False  # the machine's memory is thrown away and loaded again (rule 8)
+
+    def _fenced(self, process: Process) -> None:
+        """A newer instance is at work: this one ends. When it is the only one, it starts anew after its lease."""
+        process.kill(self.time.now_us + LEASE_US)
+        if any(each.name == process.name and each is not process and not each.is_retired for each in self.processes):
+            process.is_retired = True
+            if self.processes.index(process) > 2:
+                self.processes.remove(process)
+
+    def _interleave(self, briefly: bool) -> None:
+        """Somebody stands still in the middle of a step: the others go on, perhaps beyond its lease."""
+        if self._depth:
+            return
+        self._depth = 1
+        until_us = self.time.now_us + (TIMEOUT_US // 2 if briefly else 10 * LEASE_US)
+        try:
+            if not briefly and self.rng.random() < 0.3:
+                self.time.advance(LEASE_US)
+            for _ in range(self.rng.randrange(1, INTERLEAVED_MAX)):
+                self._tick()
+                if not briefly:
+                    self._disturb()
+                if self.time.now_us >= until_us:
+                    return
+        finally:
+            self._depth = 0
+
+    def _deliver_late(self) -> None:
+        """Let what was delayed on its way to the venue arrive; the venue takes nothing from an old connection."""
+        due = [late for late in self.wire.late if late[0] <= self.time.now_us]
+        self.wire.late = [late for late in self.wire.late if late[0] > self.time.now_us]
+        for _, connection, requests in due:
+            if self.wire.keeps_numbers and connection != self.wire.connection:
+                continue
+            self._deliver(requests)
+
+    def _deliver(self, requests: list[VenueRequest]) -> None:
+        door = VenueDoor(
+            lambda: [each for each in self.processes if each.role == "venue" and not each.is_busy],
+            ACCOUNT,
+            self.faults,
+            self.wire,
+            now_us=lambda: self.time.now_us,
+            timeout_us=1,
+        )
+        newest = self.wire.connection
+        try:
+            door.connect()
+            door.deliver(requests)
+        except (Retryable, OutcomeUnknown):
+            pass  # nobody is there to hear
+        self.wire.connection = newest
+
+    # --- what strikes from outside --------------------------------------------------------------------------------
+
+    def _disturb(self) -> None:
+        """What strikes at any moment."""
+        faults, rng = self.faults, self.rng
+        process = rng.choice(self.processes)
+        if not process.is_busy:
+            self._hit(process)
+        if faults.strikes("clock: jumped", 0.02):
+            self.time.advance(LEASE_US)
+        if faults.strikes("broker: wiped of messages", 0.03):
+            self._lose_messages()
+        if faults.strikes("publish: forged", 0.1):
+            self._forge_request()
+        if faults.strikes("journal: written by a fenced writer", 0.05):
+            self._write_stale_record()
+        if self.scenario.meddles:
+            self._meddle()
+
+    def _hit(self, process: Process) -> None:
+        faults, rng = self.faults, self.rng
+        if faults.strikes("process: killed", 0.3):
+            process.kill(self.time.now_us + rng.randrange(1, 100 * TICK_US))
+        if faults.strikes("process: stopped past its lease", 0.05):
+            process.down_until_us = self.time.now_us + 2 * LEASE_US
+            self._twin(process)
+        if faults.strikes("process: second instance", 0.1):
+            self._twin(process)
+        if process.is_started and faults.strikes("process: ended by SIGTERM", 0.1):
+            assert process.worker is not None
+            try:
+                process.worker.stop()
+            except (Crash, Retryable, OutcomeUnknown, Fenced):
+                pass  # it ends all the same; its lease runs out
+            process.kill(self.time.now_us + rng.randrange(1, 100 * TICK_US))
+
+    def _twin(self, process: Process) -> None:
+        """Start a second instance: as an old pod on a cut-off node would be, or under the name of the first one."""
+        same = [each for each in self.processes if each.name == process.name]
+        if process.is_retired or sum(not each.is_retired for each in same) >= TWINS_MAX:
+            return
+        number = 1 + max(int(each.holder.rpartition("-")[2].partition("'")[0]) for each in same)
+        holder = f"{process.name}-{number}" if self.rng.random() < 0.7 else f"{process.holder}'"
+        self.processes.append(Process(process.name, process.role, holder, process.make))
+
+    def _lose_messages(self) -> None:
+        """The broker loses every message but the journal's, which is the documented exception (rule 10)."""
+        for topic in (OHLC_STABLE, ORDERS, EXECUTIONS):
+            for partition in self.broker.log(topic.name).partitions:
+                partition.clear()
+
+    def _forge_request(self) -> None:
+        """Somebody writes an order request to the topic that no bot committed."""
+        config = self.rng.choice(self.configs)
+        row = self.database.fleets["fleet"].streams[orders_stream(config.uid)]
+        if not row.messages:
+            return
+        real = row.messages[-1]
+        forged = msgspec.structs.replace(decode(real.payload), stream_seq=real.seq + 1)
+        self.broker.send(ORDERS.name, real.key, encode(forged))
+
+    def _write_stale_record(self) -> None:
+        """A journal writer that lost its lease gets a record in, which the broker cannot know."""
+        log = self.broker.log(JOURNAL.name)
+        records = log.partitions[log.spec.partition(EXCHANGE)]
+        lease = self.database.fleets["fleet"].leases.get(venue_lease(EXCHANGE))
+        epoch = 0 if lease is None else lease.epoch
+        if epoch < 2 or not records or decode(records[-1].value).epoch != epoch:  # type: ignore[attr-defined] # records
+            return
+        bar = self.rng.choice(self.bars)
+        forged = bar._replace(open=bar.low / 2, low=bar.low / 2)
+        message = journal_bars_message(EXCHANGE, len(records) + 1, epoch - 1, bar.close_us, [forged])
+        writer = self.broker.open_journal(JOURNAL.name, EXCHANGE)
+        rate, self.faults.rate = self.faults.rate, 0.0
+        self.broker.append_journal(JOURNAL.name, EXCHANGE, writer, [encode(message)])
+        self.faults.rate = rate
+
+    # --- the owner ------------------------------------------------------------------------------------------------
+
+    def _meddle(self) -> None:
+        faults, rng = self.faults, self.rng
+        config = rng.choice(self.configs)
+        scope = rng.choice(("fleet", f"account/{ACCOUNT}", f"bot/{config.key}"))
+        switch = self.database.fleets["fleet"].halts.get(scope)
+        if switch is not None and switch.shares:
+            pass  # the real call waits until the orders are sent
+        elif faults.strikes("owner: halt set", 0.1):
+            self.owner.set_halt(scope, reason="simulated", set_by="simulation")
+            self.invariants.halt_returned(scope)
+        elif faults.strikes("owner: halt cleared", 0.05):
+            self.invariants.halt_clears(scope)
+            self.owner.clear_halt(scope, set_by="simulation")
+        if faults.strikes("owner: paused, resumed or flattened", 0.1):
+            self._order(config)
+        if self.run is None and faults.strikes("owner: deleted a bot", 0.03):
+            self._delete(config)
+
+    def _order(self, config: BotConfig) -> None:
+        before = self._states[config.key]
+        if before.deleting or before.state is RunState.STOPPED:
+            return
+        choice = self.rng.randrange(4)
+        if choice == 0:
+            after = replace(before, flatten_no=before.flatten_no + 1)
+        elif choice == 1 and self.rng.random() < 0.3:
+            after = replace(before, state=RunState.STOPPED)
+        else:
+            paused = before.state is RunState.RUNNING
+            after = replace(before, state=RunState.PAUSED if paused else RunState.RUNNING)
+        self._states[config.key] = after
+        self.owner.put_command(ACCOUNT, after)
+
+    def _delete(self, config: BotConfig) -> None:
+        """Delete a bot as the fleet does: its processes end, then the gateway winds it down."""
+        if config.key in self.deleted:
+            return
+        self.deleted.add(config.key)
+        self.owner.retire_bot(config.uid, policy=config.deletion_policy)
+        after = replace(self._states[config.key], deleting=True)
+        self._states[config.key] = after
+        self.owner.put_command(ACCOUNT, after)
+        for process in self.processes:
+            if process.name == config.key:
+                process.is_retired = True
+                if not process.is_busy:
+                    process.kill(self.time.now_us)
+
+    # --- the end --------------------------------------------------------------------------------------------------
+
+    def _is_over(self) -> bool:
+        return self.ticks % SETTLED_EVERY == 0 and is_settled(self)
+
+    def _whereabouts(self) -> str:
+        return ", ".join(
+            f"{each.name} {'up' if each.is_started else 'down'}" for each in self.processes if not each.is_retired
+        )
+
+    @property
+    def venue(self) -> Process:
+        """The venue that is up, the newest when there are two."""
+        up = [each for each in self.processes if each.role == "venue" and each.is_started]
+        return up[-1] if up else self.processes[VENUE_PLACE]
