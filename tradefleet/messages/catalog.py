@@ -8,6 +8,7 @@ from tradefleet.messages.fields import Message
 from tradefleet.messages.journal import JournalBars, JournalConfigured, JournalRequests
 from tradefleet.messages.market import BarClosed, BarUpdated, BookChanged, MarketTraded, TickerChanged
 from tradefleet.messages.performance import BotMeasured, ReportFinished
+from tradefleet.messages.schema_registry import SchemaPublished
 from tradefleet.messages.social import PostPublished
 from tradefleet.messages.trading import AmendRequested, CancelRequested, OrderExecuted, OrderRequested
 
@@ -33,5 +34,6 @@ MESSAGE_TYPES: Final[dict[str, type[Message]]] = {
         JournalBars,
         JournalRequests,
         DeadLetter,
+        SchemaPublished,
     )
 }

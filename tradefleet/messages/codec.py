@@ -27,7 +27,6 @@ from tradefleet.messages.fields import Message
 from tradefleet.messages.wire import Plan, lift, lower, plan_of
 
 HISTORY: Final = Path(__file__).parent / "schemas" / "history"
-UNKNOWN_FINGERPRINTS_MAX: Final = 1_024  # remembered, so that a flood of foreign messages asks for each schema once
 
 _MARKER: Final = b"\xc3\x01"
 _FINGERPRINT_LENGTH: Final = 8
@@ -122,7 +121,11 @@ class Codec:
         self._writers: dict[type[Message], _Writer] = {}
         self._readers: dict[bytes, _Reader] = {}
         self._history: dict[str, Path] | None = None
-        self._unknown: set[bytes] = set()
+        self._is_complete = False  # every type of today has its reader
+
+    def find_schemas_with(self, find_schema: Callable[[str], str | None]) -> None:
+        """Ask `find_schema` from now on; it may be asked for the same fingerprint again and again."""
+        self._find_schema = find_schema
 
     def encode(self, message: Message) -> bytes:
         """Return the payload of `message`. Raises InvalidValue when a value does not fit its field."""
@@ -185,23 +188,20 @@ class Codec:
         return writer
 
     def _reader(self, mark: bytes) -> _Reader:
-        if mark in self._unknown:
-            raise UndecodableMessage(f"no schema has the fingerprint {mark.hex()}")
+        """Return the reader of a schema we have not met yet: kept in our history, today's, or found elsewhere."""
         text = self._kept_schema(mark)
-        reader = self._readers.get(mark)
-        if reader is None and text is None:
+        if text is None and mark not in self._readers and not self._is_complete:
             for message in MESSAGE_TYPES.values():
                 self._writer(message)
-            reader = self._readers.get(mark)
-        if reader is None and text is None and self._find_schema is not None:
+            self._is_complete = True
+        reader = self._readers.get(mark)
+        if reader is not None:
+            return reader
+        if text is None and self._find_schema is not None:
             text = self._find_schema(mark.hex())
-        if reader is None and text is not None:
-            reader = self._old_reader(mark, text)
-        if reader is None:
-            if len(self._unknown) < UNKNOWN_FINGERPRINTS_MAX:
-                self._unknown.add(mark)
+        if text is None:
             raise UndecodableMessage(f"no schema has the fingerprint {mark.hex()}")
-        return reader
+        return self._old_reader(mark, text)
 
     def _kept_schema(self, mark: bytes) -> str | None:
         """Return the schema kept under this fingerprint; None when there is none, or it is today's and now ready."""
@@ -234,6 +234,7 @@ class Codec:
 
 
 _CODEC: Final = Codec()
+find_schemas_with = _CODEC.find_schemas_with
 encode = _CODEC.encode
 decode = _CODEC.decode
 decode_as = _CODEC.decode_as

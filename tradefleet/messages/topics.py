@@ -15,6 +15,7 @@ from tradefleet.messages.fields import Message
 from tradefleet.messages.journal import JournalBars, JournalConfigured, JournalRequests
 from tradefleet.messages.market import BarClosed, BarUpdated, BookChanged, MarketTraded, TickerChanged
 from tradefleet.messages.performance import BotMeasured, ReportFinished
+from tradefleet.messages.schema_registry import SchemaPublished
 from tradefleet.messages.social import PostPublished
 from tradefleet.messages.trading import AmendRequested, CancelRequested, OrderExecuted, OrderRequested
 
@@ -170,6 +171,16 @@ DEAD_LETTER: Final = Topic(
     about="What could not be decoded or applied, with the reason.",
 )
 
+SCHEMAS: Final = Topic(
+    name="fleet.schemas",
+    key="schema fingerprint",
+    messages=(SchemaPublished,),
+    partitions=1,
+    keeping=Keeping.COMPACTED,
+    retention_ms=FOREVER,
+    about="The schemas of all releases that ran here, for readers that meet a newer one's messages.",
+)
+
 TOPICS: Final[dict[str, Topic]] = {
     topic.name: topic
     for topic in (
@@ -188,6 +199,7 @@ TOPICS: Final[dict[str, Topic]] = {
         SOCIAL,
         JOURNAL,
         DEAD_LETTER,
+        SCHEMAS,
     )
 }
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from tradefleet.bus.kafka import KafkaBus
 from tradefleet.bus.kafka_client import KafkaSettings
+from tradefleet.bus.schemas import SchemaFinder
+from tradefleet.messages.codec import find_schemas_with
 from tradefleet.runtime.process import Process
 from tradefleet.store.postgres.session import Session
 
@@ -36,4 +38,5 @@ def connect(process: Process) -> Connections:
     process.resources.callback(session.close)
     process.resources.callback(bus.close)
     process.health.watch("kafka", bus.probe)
+    find_schemas_with(SchemaFinder(bus, process.clock.monotonic_us))
     return Connections(session, bus)

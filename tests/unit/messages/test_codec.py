@@ -303,15 +303,6 @@ def test_a_schema_that_is_not_what_its_fingerprint_says_is_refused() -> None:
         Codec(find_schema=lambda fingerprint: json.dumps(published_schema(OrderRequested))).decode(strange)
 
 
-def test_an_unknown_schema_is_asked_for_once() -> None:
-    asked: list[str] = []
-    codec = Codec(find_schema=asked.append)
-    for _ in range(3):
-        with pytest.raises(UndecodableMessage):
-            codec.decode(b"\xc3\x01" + bytes(8))
-    assert asked == ["00" * 8]
-
-
 @pytest.mark.parametrize("path", sorted(HISTORY.glob("*.avsc")), ids=lambda path: path.stem)
 def test_every_version_ever_published_can_be_read(path: Path) -> None:
     name, _, fingerprint = path.stem.rpartition(".")
