@@ -69,7 +69,8 @@ def bare_copy(url: str, path: Path, exchange: str) -> None:
 def our_import(url: str, path: Path, dataset: str) -> None:
     """What `tradefleet data import` does."""
     store = PostgresDatasets(url, fleet="bench")
-    report = import_sources(store, DatasetTarget(dataset=DatasetKey(f"bench/{dataset}")), [open_file(path)])
+    target = DatasetTarget(dataset=DatasetKey(f"bench/{dataset}"), is_synthetic=True)
+    report = import_sources(store, target, [open_file(path)])
     store.close()
     assert report.added == BARS, report
 

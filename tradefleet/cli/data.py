@@ -118,7 +118,9 @@ def import_candles(
     if not sources:
         raise InvalidValue("data import: name files, or your own database with --sql-url-env; --help shows examples")
     target = DatasetTarget(
-        dataset=_dataset_key(dataset) if dataset else _dataset_of(sources), exchange=_exchange_key(exchange)
+        dataset=_dataset_key(dataset) if dataset else _dataset_of(sources),
+        exchange=_exchange_key(exchange),
+        is_synthetic=all(source.description.is_synthetic for source in sources),
     )
     consequence = f"dataset {target.dataset} holds all of the import or nothing of it; repeat it to have all"
     with _interruptible(consequence), _store() as store, _progress(f"importing into {target.dataset}") as tell:

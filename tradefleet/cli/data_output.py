@@ -7,7 +7,8 @@ from typing import Any, Final
 from tradefleet.cli import printing
 from tradefleet.domain.bar import format_interval
 from workloads.feeds.checking import CheckedSource, content_hash_of
-from workloads.feeds.findings import Finding, Severity
+from workloads.feeds.checks import missing_text
+from workloads.feeds.findings import Finding, Findings, Rule, Severity
 from workloads.feeds.importing import ImportReport
 from workloads.feeds.ports import DatasetContent, DatasetSeries
 from workloads.feeds.sources.synthetic import LABEL as SYNTHETIC
@@ -46,7 +47,10 @@ def print_import(report: ImportReport, output: str) -> None:
     ]
     names = ["Instrument", "Interval", "Read", "Added", "Bars", "From", "To", "Gaps", "Missing"]
     printing.print_rows(names, rows, numbers={2, 3, 4, 7, 8}, title=_title(report.content))
-    _print_findings(report.findings.kept, sum(report.findings.counts.values()))
+    # The gaps are those of the dataset: files that were imported together, or before, may fill each other's.
+    gaps = [gap for each in report.imported for gap in _gap_lines(each.series)]
+    others = [(each.severity, str(each)) for each in _worst_first(report.findings) if each.rule is not Rule.GAP]
+    _print_lines([*gaps, *others], len(gaps) + sum(report.findings.counts.values()) - report.findings.counts[Rule.GAP])
     if not report.added:
         _say("Nothing was added: every bar was there already.")
     _say(f"Content hash {report.content.content_hash}")
@@ -77,8 +81,8 @@ def print_check(checked: Sequence[CheckedSource], output: str) -> None:
     names = ["Source", "Instrument", "Interval", "Bars", "From", "To"]
     names += ["Gaps", "Missing", "Merged", "Warnings", "Errors"]
     printing.print_rows(names, rows, numbers={3, 6, 7, 8, 9, 10})
-    kept = [finding for each in checked for finding in each.findings.kept]
-    _print_findings(kept, sum(sum(each.findings.counts.values()) for each in checked))
+    lines = [(finding.severity, str(finding)) for finding in _worst_first(*(each.findings for each in checked))]
+    _print_lines(lines, sum(sum(each.findings.counts.values()) for each in checked))
     if content_hash is not None and not any(each.is_broken for each in checked):
         _say(f"Content hash {content_hash}")
 
@@ -100,17 +104,27 @@ def print_datasets(contents: Sequence[DatasetContent], output: str) -> None:
     printing.print_rows(names, rows, numbers={3, 6, 7})
 
 
-def _print_findings(findings: Sequence[Finding], count: int) -> None:
-    """Print the findings, the worst first, and say how many more there are."""
+def _worst_first(*found: Findings) -> list[Finding]:
+    """Return the findings that were kept, errors before gaps before warnings."""
     order = list(Severity)
-    worst_first = sorted(findings, key=lambda each: order.index(each.severity))
-    shown = worst_first[:SHOWN_MAX]
+    return sorted((finding for each in found for finding in each.kept), key=lambda each: order.index(each.severity))
+
+
+def _gap_lines(series: DatasetSeries) -> list[tuple[Severity, str]]:
+    what = f"{series.symbol} {format_interval(series.interval_us)}"
+    return [
+        (Severity.GAP, f"{what}: {missing_text(from_us, to_us, series.interval_us)}") for from_us, to_us in series.gaps
+    ]
+
+
+def _print_lines(lines: Sequence[tuple[Severity, str]], count: int) -> None:
+    """Print what was found, and how much more of it there is."""
+    shown = lines[:SHOWN_MAX]
     if not shown:
         return
     _say("")
-    rows = [[each.severity, str(each)] for each in shown]
-    styles = [[_STYLES[each.severity], ""] for each in shown]
-    printing.print_rows(["Kind", "Found"], rows, styles=styles)
+    styles = [[_STYLES[severity], ""] for severity, _ in shown]
+    printing.print_rows(["Kind", "Found"], [[severity, line] for severity, line in shown], styles=styles)
     if count > len(shown):
         _say(f"… and {count - len(shown):,} more; -o json shows up to a thousand of each rule.")
     _say("")

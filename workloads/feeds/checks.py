@@ -72,6 +72,12 @@ def check_rows(
     steps.end()
 
 
+def missing_text(from_us: int, to_us: int, interval_us: int) -> str:
+    """Return a gap in words: its bars, the open time of its first bar and of the next that is there."""
+    missing = (to_us - from_us) // interval_us
+    return f"{missing} bar{'' if missing == 1 else 's'} missing from {format_time(from_us)} to {format_time(to_us)}"
+
+
 class _Report:
     """Words what was found in one source."""
 
@@ -186,15 +192,14 @@ class _Report:
 
     def gap(self, number: int, expected_us: int, open_us: int) -> None:
         """Name the bars that are missing before the bar that opens at `open_us`."""
-        missing = (open_us - expected_us) // self.description.interval_us
+        interval_us = self.description.interval_us
         self.add(
             Rule.GAP,
-            f"{missing} bar{'' if missing == 1 else 's'} missing from {format_time(expected_us)} to "
-            f"{format_time(open_us)}",
+            missing_text(expected_us, open_us, interval_us),
             number=number,
             from_us=expected_us,
             to_us=open_us,
-            count=missing,
+            count=(open_us - expected_us) // interval_us,
         )
 
 

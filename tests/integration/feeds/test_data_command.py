@@ -116,6 +116,37 @@ def test_an_import_says_what_it_did_and_a_second_one_that_nothing_was_added(comm
     assert (listed["dataset"], listed["contentHash"]) == ("default/coinbase", first["contentHash"])
 
 
+def test_a_gap_that_another_file_fills_is_none_and_one_between_files_is_named(command: Command, tmp_path: Path) -> None:
+    files = [
+        write_csv(tmp_path / "coinbase_BTC-USD_1m_a.csv", bars([0, 1, 2, 5, 6])),
+        write_csv(tmp_path / "coinbase_BTC-USD_1m_b.csv", bars([3, 4])),
+        write_csv(tmp_path / "coinbase_BTC-USD_1m_c.csv", bars([9, 10])),
+    ]
+
+    shown = command.run("import", *files)
+
+    (gap,) = [line for line in shown.splitlines() if "missing" in line]
+    assert gap.split(maxsplit=1) == [
+        "gap",
+        "BTC-USD 1m: 2 bars missing from 2018-04-04T00:07:00Z to 2018-04-04T00:09:00Z".ljust(len(gap) - 6),
+    ]
+
+
+def test_made_up_candles_are_labelled_wherever_they_show(command: Command, tmp_path: Path) -> None:
+    made_up = write_csv(tmp_path / "synthetic_BTC-USD_1m.csv", bars(range(5)))
+    real = write_csv(tmp_path / "coinbase_BTC-USD_1m.csv", bars(range(5)))
+
+    assert "default/synthetic (synthetic)" in command.run("import", made_up)
+    assert "default/synthetic (synthetic)" in command.run("list")
+    assert "dataset default/synthetic (synthetic)" not in command.run("check", "synthetic")  # its name says it
+    command.run("import", made_up, "--dataset", "toy")
+    assert "dataset default/toy (synthetic)" in command.run("check", "toy")
+    assert "holds made-up candles" in command.run("import", real, "--dataset", "toy", status=2)
+    assert "has made-up candles, the dataset takes real ones" in command.run(
+        "import", real, made_up, "--dataset", "mixed", status=2
+    )
+
+
 def test_broken_data_is_refused_whole_with_2(command: Command, tmp_path: Path) -> None:
     good = write_csv(tmp_path / "coinbase_ETH-USD_1m.csv", bars(range(2_000), ETH))
     rows = [cells(each) for each in bars(range(2_000))]

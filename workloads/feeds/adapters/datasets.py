@@ -317,7 +317,7 @@ def _explain(error: psycopg.Error, target: DatasetTarget, *, committing: bool) -
         case psycopg.errors.LockNotAvailable():
             return Retryable(f"{what}: another import of it is running; nothing was imported; repeat when it has ended")
         case psycopg.errors.UniqueViolation():
-            return Retryable(f"{what}: a feed stored some of the bars just now; nothing was imported; repeat")
+            return Retryable(f"{what}: somebody stored some of its bars meanwhile; nothing was imported; repeat")
     translated = translate(error, committing=committing)
     if isinstance(translated, OutcomeUnknown):
         return OutcomeUnknown(f"{what}: {translated}; repeat the import: what is stored is not stored again")

@@ -11,6 +11,7 @@ from workloads.feeds.errors import UnusableSource
 from workloads.feeds.ports import BarSource, SourceDescription
 from workloads.feeds.sources.csv_file import CsvSource
 from workloads.feeds.sources.parquet_file import ParquetSource
+from workloads.feeds.sources.synthetic import LABEL as SYNTHETIC
 
 SUFFIXES: Final[dict[str, type[CsvSource] | type[ParquetSource]]] = {
     ".csv": CsvSource,
@@ -35,9 +36,9 @@ def open_file(
 ) -> BarSource:
     """Return the source of a CSV or Parquet file.
 
-    `symbol` and `interval` are taken from a name such as `coinbase_BTC-USD_1m_2018-04-04_3d.csv.gz` when they are not
-    given, `file_format` ("csv" or "parquet") from its end. Raises UnusableSource, naming the option that helps;
-    InvalidValue for an interval that is none.
+    What is not given is taken from a name such as `coinbase_BTC-USD_1m_2018-04-04_3d.csv.gz`; `file_format` is "csv"
+    or "parquet". A file whose venue is `synthetic` holds made-up candles. Raises UnusableSource, naming the option
+    that helps; InvalidValue for an interval that is none.
     """
     suffix = next((end for end in SUFFIXES if path.name.lower().endswith(end)), None)
     if file_format is None and suffix is None:
@@ -63,11 +64,12 @@ def open_file(
     assert found_interval is not None
     if re.fullmatch(_SYMBOL, found_symbol, re.ASCII) is None:
         raise UnusableSource(f"{path}: instrument must be written BASE-QUOTE, such as BTC-USD, was {found_symbol!r}")
+    venue = (named["venue"] or "").lower() if named else ""
     description = SourceDescription(
         label=str(path),
         symbol=Symbol(found_symbol),
         interval_us=parse_interval(found_interval),
-        is_synthetic=is_synthetic,
-        venue=(named["venue"] or "").lower() if named else "",
+        is_synthetic=is_synthetic or venue == SYNTHETIC,
+        venue=venue,
     )
     return kind(path, description, layout)

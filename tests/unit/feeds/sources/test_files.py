@@ -77,3 +77,5 @@ def test_a_stated_format_wins_over_the_name(tmp_path: Path) -> None:
 
 def test_made_up_candles_keep_their_label() -> None:
     assert open_file(Path("BTC-USD_1m.csv"), is_synthetic=True).description.is_synthetic
+    assert open_file(Path("synthetic_BTC-USD_1m.csv")).description.is_synthetic
+    assert not open_file(Path("coinbase_BTC-USD_1m.csv")).description.is_synthetic
