@@ -33,9 +33,15 @@ class RunFollower:
         self._view = view
 
     def refresh(self) -> None:
-        """Read the rows from the view's place on."""
+        """Read the rows from the view's place on.
+
+        A page that is full and leads nowhere holds a part of a turn of very many, or steps whose bars are declared
+        behind it: then a larger one is read.
+        """
+        limit = ROWS
         while True:
-            market_us, round_no, phase = self._view.place
+            place = self._view.place
+            market_us, round_no, phase = place
             until_us = self._view.until_us
             rows = self._store.progress_from(
                 self._run,
@@ -43,12 +49,13 @@ class RunFollower:
                 round_no=round_no,
                 phase=phase,
                 until_us=until_us,
-                limit=ROWS,
+                limit=limit,
             )
             self._view.offer(rows)
             reached_us = self._view.place[0]
-            if len(rows) < ROWS and (until_us is None or reached_us < until_us):
+            if len(rows) < limit and (until_us is None or reached_us < until_us):
                 return  # all that was written has been read, or there is nothing beyond
+            limit = ROWS if self._view.place != place else 2 * limit
 
     def wait(self, timeout_us: int) -> None:
         """Wait for a hint that something was written, or for the timeout."""

@@ -35,7 +35,11 @@ class Due:
 
 
 class RunView:
-    """The state of a run as its rows tell it. Rows may be offered again and in any order."""
+    """The state of a run as its rows tell it. Rows may be offered again and in any order.
+
+    But for the feed's: what it declares must not come before an earlier step that it declared, since a step nobody
+    has told of cannot be waited for. (It writes them in order, and the store is read sorted.)
+    """
 
     def __init__(self, participants: Iterable[Participant]) -> None:
         self._bots: dict[Participant, tuple[StreamName, StreamName]] = {}
