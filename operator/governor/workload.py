@@ -32,11 +32,11 @@ class Workload:
     name: str
     role: Role
     owner: ResourceKey
-    generation: int
     settings: dict[str, Any]
     port_name: str | None = None
     peer_port_name: str | None = None
     token_name: str | None = None  # a secret shared by the two ends of a port
+    bot_uid: str | None = None  # whose own log-in it uses; None for the log-in of its role
 
     @property
     def digest(self) -> str:
@@ -74,9 +74,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All that should be: in an order in which it can be made."""
+    """All that should be: in an order in which it can be made. `drifted` are bots whose changed spec waits."""
 
     runs: tuple[LockstepRun, ...] = ()
     commands: tuple[Command, ...] = ()
     workloads: tuple[Workload, ...] = ()
     verdicts: dict[ResourceKey, Verdict] = field(default_factory=dict)
+    drifted: frozenset[ResourceKey] = frozenset()

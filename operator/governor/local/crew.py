@@ -1,0 +1,344 @@
+"""The processes of a fleet's workloads: started, watched, restarted with back-off, stopped in order."""
+
+import http.client
+import json
+import os
+import random
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from governor.workload import Role, Workload
+from tradefleet.runtime.backoff import Backoff
+from tradefleet.runtime.loop import ExitStatus
+
+from .home import Home
+from .loopback import LOOPBACK, choose_port
+from .processes import Child, Command, spawn
+
+STOP_GRACE_S: Final = 10.0  # a step and its commit; then it is killed, which loses nothing either
+HEALTHY_AFTER_S: Final = 10.0  # a process that ran for so long begins with short waits again
+REFUSED_RETRY_S: Final = 30.0  # a person has to change something: a look now and then finds out that they did
+PROBE_TIMEOUT_S: Final = 0.5
+PROBE_STARTING_S: Final = 0.2
+PROBE_READY_S: Final = 3.0
+SILENCE_MAX_S: Final = 60.0  # without an answer for so long, a process is taken for hung
+MODULES: Final = {
+    Role.VENUE: ("workloads.exchange.main", "venue"),
+    Role.GATEWAY: ("workloads.exchange.main", "gateway"),
+    Role.FEED: ("workloads.feeds.main",),
+    Role.BOT: ("workloads.strategy.main",),
+}
+
+
+class ProcessState(StrEnum):
+    """Where a workload's process is."""
+
+    STARTING = "Starting"
+    READY = "Ready"
+    BACKING_OFF = "BackingOff"  # it ended, and is started again after a while
+    REFUSED = "Refused"  # it ended for a reason that a person must look at
+    ENDED = "Ended"  # a finished replay
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessFacts:
+    """What is known of a workload's process. `message` says why it is not ready."""
+
+    state: ProcessState
+    restarts: int = 0
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """How processes reach their fleet. `url` gives the database URL of a workload's own log-in."""
+
+    fleet: str
+    bootstrap: str
+    url: Callable[[Workload], str]
+    code_folders: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Member:
+    """One workload and its process."""
+
+    workload: Workload
+    backoff: Backoff
+    child: Child | None = None
+    digest: str = ""  # of what the process runs
+    started_s: float = 0.0
+    restart_at_s: float = 0.0
+    restarts: int = 0
+    state: ProcessState = ProcessState.STARTING
+    reason: str = ""
+    message: str = ""
+    health_port: int = 0
+    probe_at_s: float = 0.0
+    answered_s: float = 0.0
+    stopping_since_s: float | None = None
+
+
+@dataclass(slots=True)
+class _Ports:
+    """Ports by name, kept across restarts."""
+
+    path: Path
+    ports: dict[str, int] = field(default_factory=dict)
+
+    def port(self, name: str) -> int:
+        if not self.ports and self.path.exists():
+            try:
+                self.ports = dict(json.loads(self.path.read_text(encoding="utf-8")))
+            except ValueError:
+                self.ports = {}  # torn by a crash of the machine: other ports do as well
+        if name not in self.ports:
+            self.ports[name] = choose_port(name, wanted=None, last=None)
+            self._keep()
+        return self.ports[name]
+
+    def free(self, name: str) -> int:
+        """Return the port of `name`, another one when somebody listens on it."""
+        port = choose_port(name, wanted=None, last=self.port(name))
+        if port != self.ports[name]:
+            self.ports[name] = port
+            self._keep()
+        return port
+
+    def _keep(self) -> None:
+        temporary = self.path.with_suffix(".new")
+        temporary.write_text(json.dumps(self.ports), encoding="utf-8")
+        temporary.replace(self.path)
+
+
+class Crew:
+    """Keeps one process for each workload. `tend` is called again and again; it never waits for a process."""
+
+    def __init__(self, home: Home, clock: Callable[[], float] = time.monotonic) -> None:
+        self._home = home
+        self._clock = clock
+        self._folder = home.make(home.processes)
+        self._ports = _Ports(self._folder / "ports.json")
+        self._members: dict[str, _Member] = {}
+
+    # --- what others ask ------------------------------------------------------------------------------------------
+
+    def facts(self) -> dict[str, ProcessFacts]:
+        """Return what is known of each process, by the workload's name."""
+        return {
+            name: ProcessFacts(state=each.state, restarts=each.restarts, reason=each.reason, message=each.message)
+            for name, each in self._members.items()
+        }
+
+    def children(self) -> list[Child]:
+        """Return the running children, whose descriptors tell of their end."""
+        return [each.child for each in self._members.values() if each.child is not None]
+
+    def is_gone(self, name: str) -> bool:
+        """Return whether no process of that workload runs any more."""
+        return name not in self._members
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    def tend(self, workloads: Collection[Workload], surroundings: Surroundings, held: Collection[str] = ()) -> None:
+        """Bring the processes closer to `workloads`: stop what is not among them or changed, start what is missing.
+
+        Workloads named in `held` are not restarted for a change yet.
+        """
+        wanted = {each.name: each for each in workloads}
+        for name, member in list(self._members.items()):
+            self._reap(member)
+            new = wanted.get(name)
+            if new is None or (new.digest != member.digest and member.child is not None and name not in held):
+                self._ask_to_end(member)
+            if new is None and member.child is None:
+                del self._members[name]
+                self._forget(name)
+        for name, workload in wanted.items():
+            member = self._members.setdefault(name, _Member(workload=workload, backoff=_backoff()))
+            if member.child is None:
+                changed = workload.digest != member.digest
+                member.workload = workload
+                if changed:
+                    member.backoff.reset()
+                if changed or (member.state is not ProcessState.ENDED and self._clock() >= member.restart_at_s):
+                    self._start(member, surroundings)
+            elif member.stopping_since_s is None:
+                self._look_at(member)
+
+    def stop(self) -> None:
+        """End all processes, all at once, and return when they are gone."""
+        for member in self._members.values():
+            self._ask_to_end(member)
+        for member in self._members.values():
+            if member.child is not None:
+                since_s = member.stopping_since_s or self._clock()
+                left_s = since_s + STOP_GRACE_S - self._clock()
+                if member.child.wait(max(0.0, left_s)) is None:
+                    member.child.kill()
+        self._members.clear()
+
+    def _start(self, member: _Member, surroundings: Surroundings) -> None:
+        workload = member.workload
+        settings = self._write_settings(workload)
+        self._last_words(workload.name).unlink(missing_ok=True)
+        member.health_port = self._ports.free(f"health-{workload.name}")
+        module, *role = MODULES[workload.role]
+        command = Command(
+            name=workload.name,
+            arguments=(sys.executable, "-m", module, *role, str(settings)),
+            folder=self._folder,
+            log=self._home.turn_log(workload.name),
+            environment=self._environment(member, surroundings),
+        )
+        member.child = spawn(command, self._folder)
+        member.digest = workload.digest
+        member.started_s = member.answered_s = member.probe_at_s = self._clock()
+        member.state, member.reason, member.message = ProcessState.STARTING, "", ""
+
+    def _write_settings(self, workload: Workload) -> Path:
+        settings = dict(workload.settings)
+        if workload.port_name is not None:
+            settings["port"] = self._ports.free(workload.port_name)
+        if workload.peer_port_name is not None:
+            settings["venue_port"] = self._ports.port(workload.peer_port_name)
+        if workload.token_name is not None:
+            settings["token_file"] = str(self._token(workload.token_name))
+        path = self._folder / f"{workload.name}.json"
+        path.write_text(json.dumps(settings, default=str), encoding="utf-8")
+        return path
+
+    def _token(self, name: str) -> Path:
+        """Return the file of a secret that two processes share."""
+        path = self._folder / f"{name}.token"
+        if not path.exists():
+            temporary = path.with_suffix(".new")
+            temporary.touch(mode=0o600)
+            temporary.write_text(secrets.token_hex(16), encoding="ascii")
+            temporary.replace(path)
+        return path
+
+    def _environment(self, member: _Member, surroundings: Surroundings) -> Mapping[str, str]:
+        workload = member.workload
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("TRADEFLEET_")}
+        search = [*surroundings.code_folders, *filter(None, [kept.get("PYTHONPATH", "")])]
+        if workload.role is Role.BOT and search:
+            kept["PYTHONPATH"] = os.pathsep.join(search)
+        return {
+            **kept,
+            "TRADEFLEET_FLEET": surroundings.fleet,
+            "TRADEFLEET_COMPONENT": workload.name,
+            "TRADEFLEET_HOLDER": f"slot-{workload.name}",  # the slot that reaps it: a restart takes over at once
+            "TRADEFLEET_DATABASE_URL": surroundings.url(workload),
+            "TRADEFLEET_KAFKA_BOOTSTRAP": surroundings.bootstrap,
+            "TRADEFLEET_HEALTH_PORT": str(member.health_port),
+            "TRADEFLEET_LOG_FORMAT": "json",
+            "TRADEFLEET_LAST_WORDS_PATH": str(self._last_words(workload.name)),
+        }
+
+    def _last_words(self, name: str) -> Path:
+        return self._folder / f"{name}.last-words"
+
+    def _forget(self, name: str) -> None:
+        for path in (self._folder / f"{name}.json", self._last_words(name)):
+            path.unlink(missing_ok=True)
+
+    # --- watching -------------------------------------------------------------------------------------------------
+
+    def _ask_to_end(self, member: _Member) -> None:
+        """Ask a process to end; the second time, when its grace is over, it is killed."""
+        if member.child is None:
+            return
+        now_s = self._clock()
+        if member.stopping_since_s is None:
+            member.stopping_since_s = now_s
+            member.child.send(signal.SIGTERM)
+        elif now_s - member.stopping_since_s > STOP_GRACE_S:
+            member.child.kill()
+            self._reap(member)
+
+    def _reap(self, member: _Member) -> None:
+        """Note that a process has ended, and when it is started again."""
+        if member.child is None:
+            return
+        code = member.child.wait(0)
+        if code is None:
+            return
+        member.child = None
+        now_s = self._clock()
+        if member.stopping_since_s is not None:
+            member.stopping_since_s = None
+            member.restart_at_s = now_s
+            member.state, member.reason, member.message = ProcessState.STARTING, "", ""
+            return
+        member.reason, member.message = self._words(member, code)
+        if code == ExitStatus.ENDED and member.workload.role is Role.FEED:
+            member.state, member.message = ProcessState.ENDED, ""
+            return
+        member.restarts += 1
+        if code in (ExitStatus.REFUSED, ExitStatus.SUPERSEDED):
+            member.state = ProcessState.REFUSED
+            member.restart_at_s = now_s + REFUSED_RETRY_S
+            return
+        if now_s - member.started_s > HEALTHY_AFTER_S:
+            member.backoff.reset()
+        member.state = ProcessState.BACKING_OFF
+        member.restart_at_s = now_s + member.backoff.next_us() / 1_000_000
+
+    def _words(self, member: _Member, code: int) -> tuple[str, str]:
+        """Return why a process ended: its own words where it left some."""
+        try:
+            words = json.loads(self._last_words(member.workload.name).read_text(encoding="utf-8"))
+            return str(words["reason"]), str(words["message"])
+        except (OSError, ValueError, KeyError, TypeError):
+            how = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
+            log = self._home.log(member.workload.name)
+            return "ProcessEnded", f"the process {how}; its log is {log}"
+
+    def _look_at(self, member: _Member) -> None:
+        now_s = self._clock()
+        if now_s < member.probe_at_s:
+            return
+        status, text = _ask(member.health_port, "/readyz")
+        if status is not None:
+            is_ready = status == http.client.OK
+            is_alive = is_ready or _ask(member.health_port, "/healthz")[0] == http.client.OK
+            if is_alive:
+                member.answered_s = now_s
+            if is_ready:
+                member.state, member.reason, member.message = ProcessState.READY, "", ""
+            elif member.state is ProcessState.READY or text:
+                member.state, member.reason = ProcessState.STARTING, "NotReady"
+                member.message = text.strip().replace("\n", "; ")
+        # While it starts it has nothing to answer with; one that never does is restarted as well.
+        if now_s - member.answered_s > SILENCE_MAX_S:
+            assert member.child is not None
+            member.child.kill()
+            self._reap(member)
+            return
+        member.probe_at_s = now_s + (PROBE_READY_S if member.state is ProcessState.READY else PROBE_STARTING_S)
+
+
+def _backoff() -> Backoff:
+    return Backoff(random.Random())
+
+
+def _ask(port: int, page: str) -> tuple[int | None, str]:
+    """Return status and text of a page of a process's health server; None when it does not answer."""
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=PROBE_TIMEOUT_S)
+    try:
+        connection.request("GET", page)
+        answer = connection.getresponse()
+        return answer.status, answer.read(4096).decode("utf-8", "replace")
+    except (OSError, http.client.HTTPException):
+        return None, ""
+    finally:
+        connection.close()

@@ -1,0 +1,168 @@
+"""What the supervisor sees in Postgres: how far runs are, what bots and gateways have committed, which halts are on."""
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tradefleet.domain.bots import BotConfig, config_from_values
+from tradefleet.domain.ids import BotKey, BotUid, Symbol
+from tradefleet.domain.progress import Participant, Phase
+from tradefleet.domain.statistics import BotStatistics
+from tradefleet.store.ports import Halt, RunId
+from tradefleet.store.postgres.halts import PostgresHaltStore
+from tradefleet.store.postgres.runs import PostgresRuns
+from tradefleet.store.postgres.session import Session
+from workloads.backtest.lockstep import RunView
+
+ROWS_OF_A_STEP_MAX: Final = 100_000
+OWN_BLOB: Final = "gateway"  # the state row of the gateway machine that belongs to no bot
+BOT_BLOB: Final = "bot/"
+
+_RUNS: Final = "SELECT run, participant FROM tradefleet.run_participant WHERE fleet = %(fleet)s"
+_LAST_FEED_ROW: Final = """
+SELECT market_us, has_left FROM tradefleet.progress WHERE fleet = %(fleet)s AND run = %(run)s AND phase = %(phase)s
+ORDER BY market_us DESC LIMIT 1"""
+_LEFT: Final = """
+SELECT DISTINCT participant FROM tradefleet.progress
+WHERE fleet = %(fleet)s AND run = %(run)s AND has_left AND participant LIKE 'bot:%%'"""
+_COMMANDS: Final = "SELECT uid, config FROM tradefleet.bot_command WHERE fleet = %(fleet)s"
+_BLOBS: Final = (
+    "SELECT account, key, value FROM tradefleet.gateway_blob WHERE fleet = %(fleet)s AND account = ANY(%(accounts)s)"
+)
+_OPEN_ORDERS: Final = """
+SELECT uid, count(*) FROM tradefleet.trade_order
+WHERE fleet = %(fleet)s AND account = ANY(%(accounts)s) AND is_open GROUP BY uid"""
+_STATISTICS: Final = """
+SELECT found.* FROM unnest(%(uids)s::text[]) AS wanted(uid), LATERAL (
+    SELECT uid, bot, market_us, quote, equity_atoms, hold_atoms, peak_equity_atoms, realized_atoms, fees_atoms, orders,
+        fills, open_orders, positions
+    FROM tradefleet.statistics WHERE fleet = %(fleet)s AND statistics.uid = wanted.uid ORDER BY market_us DESC LIMIT 1
+) AS found"""
+_EPOCHS: Final = "SELECT uid, epoch FROM tradefleet.bot WHERE fleet = %(fleet)s AND uid = ANY(%(uids)s)"
+_GATEWAYS: Final = "SELECT account, epoch FROM tradefleet.gateway WHERE fleet = %(fleet)s"
+_BARS: Final = """
+SELECT stream, last_seq FROM tradefleet.stream WHERE fleet = %(fleet)s AND starts_with(stream, 'bars/')"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """What a gateway keeps of one bot, as far as its end is concerned."""
+
+    is_ending: bool  # it knows of the bot's deletion or stop
+    has_exits: bool  # a position is being sold
+    lots: Mapping[Symbol, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """All of it, at about one moment. Rows by UID or account."""
+
+    runs: Mapping[str, frozenset[Participant]] = field(default_factory=dict)
+    finished: frozenset[str] = frozenset()
+    left: frozenset[Participant] = frozenset()
+    configs: Mapping[BotUid, BotConfig] = field(default_factory=dict)
+    books: Mapping[str, Books] = field(default_factory=dict)
+    open_orders: Mapping[str, int] = field(default_factory=dict)
+    statistics: Mapping[str, BotStatistics] = field(default_factory=dict)
+    epochs: Mapping[str, int] = field(default_factory=dict)
+    gateway_epochs: Mapping[str, int] = field(default_factory=dict)
+    external_orders: Mapping[str, int] = field(default_factory=dict)
+    bars: Mapping[str, int] = field(default_factory=dict)  # by exchange, over all its streams
+    halts: tuple[Halt, ...] = ()
+
+
+class Eyes:
+    """Reads what was committed. `runs` are followed until they are finished, and then known to be."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._runs = PostgresRuns(session)
+        self._halts = PostgresHaltStore(session)
+        self._finished: set[str] = set()
+
+    def look(self, *, uids: Collection[str], accounts: Collection[str], ending: bool) -> Seen:
+        """Return what is there of these bots and accounts. `ending`: some bot is on its way out of a run."""
+        runs: dict[str, set[Participant]] = {}
+        for run, participant in self._read(_RUNS):
+            runs.setdefault(run, set()).add(participant)
+        for run in runs.keys() - self._finished:
+            if self._is_finished(run, runs[run]):
+                self._finished.add(run)
+        left = (
+            {name for run in runs.keys() - self._finished for (name,) in self._read(_LEFT, run=run)} if ending else ()
+        )
+        blobs = list(self._read(_BLOBS, accounts=sorted(accounts)))
+        bars: dict[str, int] = {}
+        for stream, last_seq in self._read(_BARS):
+            exchange = stream.removeprefix("bars/").partition(":")[0]
+            bars[exchange] = bars.get(exchange, 0) + last_seq
+        return Seen(
+            runs={run: frozenset(participants) for run, participants in runs.items()},
+            finished=frozenset(self._finished),
+            left=frozenset(left),
+            configs={BotUid(uid): config_from_values(config) for uid, config in self._read(_COMMANDS)},
+            books=dict(_books(blobs)),
+            open_orders=dict(self._read(_OPEN_ORDERS, accounts=sorted(accounts))),
+            statistics={row[0]: _statistics(row[1:]) for row in self._read(_STATISTICS, uids=sorted(uids))},
+            epochs=dict(self._read(_EPOCHS, uids=sorted(uids))),
+            gateway_epochs=dict(self._read(_GATEWAYS)),
+            external_orders={
+                account: int(json.loads(value).get("external_orders", 0))
+                for account, key, value in blobs
+                if key == OWN_BLOB
+            },
+            bars=bars,
+            halts=tuple(self._halts.active_halts()),
+        )
+
+    def _read(self, query: str, **parameters: Any) -> list[Any]:  # noqa: ANN401 - rows and parameters of any query
+        return self._session.read(query, {"fleet": self._session.fleet, **parameters})
+
+    def _is_finished(self, run: str, participants: Iterable[Participant]) -> bool:
+        """Return whether the last step of the data has ended; only the rows of that step are read."""
+        rows = self._read(_LAST_FEED_ROW, run=run, phase=int(Phase.FEED))
+        if not rows or not rows[0][1]:
+            return False
+        last_us = rows[0][0]
+        gone = {name for (name,) in self._read(_LEFT, run=run)}
+        view = RunView(set(participants) - gone)
+        view.offer(
+            self._runs.progress_from(
+                RunId(run), market_us=last_us, round_no=0, phase=0, until_us=last_us, limit=ROWS_OF_A_STEP_MAX
+            )
+        )
+        return view.is_finished
+
+
+def _books(blobs: Iterable[tuple[str, str, bytes]]) -> Iterable[tuple[str, Books]]:
+    for _, key, value in blobs:
+        if not key.startswith(BOT_BLOB):
+            continue
+        state = json.loads(value)
+        yield (
+            key.removeprefix(BOT_BLOB),
+            Books(
+                is_ending=bool(state["deleting"]) or state["state"] == "Stopped",
+                has_exits=bool(state["exits"]),
+                lots={Symbol(symbol): held["lots"] for symbol, held in state["positions"].items()},
+            ),
+        )
+
+
+def _statistics(row: tuple[Any, ...]) -> BotStatistics:
+    bot, market_us, quote, equity, hold, peak, realized, fees, orders, fills, open_orders, positions = row
+    return BotStatistics(
+        bot=BotKey(bot),
+        market_us=market_us,
+        quote=quote,
+        equity_atoms=int(equity),
+        hold_atoms=None if hold is None else int(hold),
+        peak_equity_atoms=int(peak),
+        realized_atoms=int(realized),
+        fees_atoms=int(fees),
+        orders=orders,
+        fills=fills,
+        open_orders=open_orders,
+        positions=tuple((Symbol(symbol), lots) for symbol, lots in positions.items()),
+    )

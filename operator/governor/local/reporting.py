@@ -1,0 +1,224 @@
+"""From what the supervisor saw to the statuses of all resources."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from governor.plan import Plan
+from governor.status import BotView, ProcessView, bot_status, exchange_status, feed_status, plain_status, set_status
+from tradefleet.domain.ids import BotUid
+from tradefleet.resources.bot_set import BotSet, expand
+from tradefleet.resources.common import Phase, Resource, ResourceKey, Status
+from tradefleet.resources.dataset import Dataset
+from tradefleet.resources.exchange import Exchange
+from tradefleet.resources.feed import Feed
+from tradefleet.resources.machines import machine_instruments
+from tradefleet.resources.problems import InvalidResource
+from tradefleet.resources.trading_bot import TradingBot
+
+from .crew import ProcessFacts, ProcessState
+from .observation import Seen
+from .resources import OWNER_ANNOTATION
+
+Values = dict[str, Any]
+
+FAILURES_SHOWN: Final = 5  # a process that came back so often in a row is not just starting
+
+
+class _Reporter:
+    def __init__(
+        self,
+        resources: list[Resource],
+        planned: Plan,
+        seen: Seen,
+        processes: Mapping[str, ProcessFacts],
+        settled: frozenset[BotUid],
+        now_us: int,
+    ) -> None:
+        self._resources = resources
+        self._by_key = {each.key: each for each in resources}
+        self._planned = planned
+        self._seen = seen
+        self._processes = processes
+        self._settled = settled
+        self._now_us = now_us
+        self._bots = [each for each in resources if isinstance(each, TradingBot)]
+        self._market_us: dict[tuple[str, str], int] = {}
+        for bot in self._bots:
+            found = seen.statistics.get(bot.metadata.uid or "")
+            if found is not None:
+                place = (bot.key.namespace, bot.spec.exchange_ref.name)
+                self._market_us[place] = max(found.market_us, self._market_us.get(place, 0))
+        self._finished_exchanges = {
+            (each.key.namespace, each.spec.exchange_ref.name)
+            for each in resources
+            if isinstance(each, Feed) and each.spec.exchange_ref is not None and self._is_over(each)
+        }
+
+    def _is_over(self, feed: Feed) -> bool:
+        process = self._process(f"feed-{feed.key.namespace}-{feed.key.name}")
+        return feed.metadata.uid in self._seen.finished or (process is not None and process.has_ended)
+
+    def _process(self, name: str) -> ProcessView | None:
+        facts = self._processes.get(name)
+        if facts is None:
+            return None
+        return ProcessView(
+            is_ready=facts.state is ProcessState.READY,
+            is_failed=facts.state is ProcessState.REFUSED,
+            has_ended=facts.state is ProcessState.ENDED,
+            restarts=facts.restarts,
+            reason=facts.reason or ("Restarting" if facts.state is ProcessState.BACKING_OFF else ""),
+            message=facts.message,
+        )
+
+    def status(self, each: Resource) -> Status | None:
+        """Return what a resource should show; None for kinds that others report on."""
+        match each:
+            case TradingBot():
+                return self._bot(each)
+            case Exchange():
+                return self._exchange(each)
+            case Feed():
+                return self._feed(each)
+            case BotSet():
+                return self._set(each)
+            case _:
+                return None
+
+    def _bot(self, bot: TradingBot) -> Status:
+        uid = bot.metadata.uid or ""
+        exchange = self._by_key.get(ResourceKey("Exchange", bot.key.namespace, bot.spec.exchange_ref.name))
+        place = (bot.key.namespace, bot.spec.exchange_ref.name)
+        statistics = self._seen.statistics.get(uid)
+        instruments: dict[str, Any] = {}
+        if isinstance(exchange, Exchange):
+            try:
+                instruments = {str(symbol): each for symbol, each in machine_instruments(exchange).items()}
+            except InvalidResource:
+                statistics = None  # its verdict says what is wrong
+        if any(symbol not in instruments for symbol in bot.spec.instruments):
+            statistics = None
+        view = BotView(
+            process=self._process(f"bot-{bot.key.namespace}-{bot.key.name}"),
+            statistics=statistics,
+            epoch=self._seen.epochs.get(uid),
+            open_orders=self._seen.open_orders.get(uid, 0),
+            is_settled=BotUid(uid) in self._settled,
+            remaining=self._remaining(bot),
+            halted=self._halted(exchange, f"bot/{bot.key.namespace}/{bot.key.name}"),
+            has_drifted=bot.key in self._planned.drifted,
+            market_us=self._market_us.get(place, 0),
+            is_replayed=place in self._finished_exchanges,
+        )
+        return bot_status(bot, self._planned.verdicts.get(bot.key), view, instruments, now_us=self._now_us)
+
+    def _remaining(self, bot: TradingBot) -> str:
+        """Return what the end of a bot waits for."""
+        uid = bot.metadata.uid or ""
+        books = self._seen.books.get(uid)
+        if BotUid(uid) in self._settled:
+            return "its process ends"
+        parts = []
+        orders = self._seen.open_orders.get(uid, 0)
+        if orders:
+            parts.append(f"{orders} open order{'' if orders == 1 else 's'}")
+        if books is not None and books.has_exits:
+            held = ", ".join(f"{symbol}" for symbol, lots in books.lots.items() if lots)
+            parts.append(f"its position in {held} is being sold, at the next bar")
+        if books is not None and not books.is_ending:
+            parts.append("its gateway has not taken the order to end yet")
+        return " and ".join(parts)
+
+    def _halted(self, exchange: Resource | None, own_scope: str) -> str:
+        scopes = {"fleet", own_scope}
+        if isinstance(exchange, Exchange):
+            scopes.add(f"account/{_account(exchange)}")
+        found = [halt for halt in self._seen.halts if halt.scope in scopes]
+        return "; ".join(f"halted ({halt.scope}) by {halt.set_by}: {halt.reason}" for halt in found)
+
+    def _exchange(self, exchange: Exchange) -> Status:
+        name = f"{exchange.key.namespace}-{exchange.key.name}"
+        account = _account(exchange)
+        mine = [
+            bot
+            for bot in self._bots
+            if (bot.key.namespace, bot.spec.exchange_ref.name) == (exchange.key.namespace, exchange.key.name)
+        ]
+        uids = [bot.metadata.uid or "" for bot in mine]
+        return exchange_status(
+            exchange,
+            self._planned.verdicts.get(exchange.key),
+            [self._process(f"venue-{name}"), self._process(f"gateway-{name}")],
+            bots=mine,
+            open_orders=sum(self._seen.open_orders.get(uid, 0) for uid in uids),
+            fills=sum(self._seen.statistics[uid].fills for uid in uids if uid in self._seen.statistics),
+            epoch=self._seen.gateway_epochs.get(account),
+            external_orders=self._seen.external_orders.get(account, 0),
+            halted=self._halted(exchange, f"account/{account}"),
+            now_us=self._now_us,
+        )
+
+    def _feed(self, feed: Feed) -> Status:
+        place = (feed.key.namespace, feed.spec.exchange_ref.name if feed.spec.exchange_ref is not None else "")
+        return feed_status(
+            feed,
+            self._planned.verdicts.get(feed.key),
+            self._process(f"feed-{feed.key.namespace}-{feed.key.name}"),
+            bots=sum((bot.key.namespace, bot.spec.exchange_ref.name) == place for bot in self._bots),
+            bars=self._seen.bars.get("/".join(place), 0),
+            market_us=self._market_us.get(place, 0),
+            is_finished=feed.metadata.uid in self._seen.finished,
+            is_synthetic=self._is_synthetic(feed),
+            now_us=self._now_us,
+        )
+
+    def _is_synthetic(self, feed: Feed) -> bool:
+        references = feed.spec.replay.dataset_refs if feed.spec.replay is not None else ()
+        found = [self._by_key.get(ResourceKey("Dataset", feed.key.namespace, each.name)) for each in references]
+        return any(isinstance(each, Dataset) and each.spec.is_synthetic for each in found)
+
+    def _set(self, bot_set: BotSet) -> Status:
+        mine = [bot for bot in self._bots if bot.metadata.annotations.get(OWNER_ANNOTATION) == bot_set.metadata.uid]
+        try:
+            wanted = len(expand(bot_set))
+        except InvalidResource as error:
+            return type(bot_set.status)(
+                **plain_status(
+                    bot_set,
+                    phase=Phase.FAILED,
+                    reason="InvalidSpec",
+                    message=str(error),
+                    is_stalled=True,
+                    now_us=self._now_us,
+                )
+            )
+        return set_status(bot_set, self._planned.verdicts.get(bot_set.key), mine, wanted, now_us=self._now_us)
+
+
+def statuses_of(
+    resources: list[Resource],
+    planned: Plan,
+    seen: Seen,
+    processes: Mapping[str, ProcessFacts],
+    settled: frozenset[BotUid],
+    *,
+    now_us: int,
+) -> dict[str, tuple[Values, Values]]:
+    """Return, by UID, the status that a resource shows now and the one that it should show, as plain values."""
+    reporter = _Reporter(resources, planned, seen, processes, settled, now_us)
+    found = {}
+    for each in resources:
+        status = reporter.status(each)
+        if status is not None:
+            found[each.metadata.uid or ""] = (plain(each.status), plain(status))
+    return found
+
+
+def plain(status: Status) -> Values:
+    """Return a status as JSON values, without what is unset."""
+    values: Values = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return {name: value for name, value in values.items() if value not in ({}, [])}
+
+
+def _account(exchange: Exchange) -> str:
+    return f"{exchange.metadata.namespace}/{exchange.metadata.name}:{exchange.spec.account}"

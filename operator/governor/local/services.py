@@ -1,0 +1,122 @@
+"""What a local fleet stands on: its Postgres with schema and log-ins, its Kafka with topics. Both come back by themselves."""
+
+from collections.abc import Callable
+from typing import Final
+
+import psycopg
+
+from tradefleet.bus.kafka import KafkaBus
+from tradefleet.bus.kafka_client import KafkaSettings
+from tradefleet.domain.errors import Retryable
+from tradefleet.domain.ids import BotKey, BotUid
+from tradefleet.messages.topics import TOPICS
+from tradefleet.store import schema
+from tradefleet.store.logins import admit, component_login, drop_login, holder_login
+from tradefleet.store.postgres.session import Session
+from tradefleet.store.postgres.upkeep import PostgresFleetStore
+from tradefleet.store.roles import Component
+
+from .broker import Broker
+from .database import Database
+from .home import FleetFacts, Home
+
+CONNECT_TIMEOUT_S: Final = 5
+
+Tell = Callable[[str], None]
+
+
+class Services:
+    """The embedded database and broker of one fleet."""
+
+    def __init__(self, home: Home, facts: FleetFacts, tell: Tell) -> None:
+        self.fleet = facts.fleet
+        self._tell = tell
+        self._database = Database(home.postgres, port=facts.ports.get("postgres"))
+        self._broker = Broker(home.kafka, port=facts.ports.get("kafka"), progress=self._on_download)
+        self._logins: dict[str, str] = {}
+
+    @property
+    def bootstrap(self) -> str:
+        """Where the broker listens."""
+        return self._broker.bootstrap
+
+    def start(self) -> None:
+        """Return once both serve, with schema, log-ins and topics in place. Raises Permanent or Retryable."""
+        self._tell("starting Postgres")
+        self._database.start()
+        self._tell("preparing the database")
+        schema.upgrade(self._database.dsn())
+        session = Session(self._database.dsn(), fleet=self.fleet, application="supervisor")
+        try:
+            PostgresFleetStore(session).create_fleet()
+        finally:
+            session.close()
+        for component in Component:
+            if component is not Component.HOLDER:
+                self._logins[component] = self._ensure_login(component_login(self.fleet, component), component)
+        self._tell("starting Kafka")
+        self._broker.start()
+        self._tell("creating topics")
+        self._ensure_topics()
+
+    def revive(self) -> bool:
+        """Start again what has died; True when something had."""
+        died = False
+        if not self._database.is_alive():
+            self._tell("restarting Postgres")
+            self._database.start()
+            died = True
+        if not self._broker.is_alive():
+            self._tell("restarting Kafka")
+            self._broker.start()
+            died = True
+        return died
+
+    def stop(self) -> None:
+        """Stop both, the broker first: the database holds what it may lose."""
+        self._tell("stopping Kafka")
+        self._broker.stop()
+        self._tell("stopping Postgres")
+        self._database.stop()
+
+    def url(self, component: Component) -> str:
+        """Return the URL by which a component of the fleet connects. It holds a password."""
+        return self._logins[component]
+
+    def admit_bot(self, bot: BotKey, uid: BotUid) -> str:
+        """Return the URL of a bot's own log-in, made when it is missing; it may write that bot's rows alone."""
+        role = holder_login(self.fleet, uid)
+        if role not in self._logins:
+            self._logins[role] = self._ensure_login(role, Component.HOLDER)
+            session = Session(self._logins[Component.SUPERVISOR], fleet=self.fleet, application="supervisor")
+            try:
+                PostgresFleetStore(session).register_bot(bot, uid, db_role=role)
+            finally:
+                session.close()
+        return self._logins[role]
+
+    def dismiss_bot(self, uid: BotUid) -> None:
+        """Take away the log-in of a bot that is gone."""
+        role = holder_login(self.fleet, uid)
+        self._logins.pop(role, None)
+        with self._owner() as connection:
+            drop_login(connection, role)
+
+    def _ensure_login(self, role: str, component: Component) -> str:
+        url = self._database.ensure_login(role)
+        with self._owner() as connection:
+            admit(connection, role, fleet=self.fleet, component=component)
+        return url
+
+    def _owner(self) -> psycopg.Connection:
+        try:
+            return psycopg.connect(self._database.dsn(), autocommit=True, connect_timeout=CONNECT_TIMEOUT_S)
+        except psycopg.Error as error:
+            raise Retryable(f"database: cannot connect: {str(error).strip()}") from error
+
+    def _ensure_topics(self) -> None:
+        with KafkaBus(KafkaSettings(bootstrap=self.bootstrap)) as bus:
+            bus.ensure_topics(list(TOPICS.values()))
+
+    def _on_download(self, label: str, done: int, total: int) -> None:
+        self._tell(f"{label}: {done} of {total}")

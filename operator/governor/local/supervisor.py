@@ -1,0 +1,331 @@
+"""The Governor of a fleet on one machine: reads resources, plans, and runs the workloads as processes of its own.
+
+Level-based: each round looks at everything anew, so a missed hint or a crash half-way costs time and nothing else. One
+thread, and no round waits for a process.
+"""
+
+import logging
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from governor.plan import Observed, plan
+from governor.workload import Plan, Role, Workload
+from tradefleet.domain.bots import BotCommand, DeletionPolicy
+from tradefleet.domain.errors import FleetError, Permanent
+from tradefleet.domain.ids import BotKey, BotUid
+from tradefleet.resources.bot_set import BotSet, expand
+from tradefleet.resources.common import Resource
+from tradefleet.resources.exchange import Exchange
+from tradefleet.resources.trading_bot import TradingBot
+from tradefleet.runtime.logging import set_up_logging
+from tradefleet.store.ports import RunId
+from tradefleet.store.postgres.commands import PostgresCommandStore
+from tradefleet.store.postgres.runs import PostgresRuns
+from tradefleet.store.postgres.session import Session
+from tradefleet.store.postgres.upkeep import PostgresFleetStore
+from tradefleet.store.roles import Component
+
+from .crew import Crew, Surroundings
+from .home import Home, now_us
+from .observation import Eyes, Seen
+from .processes import clear_leftovers
+from .reporting import statuses_of
+from .resources import OWNER_ANNOTATION, LocalResources
+from .services import Services
+from .strategies import WarmUps
+
+_LOG: Final = logging.getLogger(__name__)
+
+ROUND_S: Final = 1.0  # between two looks without a hint
+ROUND_MIN_S: Final = 0.2  # and with hints one after the other
+RETRY_S: Final = 1.0
+NEVER_OPENED_S: Final = 10.0  # a deleted bot whose gateway has not opened its books by then never had any
+
+COMPONENTS: Final = {Role.VENUE: Component.VENUE, Role.GATEWAY: Component.GATEWAY, Role.FEED: Component.FEED}
+
+
+class Supervisor:
+    """Runs one fleet until `ask_to_end`."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._is_asked_to_end = False
+        self._facts = home.claim()
+        self._services = Services(home, self._facts, self._tell)
+        self._crew = Crew(home)
+        self._warm_ups = WarmUps(self._facts.code_folders)
+        self._resources: LocalResources | None = None
+        self._session: Session | None = None
+        self._eyes: Eyes | None = None
+        self._told: dict[str, BotCommand] = {}
+        self._created_runs: set[str] = set()
+
+    def ask_to_end(self) -> None:
+        """Let `run` come to its end."""
+        self._is_asked_to_end = True
+
+    def run(self) -> None:
+        """Start the fleet, keep it, and stop it in order when asked. Raises FleetError when it cannot start."""
+        try:
+            self._start()
+            while not self._is_asked_to_end:
+                began_s = time.monotonic()
+                self._try_round()
+                self._wait(began_s)
+        finally:
+            self._stop()
+
+    def _start(self) -> None:
+        for record in clear_leftovers(self._home.processes):
+            _LOG.warning("ended %s (%d), which an earlier supervisor left", record.name, record.pid)
+        self._services.start()
+        url = self._services.url(Component.SUPERVISOR)
+        self._resources = LocalResources(url, self._facts.fleet)
+        self._resources.listen()
+        self._session = Session(url, fleet=self._facts.fleet, application="supervisor")
+        self._eyes = Eyes(self._session)
+        self._tell("running", is_up=True)
+
+    def _stop(self) -> None:
+        self._tell("stopping the bots")
+        self._crew.stop()
+        for connection in (self._resources, self._session):
+            if connection is not None:
+                connection.close()
+        self._services.stop()
+
+    def _tell(self, step: str, *, is_up: bool = False) -> None:
+        _LOG.info("%s", step)
+        self._home.tell(step, is_up=is_up)
+
+    # --- a round --------------------------------------------------------------------------------------------------
+
+    def _try_round(self) -> None:
+        try:
+            if self._services.revive():
+                self._tell("running", is_up=True)
+            self._round()
+        except FleetError as error:
+            _LOG.warning("this round failed, the next one tries again: %s: %s", type(error).__name__, error)
+            if self._session is not None:
+                self._session.close()
+            time.sleep(RETRY_S)
+
+    def _round(self) -> None:
+        assert self._resources is not None
+        facts = self._home.facts()
+        self._warm_ups.code_folders = facts.code_folders
+        resources = self._expand(self._resources.all())
+        seen = self._look(resources)
+        settled = _settled(resources, seen)
+        planned = plan(
+            resources,
+            Observed(
+                runs=seen.runs,
+                finished=seen.finished,
+                left=seen.left,
+                configs=seen.configs,
+                settled=settled,
+            ),
+            self._warm_ups,
+        )
+        self._carry_out(planned, seen)
+        surroundings = Surroundings(
+            fleet=self._facts.fleet,
+            bootstrap=self._services.bootstrap,
+            url=self._url_of,
+            code_folders=facts.code_folders,
+        )
+        self._crew.tend(planned.workloads, surroundings)
+        statuses = statuses_of(resources, planned, seen, self._crew.facts(), settled, now_us=now_us())
+        changed = {uid: status for uid, (old, status) in statuses.items() if status != old}
+        self._resources.write_statuses(changed)
+        self._remove_ended(resources, planned, seen, settled)
+
+    def _wait(self, began_s: float) -> None:
+        """Wait for a hint, the end of a child, or the next look."""
+        time.sleep(max(0.0, began_s + ROUND_MIN_S - time.monotonic()))
+        if self._is_asked_to_end or self._resources is None:
+            return
+        poll = select.poll()
+        for child in self._crew.children():
+            poll.register(child, select.POLLIN)
+        try:
+            connection = self._resources.connection
+            poll.register(connection.fileno(), select.POLLIN)
+            poll.poll(max(0.0, began_s + ROUND_S - time.monotonic()) * 1000)
+            for _ in connection.notifies(timeout=0):
+                pass
+        except FleetError as error:
+            _LOG.warning("waiting without hints: %s", error)
+
+    def _look(self, resources: list[Resource]) -> Seen:
+        assert self._eyes is not None
+        bots = [each for each in resources if isinstance(each, TradingBot)]
+        return self._eyes.look(
+            uids=[bot.metadata.uid or "" for bot in bots],
+            accounts=[account_of(each) for each in resources if isinstance(each, Exchange)],
+            ending=any(bot.metadata.deletion_timestamp is not None for bot in bots),
+        )
+
+    def _carry_out(self, planned: Plan, seen: Seen) -> None:
+        """Write what workloads read: runs, bots' rows and commands. Nothing is written that is so already."""
+        assert self._session is not None
+        commands = PostgresCommandStore(self._session)
+        for wanted in planned.commands:
+            config = wanted.command.config
+            if self._told.get(config.uid) == wanted.command and config.uid in seen.configs:
+                continue
+            self._services.admit_bot(config.key, config.uid)
+            commands.put_command(wanted.account, wanted.command)
+            self._told[config.uid] = wanted.command
+        runs = PostgresRuns(self._session)
+        for run in planned.runs:
+            runs.create_run(RunId(run.run), run.feed, run.participants)
+
+    def _url_of(self, workload: Workload) -> str:
+        if workload.role is Role.BOT:
+            assert workload.bot_uid is not None
+            key = BotKey(f"{workload.owner.namespace}/{workload.owner.name}")
+            return self._services.admit_bot(key, BotUid(workload.bot_uid))
+        return self._services.url(COMPONENTS[workload.role])
+
+    # --- sets and ends --------------------------------------------------------------------------------------------
+
+    def _expand(self, resources: list[Resource]) -> list[Resource]:
+        """Make, change and delete the bots of sets, and return the resources as they are then."""
+        assert self._resources is not None
+        changed = False
+        for bot_set in [each for each in resources if isinstance(each, BotSet)]:
+            uid = bot_set.metadata.uid or ""
+            mine = {each.key: each for each in resources if each.metadata.annotations.get(OWNER_ANNOTATION) == uid}
+            is_ending = bot_set.metadata.deletion_timestamp is not None
+            if bot_set.spec.suspend and not is_ending:
+                continue
+            try:
+                wanted = [] if is_ending else expand(bot_set)
+                ready = [bot for bot in wanted if not _is_ending(mine.get(bot.key))]
+                applied = self._resources.apply(ready, owner=uid) if ready else []
+            except Permanent as error:
+                _LOG.error("%s: its bots cannot be made: %s", bot_set.key, error)
+                continue
+            kept = {bot.key for bot in wanted}
+            gone = self._resources.delete([key for key, bot in mine.items() if key not in kept and not _is_ending(bot)])
+            changed = changed or bool(gone) or any(change.verb != "unchanged" for change in applied)
+        return self._resources.all() if changed else resources
+
+    def _remove_ended(self, resources: list[Resource], planned: Plan, seen: Seen, settled: frozenset[BotUid]) -> None:
+        """Remove deleted resources that nothing is left of."""
+        assert self._resources is not None
+        running = {workload.owner for workload in planned.workloads}
+        for each in resources:
+            uid = each.metadata.uid or ""
+            if each.metadata.deletion_timestamp is None or (each.key in running and not isinstance(each, Exchange)):
+                continue
+            match each:
+                case TradingBot():
+                    if BotUid(uid) in settled and self._crew.is_gone(f"bot-{each.key.namespace}-{each.key.name}"):
+                        self._retire(each)
+                case Exchange():
+                    if not any(isinstance(bot, TradingBot) and _trades_on(bot, each) for bot in resources):
+                        self._resources.remove(uid)
+                case BotSet():
+                    if not any(bot.metadata.annotations.get(OWNER_ANNOTATION) == uid for bot in resources):
+                        self._resources.remove(uid)
+                case _:
+                    self._resources.remove(uid)
+
+    def _retire(self, bot: TradingBot) -> None:
+        """Take away what a bot that was wound down still has: lease, command, log-in, resource."""
+        assert self._session is not None
+        assert self._resources is not None
+        uid = BotUid(bot.metadata.uid or "")
+        PostgresFleetStore(self._session).retire_bot(uid, policy=DeletionPolicy(bot.spec.deletion_policy))
+        PostgresCommandStore(self._session).forget_command(uid)
+        self._services.dismiss_bot(uid)
+        self._told.pop(uid, None)
+        self._resources.remove(uid)
+        _LOG.info("%s: deleted", bot.key)
+
+
+def account_of(exchange: Exchange) -> str:
+    """Return the account that an exchange's gateway keeps."""
+    return f"{exchange.metadata.namespace}/{exchange.metadata.name}:{exchange.spec.account}"
+
+
+def _is_ending(bot: Resource | None) -> bool:
+    return bot is not None and bot.metadata.deletion_timestamp is not None
+
+
+def _trades_on(bot: TradingBot, exchange: Exchange) -> bool:
+    return (bot.key.namespace, bot.spec.exchange_ref.name) == (exchange.key.namespace, exchange.key.name)
+
+
+def _settled(resources: list[Resource], seen: Seen) -> frozenset[BotUid]:
+    """Return the bots whose end the gateway has carried out: it knows of it, and nothing of them is open."""
+    found = set()
+    for bot in resources:
+        if not isinstance(bot, TradingBot):
+            continue
+        uid = BotUid(bot.metadata.uid or "")
+        books = seen.books.get(uid)
+        if books is None:
+            if bot.metadata.deletion_timestamp is not None and _age_s(bot) > NEVER_OPENED_S:
+                found.add(uid)
+            continue
+        keeps = bot.spec.deletion_policy is DeletionPolicy.KEEP
+        if books.is_ending and not books.has_exits and (keeps or not seen.open_orders.get(uid)):
+            found.add(uid)
+    return frozenset(found)
+
+
+def _age_s(bot: TradingBot) -> float:
+    """Return how long ago the deletion of a bot was asked for."""
+    from datetime import datetime  # noqa: PLC0415
+
+    assert bot.metadata.deletion_timestamp is not None
+    asked = datetime.fromisoformat(bot.metadata.deletion_timestamp)
+    return now_us() / 1_000_000 - asked.timestamp()
+
+
+def _listen_to_signals(end: Callable[[], None]) -> None:
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        end()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+
+
+def main() -> int:
+    """Run the fleet of a data folder until asked to end; return 0, 1 after a failure, 2 when a person must act."""
+    home = Home(Path(sys.argv[1]))
+    set_up_logging("supervisor", log_format="json")
+    try:
+        home.lock.claim()
+    except Permanent as error:
+        _LOG.error("%s", error)
+        return 2
+    try:
+        home.tell("starting")
+        supervisor = Supervisor(home)
+        _listen_to_signals(supervisor.ask_to_end)
+        supervisor.run()
+        home.tell("stopped")
+    except FleetError as error:
+        _LOG.error("%s: %s", type(error).__name__, error)
+        home.tell("failed", error=str(error), is_permanent=isinstance(error, Permanent))
+        return 2 if isinstance(error, Permanent) else 1
+    finally:
+        home.lock.release()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

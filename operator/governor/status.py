@@ -1,0 +1,363 @@
+"""The status that resources show: pure, from the resource, what the plan says of it, and what was observed.
+
+Times are UTC microseconds of the wall's clock; `previous` keeps a condition's time of change while it stays the same.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from governor.workload import Verdict
+from tradefleet.domain.bar import MICROSECONDS
+from tradefleet.domain.bots import DeletionPolicy, RunState
+from tradefleet.domain.instrument import Instrument
+from tradefleet.domain.money import from_atoms
+from tradefleet.domain.statistics import BotStatistics
+from tradefleet.resources.bot_set import BotSet, BotSetStatus
+from tradefleet.resources.common import (
+    Condition,
+    ConditionStatus,
+    ConditionType,
+    Phase,
+    Resource,
+    Status,
+)
+from tradefleet.resources.exchange import Exchange, ExchangeStatus
+from tradefleet.resources.feed import Feed, FeedStatus
+from tradefleet.resources.trading_bot import TradingBot, TradingBotStatus
+
+WHOLE_PPM = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessView:
+    """A workload's process, as whoever runs it sees it. `is_failed` means that a person must act."""
+
+    is_ready: bool
+    is_failed: bool = False
+    has_ended: bool = False  # of itself, at the end of its work
+    restarts: int = 0
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BotView:
+    """What was observed of a bot. `remaining` says what its end waits for; `halted` why it takes no new risk."""
+
+    process: ProcessView | None = None
+    statistics: BotStatistics | None = None
+    epoch: int | None = None
+    open_orders: int = 0
+    is_settled: bool = False
+    remaining: str = ""
+    halted: str = ""
+    has_drifted: bool = False
+    market_us: int = 0  # market now: the time that the exchange's bots have reached
+    is_replayed: bool = False  # its feed's history has come to its end
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judgement:
+    """Where a resource stands, before it is put into conditions."""
+
+    phase: Phase
+    is_ready: bool = False
+    is_stalled: bool = False
+    reason: str  # one word
+    message: str = ""
+    extra: Mapping[ConditionType, tuple[str, str]] = field(default_factory=dict)  # those that are True
+
+
+def bot_status(
+    bot: TradingBot, verdict: Verdict | None, view: BotView, instruments: Mapping[str, Instrument], *, now_us: int
+) -> TradingBotStatus:
+    """Return a bot's status."""
+    figures: dict[str, Any] = {}
+    statistics = view.statistics
+    if statistics is not None:
+        some = instruments[bot.spec.instruments[0]]
+        scale = some.quote_scale
+        held = {
+            symbol: instruments[symbol].size(lots) for symbol, lots in statistics.positions if symbol in instruments
+        }
+        figures = {
+            "quote_asset": statistics.quote,
+            "equity": _shown(statistics.equity_atoms, scale),
+            "vs_hold": None if statistics.vs_hold_atoms is None else _shown(statistics.vs_hold_atoms, scale),
+            "drawdown_percent": (Decimal(statistics.drawdown_ppm) * 100 / WHOLE_PPM).normalize() + 0,
+            "realized_profit": _shown(statistics.realized_atoms, scale),
+            "fees": _shown(statistics.fees_atoms, scale),
+            "position": {symbol: size.normalize() + 0 for symbol, size in held.items()},
+            "fills": statistics.fills,
+            "last_bar_time": _instant(statistics.market_us),
+            "last_bar_age": _duration(max(0, view.market_us - statistics.market_us)),
+        }
+    judged = _judge_bot(bot, verdict, view)
+    return TradingBotStatus(
+        **_common(bot, judged, now_us=now_us),
+        **figures,
+        mode=bot.spec.mode,
+        strategy=bot.spec.strategy.name,
+        epoch=view.epoch,
+        open_orders=view.open_orders,
+        restarts=view.process.restarts if view.process is not None else bot.status.restarts,
+        spec_digest=bot.status.spec_digest if view.has_drifted else bot.digest(),
+    )
+
+
+def _judge_bot(bot: TradingBot, verdict: Verdict | None, view: BotView) -> _Judgement:
+    extra: dict[ConditionType, tuple[str, str]] = {}
+    if bot.spec.state is RunState.PAUSED:
+        extra[ConditionType.PAUSED] = ("Paused", "takes no new risk: `tradefleet resume` lets it trade again")
+    if view.halted:
+        extra[ConditionType.WARNING] = ("Halted", view.halted)
+    if view.has_drifted:
+        message = "the spec has changed and updateStrategy is Manual: set updateStrategy to Auto to run it"
+        extra[ConditionType.CONFIG_DRIFT] = ("SpecChanged", message)
+    if bot.metadata.deletion_timestamp is not None:
+        return _Judgement(phase=Phase.STOPPING, reason="Deleting", message=_ending(bot, view), extra=extra)
+    if verdict is not None:
+        return _of_verdict(verdict, extra)
+    if bot.spec.state is RunState.STOPPED:
+        if view.is_settled:
+            return _Judgement(phase=Phase.STOPPED, is_ready=True, reason="Stopped", message="stopped", extra=extra)
+        return _Judgement(phase=Phase.STOPPING, reason="Stopping", message=_ending(bot, view), extra=extra)
+    waiting = _of_process(view.process, extra)
+    if waiting is not None:
+        return waiting
+    statistics = view.statistics
+    message = view.halted or ("the replay has come to its end" if view.is_replayed else "")
+    if bot.spec.state is RunState.PAUSED:
+        return _Judgement(phase=Phase.PAUSED, is_ready=True, reason="Paused", message="takes no new risk", extra=extra)
+    if statistics is None or statistics.hold_atoms is None:
+        text = message or "waits for its first bars" if statistics is None else message or "warms up"
+        return _Judgement(phase=Phase.WARMING_UP, is_ready=True, reason="WarmingUp", message=text, extra=extra)
+    return _Judgement(phase=Phase.RUNNING, is_ready=True, reason="Running", message=message, extra=extra)
+
+
+def _ending(bot: TradingBot, view: BotView) -> str:
+    """Return what the end of a bot does and waits for."""
+    policy = bot.spec.deletion_policy
+    what = {
+        DeletionPolicy.CANCEL_ORDERS: "cancels its orders",
+        DeletionPolicy.FLATTEN: "cancels its orders and sells its position",
+        DeletionPolicy.KEEP: "leaves its orders open",
+    }[policy]
+    return f"{what} (deletionPolicy {policy})" + (f": {view.remaining}" if view.remaining else "")
+
+
+def exchange_status(
+    exchange: Exchange,
+    verdict: Verdict | None,
+    processes: Iterable[ProcessView | None],
+    *,
+    bots: Iterable[TradingBot],
+    open_orders: int,
+    fills: int,
+    epoch: int | None,
+    external_orders: int,
+    halted: str,
+    now_us: int,
+) -> ExchangeStatus:
+    """Return an exchange's status; `processes` are its simulator and its gateway."""
+    extra: dict[ConditionType, tuple[str, str]] = {}
+    if halted:
+        extra[ConditionType.WARNING] = ("Halted", halted)
+    mine = list(bots)
+    if exchange.metadata.deletion_timestamp is not None:
+        waits = f"waits for {len(mine)} bots that trade here to be deleted" if mine else "ends its gateway"
+        judged = _Judgement(phase=Phase.STOPPING, reason="Deleting", message=waits, extra=extra)
+    elif exchange.spec.suspend:
+        message = "suspended: its gateway is stopped, its open orders stay"
+        judged = _Judgement(phase=Phase.STOPPED, is_ready=True, reason="Suspended", message=message, extra=extra)
+    elif verdict is not None:
+        judged = _of_verdict(verdict, extra)
+    else:
+        found = (_of_process(each, extra) for each in processes)
+        judged = next((each for each in found if each is not None), None) or _Judgement(
+            phase=Phase.RUNNING, is_ready=True, reason="Running", message=halted, extra=extra
+        )
+    return ExchangeStatus(
+        **_common(exchange, judged, now_us=now_us),
+        mode=exchange.spec.mode,
+        epoch=epoch,
+        bots=len(mine),
+        open_orders=open_orders,
+        external_orders=external_orders,
+        fills=fills,
+        halted=bool(halted),
+    )
+
+
+def feed_status(
+    feed: Feed,
+    verdict: Verdict | None,
+    process: ProcessView | None,
+    *,
+    bots: int,
+    bars: int,
+    market_us: int,
+    is_finished: bool,
+    is_synthetic: bool,
+    now_us: int,
+) -> FeedStatus:
+    """Return a feed's status."""
+    if feed.metadata.deletion_timestamp is not None:
+        judged = _Judgement(phase=Phase.STOPPING, reason="Deleting", message="ends")
+    elif feed.spec.suspend:
+        judged = _Judgement(phase=Phase.STOPPED, is_ready=True, reason="Suspended", message="suspended")
+    elif verdict is not None:
+        judged = _of_verdict(verdict, {})
+    elif is_finished or (process is not None and process.has_ended):
+        message = "the replay has come to its end"
+        judged = _Judgement(phase=Phase.SUCCEEDED, is_ready=True, reason="ReplayFinished", message=message)
+    else:
+        judged = _of_process(process, {}) or _Judgement(phase=Phase.RUNNING, is_ready=True, reason="Running")
+    return FeedStatus(
+        **_common(feed, judged, now_us=now_us),
+        bots=bots,
+        bars=bars,
+        market_time=_instant(market_us) if market_us else None,
+        synthetic=is_synthetic,
+    )
+
+
+def set_status(
+    bot_set: BotSet, verdict: Verdict | None, bots: Iterable[TradingBot], wanted: int, *, now_us: int
+) -> BotSetStatus:
+    """Return a set's status from those of its bots."""
+    mine = list(bots)
+    ready = sum(_says(bot.status, ConditionType.READY) for bot in mine)
+    failed = sum(_says(bot.status, ConditionType.STALLED) for bot in mine)
+    updated = sum(bot.status.observed_generation == bot.metadata.generation for bot in mine)
+    if bot_set.metadata.deletion_timestamp is not None:
+        judged = _Judgement(phase=Phase.STOPPING, reason="Deleting", message=f"waits for {len(mine)} bots to end")
+    elif verdict is not None:
+        judged = _of_verdict(verdict, {})
+    elif bot_set.spec.suspend:
+        judged = _Judgement(phase=Phase.STOPPED, is_ready=True, reason="Suspended", message="its bots stay as they are")
+    elif failed:
+        worst = next(bot for bot in mine if _says(bot.status, ConditionType.STALLED))
+        message = f"{worst.metadata.name}: {worst.status.reason or 'is stalled'}"
+        judged = _Judgement(phase=Phase.FAILED, is_stalled=True, reason="BotsStalled", message=message)
+    elif ready < wanted or len(mine) != wanted:
+        message = f"{ready} of {wanted} bots are Ready"
+        judged = _Judgement(phase=Phase.STARTING, reason="BotsStarting", message=message)
+    else:
+        judged = _Judgement(phase=Phase.RUNNING, is_ready=True, reason="Running")
+    return BotSetStatus(
+        **_common(bot_set, judged, now_us=now_us), bots=wanted, ready=ready, updated=updated, failed=failed
+    )
+
+
+def plain_status(
+    resource: Resource,
+    *,
+    phase: Phase,
+    reason: str,
+    message: str = "",
+    is_ready: bool = False,
+    is_stalled: bool = False,
+    now_us: int,
+) -> dict[str, Any]:
+    """Return the fields that every status has, for kinds whose own fields come from elsewhere."""
+    judged = _Judgement(phase=phase, is_ready=is_ready, is_stalled=is_stalled, reason=reason, message=message)
+    return _common(resource, judged, now_us=now_us)
+
+
+# --- parts ------------------------------------------------------------------------------------------------------------
+
+
+def _of_verdict(verdict: Verdict, extra: Mapping[ConditionType, tuple[str, str]]) -> _Judgement:
+    phase = Phase.FAILED if verdict.stalled else Phase.PENDING
+    return _Judgement(
+        phase=phase, is_stalled=verdict.stalled, reason=verdict.reason, message=verdict.message, extra=extra
+    )
+
+
+def _of_process(process: ProcessView | None, extra: Mapping[ConditionType, tuple[str, str]]) -> _Judgement | None:
+    """Return why a process keeps its resource from being ready; None when it does not."""
+    if process is None:
+        return _Judgement(phase=Phase.STARTING, reason="Starting", message="its process starts", extra=extra)
+    if process.is_failed:
+        reason, message = process.reason or "ProcessFailed", process.message
+        return _Judgement(phase=Phase.FAILED, is_stalled=True, reason=reason, message=message, extra=extra)
+    if not process.is_ready:
+        reason, message = process.reason or "Starting", process.message or "its process starts"
+        return _Judgement(phase=Phase.STARTING, reason=reason, message=message, extra=extra)
+    return None
+
+
+def _common(resource: Resource, judged: _Judgement, *, now_us: int) -> dict[str, Any]:
+    """Return observedGeneration, phase, reason and conditions."""
+    generation = resource.metadata.generation
+    reconciling = not judged.is_ready and not judged.is_stalled
+    wanted: dict[ConditionType, tuple[ConditionStatus, str, str]] = {
+        ConditionType.READY: (_truth(is_true=judged.is_ready), judged.reason, judged.message),
+        ConditionType.RECONCILING: (_truth(is_true=reconciling), judged.reason, judged.message if reconciling else ""),
+        ConditionType.STALLED: (
+            _truth(is_true=judged.is_stalled),
+            judged.reason,
+            judged.message if judged.is_stalled else "",
+        ),
+    }
+    for kind, (reason, message) in judged.extra.items():
+        wanted[kind] = (ConditionStatus.TRUE, reason, message)
+    for kind in (ConditionType.PAUSED, ConditionType.WARNING, ConditionType.CONFIG_DRIFT):
+        if kind not in wanted and resource.status.condition(kind) is not None:
+            wanted[kind] = (ConditionStatus.FALSE, "None", "")
+    return {
+        "observed_generation": generation,
+        "phase": judged.phase,
+        "reason": judged.message or None,
+        "conditions": tuple(
+            _condition(resource, kind, status, reason, message, now_us)
+            for kind, (status, reason, message) in wanted.items()
+        ),
+    }
+
+
+def _condition(
+    resource: Resource, kind: ConditionType, status: ConditionStatus, reason: str, message: str, now_us: int
+) -> Condition:
+    previous = resource.status.condition(kind)
+    since = previous.last_transition_time if previous is not None and previous.status is status else None
+    return Condition(
+        type=kind,
+        status=status,
+        reason=reason,
+        message=message,
+        observed_generation=resource.metadata.generation,
+        last_transition_time=since or _instant(now_us),
+    )
+
+
+def _truth(*, is_true: bool) -> ConditionStatus:
+    return ConditionStatus.TRUE if is_true else ConditionStatus.FALSE
+
+
+def _says(status: Status, kind: ConditionType) -> bool:
+    found = status.condition(kind)
+    return found is not None and found.status is ConditionStatus.TRUE
+
+
+def _shown(atoms: int, scale: int) -> Decimal:
+    """Return an amount without the zeros at its end."""
+    amount = from_atoms(atoms, scale)
+    return amount.normalize() + 0 if amount else Decimal(0)
+
+
+def _instant(time_us: int) -> str:
+    return datetime.fromtimestamp(time_us // MICROSECONDS, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _duration(duration_us: int) -> str:
+    """Return a length of time as people say it: 42s, 5m, 3h, 2d."""
+    seconds = duration_us // MICROSECONDS
+    for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"
