@@ -92,14 +92,15 @@ class LazyGroup(TyperGroup):
 
     def __init__(self, **attributes: Any) -> None:  # noqa: ANN401 - Typer's own signature
         super().__init__(**attributes)
-        self.commands = {name: LazyCommand(name, entry) for name, entry in COMMANDS.items() if _is_there(entry)}
+        self.commands = {name: LazyCommand(name, entry) for name, entry in COMMANDS.items() if is_there(entry)}
 
     def list_commands(self, ctx: object) -> list[str]:  # noqa: ARG002 - Typer's own signature
         """Return the names in the order of `COMMANDS`, which is that of a reader."""
         return list(self.commands)
 
 
-def _is_there(entry: Entry) -> bool:
+def is_there(entry: Entry) -> bool:
+    """Return whether the command's module is installed."""
     return importlib.util.find_spec(entry.module) is not None
 
 
