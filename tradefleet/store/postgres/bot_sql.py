@@ -14,10 +14,10 @@ COMMIT_QUIET = _FENCED
 # Everything else hangs on `fenced`: a bot that is not ours any more writes nothing, and its neighbours go on.
 COMMIT = f"""
 WITH fenced AS ({_FENCED}), advanced AS (
-    UPDATE tradefleet.stream SET last_seq = advance.last_seq
-    FROM fenced, json_to_recordset(%(advances)s::json) AS advance(stream text, before bigint, last_seq bigint)
-    WHERE stream.fleet = %(fleet)s AND stream.stream = advance.stream AND stream.last_seq = advance.before
-    RETURNING stream.stream
+    UPDATE tradefleet.stream SET last_seq = (%(last)s::jsonb -> stream)::bigint
+    WHERE fleet = %(fleet)s AND stream = ANY(%(streams)s) AND last_seq = (%(before)s::jsonb -> stream)::bigint
+        AND EXISTS (SELECT FROM fenced)
+    RETURNING stream
 ), requested AS (
     INSERT INTO tradefleet.outbox (fleet, stream, seq, topic, key, market_us, payload, epoch)
     SELECT %(fleet)s, stream, seq, topic, key, market_us, decode(payload, 'base64'), %(epoch)s
@@ -49,8 +49,8 @@ WITH fenced AS ({_FENCED}), advanced AS (
         AND next_due_us IS NOT DISTINCT FROM %(next_due_us)s AND has_left = %(has_left)s
 )
 SELECT (SELECT count(*) FROM fenced) AS ours,
-    tradefleet.require(NOT EXISTS (SELECT FROM fenced) OR (SELECT count(*) FROM advanced) = %(streams)s,
-        'TF004', %(gap_message)s),
+    tradefleet.require(NOT EXISTS (SELECT FROM fenced)
+        OR (SELECT count(*) FROM advanced) = cardinality(%(streams)s::text[]), 'TF004', %(gap_message)s),
     tradefleet.require(NOT EXISTS (SELECT FROM fenced) OR %(run)s::text IS NULL OR EXISTS (SELECT FROM stepped)
         OR EXISTS (SELECT FROM same_step), 'TF006', %(step_message)s),
     (SELECT count(pg_notify(channel, '')) FROM fenced, unnest(%(channels)s::text[]) AS channel)"""  # noqa: S608 - constants

@@ -8,7 +8,7 @@ from tradefleet.domain.ids import BotKey, BotUid, StreamName, orders_stream
 from tradefleet.store.checks import CHUNK_INPUTS, check_batch, check_bot_lease, record_mismatch, stream_advances
 from tradefleet.store.ports import BotCommit, BotRecord, Lease
 from tradefleet.store.postgres import bot_sql
-from tradefleet.store.postgres.encoding import advance_rows, message_rows, to_json
+from tradefleet.store.postgres.encoding import advance_parameters, message_rows, to_json
 from tradefleet.store.postgres.leases import PostgresLeases
 from tradefleet.store.postgres.runs import channels, progress_parameters
 from tradefleet.store.postgres.session import Cursor, Transaction
@@ -162,8 +162,7 @@ def _statement(fleet: str, commit: BotCommit) -> tuple[str, dict[str, Any]]:
         return bot_sql.COMMIT_QUIET, parameters
     advances = stream_advances(commit.requests)
     parameters |= {
-        "advances": advance_rows(advances),
-        "streams": len(advances),
+        **advance_parameters(advances),
         "messages": message_rows(commit.requests),
         "payloads": to_json([{"ordinal": ordinal, "payload": text} for ordinal, text in commit.payloads.items()]),
         "snapshot": commit.snapshot,

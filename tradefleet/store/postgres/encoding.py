@@ -9,6 +9,7 @@ Bytes travel as base64; amounts in atoms as text, because a JSON number that lea
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import msgspec
 
@@ -40,8 +41,10 @@ def message_rows(messages: Iterable[OutboxMessage]) -> str:
     )
 
 
-def advance_rows(advances: Mapping[StreamName, tuple[int, int]]) -> str:
-    """Return the JSON parameter for the streams that go on: from the number before to the last one."""
-    return to_json(
-        [{"stream": stream, "before": before, "last_seq": last} for stream, (before, last) in advances.items()]
-    )
+def advance_parameters(advances: Mapping[StreamName, tuple[int, int]]) -> dict[str, Any]:
+    """Return the parameters for the streams that go on: their names, the numbers before and the last ones."""
+    return {
+        "streams": list(advances),
+        "before": to_json({stream: before for stream, (before, _) in advances.items()}),
+        "last": to_json({stream: last for stream, (_, last) in advances.items()}),
+    }

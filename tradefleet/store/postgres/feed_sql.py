@@ -22,7 +22,8 @@ WITH written AS (
     FROM written GROUP BY exchange, symbol, interval_us
 ), advanced AS (
     UPDATE tradefleet.stream SET last_seq = grown.last_seq FROM grown
-    WHERE stream.fleet = %(fleet)s AND stream.stream = grown.stream AND stream.last_seq = grown.before
+    WHERE stream.fleet = %(fleet)s AND stream.stream = ANY(%(streams)s) AND stream.stream = grown.stream
+        AND stream.last_seq = grown.before
         AND grown.last_seq - grown.before = grown.bars
     RETURNING stream.stream
 )
@@ -35,5 +36,7 @@ SELECT tradefleet.require({_SAME_CONTENT.format(other="fresh")}, 'TF007',
         || fresh::text),
     tradefleet.require(bar.seq IS NULL OR bar.seq = fresh.seq, 'TF004',
         'bar ' || fresh.open_us || ' us of ' || fresh.stream || ': it is number ' || coalesce(bar.seq, 0) || ' already')
-FROM {_BAR} JOIN tradefleet.bar ON bar.fleet = %(fleet)s AND bar.exchange = fresh.exchange
-    AND bar.symbol = fresh.symbol AND bar.interval_us = fresh.interval_us AND bar.open_us = fresh.open_us"""  # noqa: S608 - constants
+FROM {_BAR} CROSS JOIN LATERAL (
+    SELECT * FROM tradefleet.bar WHERE fleet = %(fleet)s AND exchange = fresh.exchange AND symbol = fresh.symbol
+        AND interval_us = fresh.interval_us AND open_us = fresh.open_us OFFSET 0
+) AS bar"""  # noqa: S608 - constants

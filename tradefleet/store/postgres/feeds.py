@@ -34,10 +34,11 @@ class PostgresFeedStore(PostgresLeases, PostgresStreams):
             if bars:
                 parameters = {
                     "fleet": fleet,
+                    "streams": sorted(streams),
                     "bars": to_json(_bar_rows(commit.exchange, bars)),
                     "message": f"feed {commit.lease.name}: the bars do not continue their streams {sorted(streams)}",
                 }
-                transaction.run(stream_sql.LOCK_STREAMS, {"fleet": fleet, "streams": sorted(streams)})
+                transaction.run(stream_sql.LOCK_STREAMS, parameters)
                 transaction.run(feed_sql.PROVE_BARS, parameters)
                 transaction.run(feed_sql.WRITE_BARS, parameters)
             if commit.run is not None:

@@ -11,10 +11,8 @@ ORDER BY message.stream, message.seq LIMIT %(limit)s"""
 
 # Streams whose next message is gone: without this, a reader would take "trimmed" for "nothing yet".
 TRIMMED = """
-SELECT stream.stream, wanted.after, stream.trimmed_seq
-FROM json_to_recordset(%(after)s::json) AS wanted(stream text, after bigint)
-JOIN tradefleet.stream ON stream.fleet = %(fleet)s AND stream.stream = wanted.stream
-    AND stream.trimmed_seq > wanted.after"""
+SELECT stream, (%(positions)s::jsonb -> stream)::bigint, trimmed_seq FROM tradefleet.stream
+WHERE fleet = %(fleet)s AND stream = ANY(%(streams)s) AND trimmed_seq > (%(positions)s::jsonb -> stream)::bigint"""
 
 # Rule 11: whoever switches on waits for every transaction that holds the switch this way. All are locked in the order
 # of their names.

@@ -15,7 +15,7 @@ from tradefleet.store.checks import (
 )
 from tradefleet.store.ports import GatewayCommit, GatewayRecord, Halt, OutboxMessage
 from tradefleet.store.postgres import gateway_rows, gateway_sql, halt_sql, stream_sql
-from tradefleet.store.postgres.encoding import advance_rows, message_rows, to_json
+from tradefleet.store.postgres.encoding import advance_parameters, message_rows, to_json
 from tradefleet.store.postgres.leases import PostgresLeases
 from tradefleet.store.postgres.runs import write_progress
 from tradefleet.store.postgres.session import Session, Transaction
@@ -82,7 +82,13 @@ class PostgresGatewayTransaction:
     def requests(self, after: Mapping[StreamName, int], *, limit: int) -> list[OutboxMessage]:
         """Return committed requests above the given positions: stream by stream in name order, gapless in each."""
         rows = [{"stream": stream, "after": seq} for stream, seq in after.items()]
-        parameters = {"fleet": self._fleet, "after": to_json(rows), "limit": limit}
+        parameters = {
+            "fleet": self._fleet,
+            "after": to_json(rows),
+            "streams": list(after),
+            "positions": to_json(after),
+            "limit": limit,
+        }
         found = self._transaction.run(gateway_sql.REQUESTS, parameters)
         trimmed = self._transaction.run(gateway_sql.TRIMMED, parameters)
         messages = [message_of(row) for row in found.fetchall()]
@@ -183,8 +189,7 @@ class PostgresGatewayTransaction:
             stream_sql.ADVANCE,
             {
                 "fleet": self._fleet,
-                "advances": advance_rows(advances),
-                "count": len(advances),
+                **advance_parameters(advances),
                 "message": f"gateway {self._account}: executions do not continue one of the streams "
                 f"{sorted(advances)[:10]}…",
             },

@@ -1,4 +1,9 @@
-"""SQL of numbered streams, their outbox and their bars."""
+"""SQL of numbered streams, their outbox and their bars.
+
+Nothing here joins a table with a list of keys: the planner, which knows nothing of a young table, may start from the
+table and walk through all of it for each key. Keys come as an array and their values as a JSON object that is looked
+up by the key, or a LATERAL query with OFFSET 0 says what comes first.
+"""
 
 READ_STREAM = """
 SELECT seq, topic, key, market_us, payload FROM tradefleet.outbox
@@ -15,17 +20,20 @@ WHERE fleet = %(fleet)s AND exchange = %(exchange)s AND symbol = %(symbol)s AND 
 
 UNPUBLISHED = """
 SELECT message.stream, message.seq, topic, key, market_us, payload
-FROM tradefleet.stream JOIN tradefleet.outbox AS message ON message.fleet = stream.fleet
-    AND message.stream = stream.stream AND message.seq > stream.published_seq
-WHERE stream.fleet = %(fleet)s AND stream.stream = ANY(%(streams)s)
+FROM (
+    SELECT stream, published_seq FROM tradefleet.stream
+    WHERE fleet = %(fleet)s AND stream = ANY(%(streams)s) OFFSET 0
+) AS known CROSS JOIN LATERAL (
+    SELECT * FROM tradefleet.outbox
+    WHERE fleet = %(fleet)s AND stream = known.stream AND seq > known.published_seq ORDER BY seq LIMIT %(limit)s
+) AS message
 ORDER BY message.stream, message.seq LIMIT %(limit)s"""
 
 # A mark never goes down and never passes what was committed.
 MARK_PUBLISHED = """
-UPDATE tradefleet.stream SET published_seq = LEAST(mark.seq, stream.last_seq)
-FROM json_to_recordset(%(marks)s::json) AS mark(stream text, seq bigint)
-WHERE stream.fleet = %(fleet)s AND stream.stream = mark.stream
-    AND stream.published_seq < LEAST(mark.seq, stream.last_seq)"""
+UPDATE tradefleet.stream SET published_seq = LEAST((%(marks)s::jsonb -> stream)::bigint, last_seq)
+WHERE fleet = %(fleet)s AND stream = ANY(%(streams)s)
+    AND published_seq < LEAST((%(marks)s::jsonb -> stream)::bigint, last_seq)"""
 
 CREATE_STREAMS = """
 INSERT INTO tradefleet.stream (fleet, stream) SELECT %(fleet)s, unnest(%(streams)s::text[]) ON CONFLICT DO NOTHING"""
@@ -37,12 +45,11 @@ SELECT FROM tradefleet.stream WHERE fleet = %(fleet)s AND stream = ANY(%(streams
 # Rule 5: the numbers go on where the stream ended, or the whole transaction fails.
 ADVANCE = """
 WITH advanced AS (
-    UPDATE tradefleet.stream SET last_seq = advance.last_seq
-    FROM json_to_recordset(%(advances)s::json) AS advance(stream text, before bigint, last_seq bigint)
-    WHERE stream.fleet = %(fleet)s AND stream.stream = advance.stream AND stream.last_seq = advance.before
-    RETURNING stream.stream
+    UPDATE tradefleet.stream SET last_seq = (%(last)s::jsonb -> stream)::bigint
+    WHERE fleet = %(fleet)s AND stream = ANY(%(streams)s) AND last_seq = (%(before)s::jsonb -> stream)::bigint
+    RETURNING stream
 )
-SELECT tradefleet.require(count(*) = %(count)s, 'TF004', %(message)s) FROM advanced"""
+SELECT tradefleet.require(count(*) = cardinality(%(streams)s::text[]), 'TF004', %(message)s) FROM advanced"""
 
 WRITE_MESSAGES = """
 INSERT INTO tradefleet.outbox (fleet, stream, seq, topic, key, market_us, payload, epoch)

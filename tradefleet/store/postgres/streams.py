@@ -63,8 +63,8 @@ class PostgresStreams:
 
     def mark_published(self, marks: Mapping[StreamName, int]) -> None:
         """Raise the published marks; a mark never goes down."""
-        rows = [{"stream": stream, "seq": marks[stream]} for stream in sorted(marks)]
-        self._session.commit(stream_sql.MARK_PUBLISHED, {"fleet": self._session.fleet, "marks": to_json(rows)})
+        parameters = {"fleet": self._session.fleet, "streams": list(marks), "marks": to_json(marks)}
+        self._session.commit(stream_sql.MARK_PUBLISHED, parameters)
 
     def _marks(self, stream: StreamName) -> tuple[int, int, int]:
         rows = self._session.read(stream_sql.STREAM, {"fleet": self._session.fleet, "stream": stream})

@@ -73,7 +73,10 @@ class PostgresRetentionStore:
         """Delete up to `limit` messages that nobody needs any more; return how many were deleted."""
         fleet = self._session.fleet
         deleted = 0
-        for stream, trimmed, bound in self._session.read(upkeep_sql.BOUNDS, {"fleet": fleet}):
+        with self._session.snapshot() as transaction:
+            transaction.run(upkeep_sql.ALLOW_HASHING)
+            bounds = transaction.run(upkeep_sql.BOUNDS, {"fleet": fleet}).fetchall()
+        for stream, trimmed, bound in bounds:
             up_to = min(bound, trimmed + limit - deleted)
             if up_to > trimmed:
                 parameters = {"fleet": fleet, "stream": stream, "from": trimmed, "up_to": up_to}

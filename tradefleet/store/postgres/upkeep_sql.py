@@ -33,6 +33,9 @@ WITH chunks AS (
 DELETE FROM tradefleet.bot_generation WHERE fleet = %(fleet)s AND uid = %(uid)s AND generation < %(before)s
 RETURNING generation"""
 
+# The one question here that looks at everything: it may hash.
+ALLOW_HASHING = "SET LOCAL enable_hashjoin = on"
+
 # What a message needs before it may go (rule 6): published, passed by every consumer that is registered (and there is
 # one), and not an input or output of a record that is kept.
 BOUNDS = """
@@ -40,10 +43,10 @@ WITH passed AS (
     SELECT consumer.stream, min(coalesce(
         (bot.positions ->> consumer.stream)::bigint, (gateway.positions ->> consumer.stream)::bigint, 0)) AS seq
     FROM tradefleet.consumer
-    LEFT JOIN tradefleet.bot ON bot.fleet = consumer.fleet
-        AND consumer.consumer = 'bot/' || bot.bot || '/' || bot.uid
-    LEFT JOIN tradefleet.gateway ON gateway.fleet = consumer.fleet
-        AND consumer.consumer = 'gateway/' || gateway.account
+    LEFT JOIN tradefleet.bot ON bot.fleet = consumer.fleet AND starts_with(consumer.consumer, 'bot/')
+        AND bot.uid = split_part(consumer.consumer, '/', 4)
+    LEFT JOIN tradefleet.gateway ON gateway.fleet = consumer.fleet AND starts_with(consumer.consumer, 'gateway/')
+        AND gateway.account = substr(consumer.consumer, 9)
     WHERE consumer.fleet = %(fleet)s GROUP BY consumer.stream
 ), records AS (
     SELECT uid, start_positions, first_request_seq FROM tradefleet.bot
@@ -51,14 +54,16 @@ WITH passed AS (
     UNION ALL
     SELECT uid, start_positions, first_request_seq FROM tradefleet.bot_generation WHERE fleet = %(fleet)s
 ), needed AS (
-    SELECT position.key AS stream, position.value::bigint AS seq
-    FROM records, jsonb_each_text(start_positions) AS position
-    UNION ALL
-    SELECT 'orders/' || uid, first_request_seq FROM records
+    SELECT stream, min(seq) AS seq FROM (
+        SELECT position.key AS stream, position.value::bigint AS seq
+        FROM records, jsonb_each_text(start_positions) AS position
+        UNION ALL
+        SELECT 'orders/' || uid, first_request_seq FROM records
+    ) AS inputs_and_outputs GROUP BY stream
 )
-SELECT stream.stream, stream.trimmed_seq,
-    LEAST(stream.published_seq, passed.seq, (SELECT min(seq) FROM needed WHERE needed.stream = stream.stream))
+SELECT stream.stream, stream.trimmed_seq, LEAST(stream.published_seq, passed.seq, needed.seq)
 FROM tradefleet.stream JOIN passed ON passed.stream = stream.stream
+LEFT JOIN needed ON needed.stream = stream.stream
 WHERE stream.fleet = %(fleet)s AND NOT starts_with(stream.stream, 'bars/') ORDER BY stream.stream"""
 
 # The mark first: a reader that finds no row then knows why.

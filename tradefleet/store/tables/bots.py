@@ -33,8 +33,8 @@ bots = Table(
     number("first_request_seq", default=0),
     number("request_count", default=0),
     Column("request_hash", Text(collation="C"), nullable=False, server_default=text("''")),
-    Index(None, "fleet", "bot"),
-    Index(None, "db_role"),
+    # With all three columns: a holder's statements name its role (by policy) and the key, in whatever plan.
+    Index(None, "db_role", "fleet", "uid"),
     postgresql_with=REWRITTEN,
     comment="Lease, positions and open chunk (tail) of the record. retired: the policy a bot was deleted with.",
 )

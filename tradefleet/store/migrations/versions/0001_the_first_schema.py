@@ -136,8 +136,9 @@ def _create_bot() -> None:
         comment="Lease, positions and open chunk (tail) of the record. retired: the policy a bot was deleted with.",
         postgresql_with={"fillfactor": 50},
     )
-    op.create_index(op.f("bot_db_role_idx"), "bot", ["db_role"], unique=False, schema="tradefleet")
-    op.create_index(op.f("bot_fleet_bot_idx"), "bot", ["fleet", "bot"], unique=False, schema="tradefleet")
+    op.create_index(
+        op.f("bot_db_role_fleet_uid_idx"), "bot", ["db_role", "fleet", "uid"], unique=False, schema="tradefleet"
+    )
 
 
 def _create_bot_command() -> None:
