@@ -130,6 +130,11 @@ def test_a_holder_sees_its_own_rows_only(holder: psycopg.Connection, table: str,
     assert {value for (value,) in found} == own
 
 
+def test_a_holder_sees_its_own_log_in_only(fleet: PostgresWorld, holder: psycopg.Connection) -> None:
+    found = holder.execute("SELECT role, fleet, component FROM tradefleet.login_role").fetchall()
+    assert found == [(holder_login(fleet.fleet, UID), fleet.fleet, "holder")]
+
+
 HARM = {
     "its own epoch": "UPDATE tradefleet.bot SET epoch = 99",
     "its own lease": "UPDATE tradefleet.bot SET lease_until_us = 99, holder = 'me'",
@@ -158,7 +163,7 @@ HARM = {
     "a bar": "UPDATE tradefleet.bar SET close = 1",
     "a halt": "UPDATE tradefleet.halt SET is_on = false",
     "the gateway's row": "SELECT FROM tradefleet.gateway",
-    "other log-ins": "SELECT FROM tradefleet.login_role",
+    "its fleet": "UPDATE tradefleet.login_role SET fleet = 'another'",
     "a broker's topic": "UPDATE tradefleet.broker_topic SET topic_id = 'x'",
     "a locked table": "LOCK TABLE tradefleet.bot IN ACCESS EXCLUSIVE MODE",
     "a locked stream table": "LOCK TABLE tradefleet.stream IN SHARE MODE",
