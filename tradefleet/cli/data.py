@@ -39,6 +39,9 @@ app = typer.Typer(
     "[dim]$[/dim] tradefleet data check spring-2018",
 )
 
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", metavar="FOLDER", help="Data folder of the local fleet to work on.")
+]
 Output = Annotated[str, typer.Option("-o", "--output", help="table, json or yaml.")]
 Instrument = Annotated[
     str | None, typer.Option(help="Instrument of the candles, where the file's name does not say it: BTC-USD.")
@@ -92,6 +95,7 @@ def import_candles(
     query: Query = None,
     table: TableName = None,
     param: Parameters = None,
+    data_dir: DataDir = None,
     output: Output = "table",
 ) -> None:
     """Import candles into a dataset: checked, exactly once, whole or not at all.
@@ -123,7 +127,7 @@ def import_candles(
         is_synthetic=all(source.description.is_synthetic for source in sources),
     )
     consequence = f"dataset {target.dataset} holds all of the import or nothing of it; repeat it to have all"
-    with _interruptible(consequence), _store() as store, _progress(f"importing into {target.dataset}") as tell:
+    with _interruptible(consequence), _store(data_dir) as store, _progress(f"importing into {target.dataset}") as tell:
         report = import_sources(store, target, sources, on_progress=tell)
     from tradefleet.cli import data_output  # noqa: PLC0415
 
@@ -144,6 +148,7 @@ def check_candles(
     query: Query = None,
     table: TableName = None,
     param: Parameters = None,
+    data_dir: DataDir = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when there are gaps or warnings.")] = False,
     output: Output = "table",
 ) -> None:
@@ -169,7 +174,11 @@ def check_candles(
     ]
     if not sources and not keys:
         raise InvalidValue("data check: name files or datasets; --help shows examples")
-    with _interruptible("nothing was changed"), _sources_of_datasets(keys) as stored, _progress("checking") as tell:
+    with (
+        _interruptible("nothing was changed"),
+        _sources_of_datasets(keys, data_dir) as stored,
+        _progress("checking") as tell,
+    ):
         checked = []
         before = 0
         for source in (*sources, *stored):
@@ -183,7 +192,7 @@ def check_candles(
 
 
 @app.command("list")
-def list_datasets(output: Output = "table") -> None:
+def list_datasets(data_dir: DataDir = None, output: Output = "table") -> None:
     """List the imported datasets.
 
     [dim]$[/dim] tradefleet data list
@@ -191,7 +200,7 @@ def list_datasets(output: Output = "table") -> None:
     from tradefleet.cli import data_output  # noqa: PLC0415
 
     printing.check_output(output, OUTPUTS)
-    with _store() as store:
+    with _store(data_dir) as store:
         data_output.print_datasets(store.datasets(), output)
 
 
@@ -288,13 +297,13 @@ def _exchange_key(text: str) -> str:
 
 
 @contextmanager
-def _store() -> "Iterator[PostgresDatasets]":
-    """Yield the store of datasets of the fleet that the environment names."""
+def _store(data_dir: Path | None) -> "Iterator[PostgresDatasets]":
+    """Yield the store of datasets of the fleet to work on."""
     from tradefleet.cli.connection import connect_fleet  # noqa: PLC0415
     from tradefleet.store.schema import require_current  # noqa: PLC0415
     from workloads.feeds.adapters.datasets import PostgresDatasets  # noqa: PLC0415
 
-    fleet = connect_fleet()
+    fleet = connect_fleet(data_dir)
     require_current(fleet.database_url.reveal())
     store = PostgresDatasets(fleet.database_url.reveal(), fleet=fleet.fleet)
     try:
@@ -304,14 +313,14 @@ def _store() -> "Iterator[PostgresDatasets]":
 
 
 @contextmanager
-def _sources_of_datasets(keys: "Sequence[DatasetKey]") -> "Iterator[list[BarSource]]":
+def _sources_of_datasets(keys: "Sequence[DatasetKey]", data_dir: Path | None) -> "Iterator[list[BarSource]]":
     """Yield the sources of datasets; without any, no database is needed."""
     from workloads.feeds.sources.stored import open_dataset  # noqa: PLC0415
 
     if not keys:
         yield []
         return
-    with _store() as store:
+    with _store(data_dir) as store:
         yield [source for key in keys for source in open_dataset(store, key)]
 
 

@@ -52,7 +52,7 @@ def check_rows(
         elif expected_us is not None:
             if open_us < expected_us:
                 if last is not None and open_us == last.open_us and sound:
-                    again = Bar(symbol, interval_us, open_us, open_, high, low, close, volume + 0.0)
+                    again = Bar(symbol, interval_us, open_us, open_, high, low, close, volume)
                     report.repeated(number, again, last_number, last)
                 elif open_us != expected_us - interval_us:
                     report.out_of_order(number, open_us, expected_us - interval_us)

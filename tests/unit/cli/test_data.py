@@ -149,14 +149,20 @@ def test_columns_format_and_unit_can_be_stated(tmp_path: Path) -> None:
             ("import", "a_BTC-USD_1m.csv", "--exchange", "coinbase"),
             "--exchange coinbase: must be written NAMESPACE/NAME",
         ),
-        (("import", "a_BTC-USD_1m.csv"), "there is no database to work on: set TRADEFLEET_DATABASE_URL"),
-        (("list",), "there is no database to work on: set TRADEFLEET_DATABASE_URL"),
-        (("check", "spring-2018"), "there is no database to work on: set TRADEFLEET_DATABASE_URL"),
+        (("import", "a_BTC-USD_1m.csv"), "there is no database to work on: start a fleet with"),
+        (("list",), "there is no database to work on: start a fleet with"),
+        (("list", "--data-dir", "nowhere"), "there is no fleet in "),
+        (("check", "spring-2018"), "there is no database to work on: start a fleet with"),
     ],
 )
 def test_a_command_that_cannot_work_says_why_and_what_to_do(
-    arguments: tuple[str, ...], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    arguments: tuple[str, ...],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setenv("TRADEFLEET_HOME", str(tmp_path))
     for variable in ("TRADEFLEET_DATABASE_URL", "TRADEFLEET_DATABASE_URL_FILE", "NOT_SET"):
         monkeypatch.delenv(variable, raising=False)
 
