@@ -128,7 +128,8 @@ class PostgresWorld:
     def _kept_session(self) -> Session:
         if "supervisor" not in self.kept:
             self.kept["supervisor"] = self.as_component(Component.SUPERVISOR)
-        return self.kept["supervisor"]
+        session: Session = self.kept["supervisor"]
+        return session
 
     def _url_of(self, login: Login) -> str:
         parts = urlsplit(self.url)

@@ -1,0 +1,150 @@
+"""Leases and the rows that carry them, in memory."""
+
+from collections.abc import Callable
+
+from tests.fakes.memory_database import (
+    BotRow,
+    GatewayRow,
+    HaltRow,
+    LeaseRow,
+    Stream,
+)
+from tests.fakes.memory_handle import MemoryHandle
+from tradefleet.domain.bots import DeletionPolicy
+from tradefleet.domain.errors import (
+    Fenced,
+    LeaseHeld,
+    Permanent,
+    StaleGeneration,
+)
+from tradefleet.domain.ids import AccountId, BotKey, BotUid, executions_stream, orders_stream
+from tradefleet.store.checks import (
+    check_ttl,
+    lease_parts,
+)
+from tradefleet.store.ports import (
+    Lease,
+    LeaseName,
+)
+
+
+class MemoryLeases(MemoryHandle):
+    """Implements `LeaseStore` and `FleetStore`."""
+
+    def acquire(self, name: LeaseName, *, holder: str, generation: int, ttl_us: int) -> Lease:
+        check_ttl(name, ttl_us)
+        deadline_us = self._clock_us() + ttl_us
+        epoch = 0
+
+        def check() -> Callable[[], None]:
+            nonlocal epoch
+            row = self._lease_row(name, create=True)
+            now_us = self._database.clock_us()
+            if self._is_retired(name):
+                raise StaleGeneration(f"lease {name}: the bot is deleted")
+            if generation < row.generation:
+                raise StaleGeneration(f"lease {name}: generation {generation} is older than the row's {row.generation}")
+            if row.holder not in ("", holder) and row.until_us > now_us:
+                raise LeaseHeld(f"lease {name}: {row.holder} holds it for another {row.until_us - now_us} us")
+            epoch = row.epoch + 1
+
+            def write() -> None:
+                row.epoch, row.holder, row.generation = epoch, holder, generation
+                row.until_us = now_us + ttl_us
+
+            return write
+
+        self._commit(check)
+        return Lease(name=name, epoch=epoch, holder=holder, generation=generation, deadline_us=deadline_us)
+
+    def renew(self, lease: Lease, *, ttl_us: int) -> Lease:
+        check_ttl(lease.name, ttl_us)
+        deadline_us = self._clock_us() + ttl_us
+
+        def check() -> Callable[[], None]:
+            row = self._held(lease)
+            if not row.holder:
+                raise Fenced(f"lease {lease.name}: epoch {lease.epoch} was released")
+
+            def write() -> None:
+                row.until_us = self._database.clock_us() + ttl_us
+
+            return write
+
+        self._commit(check)
+        return Lease(
+            name=lease.name,
+            epoch=lease.epoch,
+            holder=lease.holder,
+            generation=lease.generation,
+            deadline_us=deadline_us,
+        )
+
+    def release(self, lease: Lease) -> None:
+        def check() -> Callable[[], None]:
+            row = self._lease_row(lease.name)
+
+            def write() -> None:
+                if row.epoch == lease.epoch:
+                    row.holder, row.until_us = "", 0
+
+            return write
+
+        self._commit(check)
+
+    def _lease_row(self, name: LeaseName, *, create: bool = False) -> LeaseRow:
+        """Return the lease's row. A bot's and an account's first lease makes their rows, halt switch included."""
+        kind, key, uid = lease_parts(name)
+        if kind == "bot":
+            if create:
+                self.register_bot(BotKey(key), BotUid(uid))
+            bot = self._rows.bots.get(BotUid(uid))
+            return bot.lease if bot is not None else LeaseRow()
+        if kind == "gateway":
+            account = AccountId(key)
+            gateway = self._rows.gateways.get(account)
+            if gateway is None:
+                if not create:
+                    return LeaseRow()
+                gateway = self._rows.gateways[account] = GatewayRow(lease=LeaseRow())
+                self._rows.halts.setdefault(f"account/{account}", HaltRow())
+            return gateway.lease
+        return self._rows.leases.setdefault(name, LeaseRow()) if create else self._rows.leases.get(name, LeaseRow())
+
+    def _is_retired(self, name: LeaseName) -> bool:
+        kind, _, uid = lease_parts(name)
+        return kind == "bot" and self._rows.bots[BotUid(uid)].retired is not None
+
+    def _held(self, lease: Lease) -> LeaseRow:
+        """Return the lease's row. Raises Fenced when its epoch is not ours."""
+        row = self._lease_row(lease.name)
+        if row.epoch != lease.epoch:
+            raise Fenced(f"lease {lease.name}: epoch {lease.epoch} is not the newest, which is {row.epoch}")
+        return row
+
+    def create_fleet(self) -> None:
+        self._rows.halts.setdefault("fleet", HaltRow())
+
+    def register_bot(self, bot: BotKey, uid: BotUid, *, db_role: str = "") -> None:
+        known = self._rows.bots.get(uid)
+        if known is not None and known.key != bot:
+            raise Permanent(f"bot {bot}: UID {uid} belongs to {known.key}")
+        if known is None:
+            self._rows.bots[uid] = BotRow(key=bot, lease=LeaseRow())
+            for stream in (orders_stream(uid), executions_stream(uid)):
+                self._rows.streams.setdefault(stream, Stream())
+            self._rows.halts.setdefault(f"bot/{bot}", HaltRow())
+
+    def retire_bot(self, uid: BotUid, *, policy: DeletionPolicy) -> None:
+        def check() -> Callable[[], None]:
+            row = self._rows.bots.get(uid)
+
+            def write() -> None:
+                if row is not None and row.retired is None:
+                    row.retired = policy
+                    row.lease.epoch += 1
+                    row.lease.holder, row.lease.until_us = "", 0
+
+            return write
+
+        self._commit(check)
