@@ -97,6 +97,7 @@ def _record_of(request: VenueRequest) -> JournalRequest:
                 time_in_force=terms.time_in_force,
                 post_only=terms.post_only,
                 reduce_only=terms.reduce_only,
+                protection_ticks=request.protection_ticks,
             )
         case CancelOrder():
             return JournalRequest(
@@ -134,7 +135,13 @@ def _request_of(record: JournalRequest) -> VenueRequest:
     market_us = _present(record, "market_us", record.market_us)
     match record.kind:
         case VenueRequestKind.SUBMIT:
-            return SubmitOrder(no=record.no, client_order_id=order_id, terms=_terms_of(record), market_us=market_us)
+            return SubmitOrder(
+                no=record.no,
+                client_order_id=order_id,
+                terms=_terms_of(record),
+                market_us=market_us,
+                protection_ticks=record.protection_ticks,
+            )
         case VenueRequestKind.CANCEL:
             return CancelOrder(no=record.no, client_order_id=order_id, market_us=market_us)
         case VenueRequestKind.AMEND:

@@ -73,6 +73,9 @@ class JournalRequest(Part, frozen=True, kw_only=True, gc=False):
     price_ticks: Annotated[int | None, Meta(description="Limit price; AMEND: null leaves it")] = None
     trigger_ticks: Annotated[int | None, Meta(description="Stop orders only")] = None
     time_in_force: TimeInForce | None = None
+    protection_ticks: Annotated[
+        int | None, Meta(description="SUBMIT: worst price at which a buy without a limit may fill")
+    ] = None
     post_only: bool = False
     reduce_only: bool = False
     asset: Annotated[str | None, Meta(description="DEPOSIT: asset")] = None

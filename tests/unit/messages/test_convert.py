@@ -210,7 +210,14 @@ def test_statistics_come_back_as_they_were(equity_atoms: int, hold_atoms: int | 
 
 
 VENUE_REQUESTS = st.one_of(
-    st.builds(SubmitOrder, no=COUNTS, client_order_id=ORDER_IDS, terms=terms(), market_us=TIMES_US),
+    st.builds(
+        SubmitOrder,
+        no=COUNTS,
+        client_order_id=ORDER_IDS,
+        terms=terms(),
+        market_us=TIMES_US,
+        protection_ticks=st.none() | st.integers(1, 2**62),
+    ),
     st.builds(CancelOrder, no=COUNTS, client_order_id=ORDER_IDS, market_us=TIMES_US),
     st.builds(
         AmendOrder,

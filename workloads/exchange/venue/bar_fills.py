@@ -11,6 +11,7 @@ others. What differs by order is the sequence in which fills reach the accounts:
 - IOC and FOK count at the open of an order's first bar; those of a stop order count at its trigger.
 - An order is TAKER when it fills at the open of its first bar or at its trigger, and when it is a market order. A
   post-only order is always MAKER: it was checked against the last close, and rested before the next open came.
+- A buy without a limit that could only fill beyond its protection expires (INSUFFICIENT_FUNDS).
 - With a participation limit an order takes at most that part of a bar's volume, once a bar.
 
 Not modelled: the queue at a touched limit (a touch fills), and the spread.

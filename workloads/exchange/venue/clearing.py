@@ -91,9 +91,15 @@ class Clearing:
         return notional + fee_atoms(notional, self._fee_ppm(liquidity))
 
     def payable_lots(self, order: OpenOrder, lots: int, price_ticks: int, liquidity: Liquidity) -> int:
-        """Return how many of `lots` the order can pay. All of them, but for a buy that has locked nothing."""
+        """Return how many of `lots` the order can pay. All of them, but for a buy that has locked nothing.
+
+        Such a one pays out of what the account has free, and not above its protection: the account is shared, and the
+        order's owner has set no more aside (rule 15).
+        """
         if not order.is_buy or order.price_ticks is not None:
             return lots
+        if order.is_beyond_protection(price_ticks):
+            return 0
         budget = order.account.free.get(order.instrument.quote, 0)
         if self.cost_atoms(order, lots, price_ticks, liquidity) <= budget:
             return lots

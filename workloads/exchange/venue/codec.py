@@ -55,12 +55,13 @@ def encode_order(order: OpenOrder) -> Row:
         order.arrival,
         order.entry_bar,
         order.triggered,
+        order.protection_ticks,
     ]
 
 
 def decode_order(row: Row, account: Account, instrument: Instrument) -> OpenOrder:
     """Return the open order of a row, for the account and the instrument that the row names."""
-    _, client_order_id, terms, lots, price_ticks, filled_lots, arrival, entry_bar, triggered = row
+    _, client_order_id, terms, lots, price_ticks, filled_lots, arrival, entry_bar, triggered, protection_ticks = row
     return OpenOrder(
         account=account,
         client_order_id=ClientOrderId(client_order_id),
@@ -68,6 +69,7 @@ def decode_order(row: Row, account: Account, instrument: Instrument) -> OpenOrde
         terms=decode_terms(terms),
         lots=lots,
         price_ticks=price_ticks,
+        protection_ticks=protection_ticks,
         filled_lots=filled_lots,
         arrival=arrival,
         entry_bar=entry_bar,

@@ -65,6 +65,7 @@ class OrderDesk:
             terms=terms,
             lots=terms.lots,
             price_ticks=terms.price_ticks,
+            protection_ticks=request.protection_ticks,
         )
         reason = self._refusal(order)
         if reason is not Reason.NONE:

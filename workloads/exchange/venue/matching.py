@@ -120,6 +120,8 @@ class BookMarket:
                 break
             if maker.same_owner(order):
                 return Reason.SELF_TRADE
+            if order.is_beyond_protection(_price(maker)):
+                return Reason.INSUFFICIENT_FUNDS
             lots = min(missing, maker.remaining_lots)
             cost += self._clearing.cost_atoms(order, lots, _price(maker), Liquidity.TAKER)
             missing -= lots

@@ -18,7 +18,8 @@ class OpenOrder:
 
     `arrival` orders everything that is otherwise equal. It is given when the order is accepted, and anew when an
     amendment costs it its priority or a stop-limit enters the book. `entry_bar` is the number of the symbol's last
-    bar at that time. `status` is None until the order is done.
+    bar at that time. `status` is None until the order is done. `protection_ticks` is the worst price at which a buy
+    without a limit may fill: what its owner has set aside pays no more.
     """
 
     account: "Account"
@@ -27,6 +28,7 @@ class OpenOrder:
     terms: OrderTerms
     lots: int
     price_ticks: int | None
+    protection_ticks: int | None = None
     filled_lots: int = 0
     arrival: int = 0
     entry_bar: int = 0
@@ -58,6 +60,10 @@ class OpenOrder:
         if self.price_ticks is None:
             return True
         return price_ticks <= self.price_ticks if self.is_buy else price_ticks >= self.price_ticks
+
+    def is_beyond_protection(self, price_ticks: int) -> bool:
+        """Return whether `price_ticks` is more than the order may pay."""
+        return self.protection_ticks is not None and price_ticks > self.protection_ticks
 
     def is_triggered_by(self, price_ticks: int) -> bool:
         """Return whether `price_ticks` is at the trigger or beyond it; False without a trigger."""
