@@ -1,0 +1,197 @@
+"""Kills by seed: at random moments and at named points, of every kind of process, each with what it hit."""
+
+import json
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import psycopg
+
+from tests.integration.lockstep.fleet import BROKER, POSTGRES, Fleet
+from tests.integration.lockstep.injected import sitecustomize as points
+from tests.integration.lockstep.watch import Flight, Watch, participant_of
+
+BOT, GATEWAY, VENUE, FEED = "bot", "gateway", "venue", "feed"
+BACKEND = "postgres backend"
+POLL_S = 0.005
+BACK_S = 60.0  # until a killed process must run again, on a machine that others use too
+FIRE_S = 90.0  # until an armed point must have been passed: it may take a trade
+JITTER_S = 0.08
+FEED_PART = 0.6  # a feed is ahead of its run: after this part of it there may be nothing left to do
+
+_BACKENDS = "SELECT pid FROM pg_stat_activity WHERE application_name = left(%s, 63)"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What to kill: a kind, at a named point (None: at a random moment).
+
+    `carrier` is the kind of workload that passes the point, when it is not itself the one that is killed.
+    """
+
+    kind: str
+    point: str | None = None
+    carrier: str = ""
+    busy: bool = True  # only while something is carried, not in a turn in which nothing happened
+
+
+TARGETS = (
+    Target(BOT, points.BEFORE_COMMIT),
+    Target(BOT, points.INSIDE_COMMIT),
+    Target(BOT, points.AFTER_COMMIT),
+    Target(BOT, points.AFTER_PRODUCE),
+    Target(BOT, points.INSIDE_COMMIT, busy=False),
+    Target(BOT),
+    Target(BOT),
+    Target(GATEWAY, points.BEFORE_COMMIT),
+    Target(GATEWAY, points.INSIDE_COMMIT),
+    Target(GATEWAY, points.AFTER_COMMIT),
+    Target(GATEWAY, points.AFTER_PRODUCE),
+    Target(GATEWAY, points.BEFORE_SEND),
+    Target(GATEWAY, points.AFTER_SEND),
+    Target(GATEWAY),
+    Target(VENUE, points.RECEIVED),
+    Target(VENUE, points.BEFORE_APPEND),
+    Target(VENUE, points.PRODUCED),
+    Target(VENUE, points.INSIDE_APPEND),
+    Target(VENUE, points.AFTER_APPEND),
+    Target(VENUE, points.INSIDE_COMMIT),
+    Target(VENUE),
+    Target(FEED, points.BEFORE_COMMIT),
+    Target(FEED, points.INSIDE_COMMIT),
+    Target(FEED, points.AFTER_PRODUCE),
+    Target(FEED),
+    Target(BROKER, points.INSIDE_APPEND, carrier=VENUE),
+    Target(BROKER, points.AFTER_PRODUCE, carrier=GATEWAY),
+    Target(POSTGRES, points.INSIDE_COMMIT, carrier=GATEWAY),
+    Target(BACKEND, points.INSIDE_COMMIT, carrier=BOT),
+    Target(POSTGRES),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A kill that happened. `doing` is what the process said of itself at a named point."""
+
+    target: Target
+    name: str
+    minute: int
+    doing: str
+    flight: Flight
+    in_flight: bool
+
+    def __str__(self) -> str:
+        point = self.target.point or "a random moment"
+        via = f" of {self.target.carrier}" if self.target.carrier else ""
+        mark = "in flight" if self.in_flight else "idle"
+        parts = [self.doing] if self.doing else []
+        return (
+            f"minute {self.minute:4d}  {self.target.kind:16s} {self.name:30s} at {point}{via}: {mark}: "
+            f"{'; '.join([*parts, str(self.flight)])}"
+        )
+
+
+class Killer:
+    """Strikes `targets` in an order and at minutes drawn from `seed`, while a run goes on."""
+
+    def __init__(self, fleet: Fleet, watch: Watch, *, seed: int, minutes: int, targets: Sequence[Target]) -> None:
+        self._fleet = fleet
+        self._watch = watch
+        self._rng = random.Random(seed)
+        self.hits: list[Hit] = []
+        self._plan = self._draw(targets, minutes)
+
+    def _draw(self, targets: Sequence[Target], minutes: int) -> list[tuple[int, Target]]:
+        """Return when to strike what: spread over the run, the feed while it has something to do."""
+        drawn = []
+        for target in targets:
+            last = minutes * (FEED_PART if target.kind == FEED else 0.95)
+            drawn.append((self._rng.randrange(2, max(3, int(last))), self._rng.random(), target))
+        return [(minute, target) for minute, _, target in sorted(drawn, key=lambda each: each[:2])]
+
+    def strike_all(self) -> None:
+        """Return when all have been struck."""
+        for minute, target in self._plan:
+            self._wait(lambda least=minute: self._watch.minutes >= least, FIRE_S, f"minute {minute}")
+            self._strike(target)
+
+    def _strike(self, target: Target) -> None:
+        time.sleep(self._rng.random() * JITTER_S)
+        names = self._fleet.names(f"{target.carrier or target.kind}-") or [target.kind]
+        name = self._rng.choice(names)
+        if target.point is None:
+            self._at_random(target, name)
+        else:
+            self._at_point(target, name)
+
+    def _at_random(self, target: Target, name: str) -> None:
+        pid = self._alive(name)
+        flight = self._watch.flight()
+        os.kill(pid, signal.SIGKILL)
+        self._note(target, name, "", flight)
+
+    def _at_point(self, target: Target, name: str) -> None:
+        """Arm a point in a process, wait until it was passed, and look at what is in flight after the kill."""
+        order = {
+            "point": target.point,
+            "passes": self._rng.randrange(1, 4),
+            "delay_us": self._rng.randrange(100, 1_500),
+            "busy": target.busy,
+        }
+        # In a run with kills a process is at times away just now; and a backend's pid is that of one connection.
+        pid = self._alive(name) if not target.carrier else self._victim(target, name)
+        armed = self._fleet.points / f"{name}.armed"
+        fired = self._fleet.points / f"{name}.fired"
+        fired.unlink(missing_ok=True)
+        temporary = armed.with_suffix(".draft")
+        temporary.write_text(json.dumps({**order, "pid": pid if target.carrier else None}), encoding="utf-8")
+        temporary.replace(armed)
+        self._wait(fired.exists, FIRE_S, f"{name} {target.point}")
+        doing = json.loads(fired.read_text(encoding="utf-8"))["doing"]
+        flight = self._watch.flight()
+        self._note(target, name, doing, flight)
+
+    def _victim(self, target: Target, carrier: str) -> int:
+        """Return the pid that the carrier of a point shall kill."""
+        self._alive(carrier)
+        if target.kind != BACKEND:
+            return self._alive(target.kind)
+        found: list[int] = []
+
+        def is_connected() -> bool:
+            with psycopg.connect(self._fleet.dsn, connect_timeout=5) as connection:
+                found[:] = [row[0] for row in connection.execute(_BACKENDS, [carrier])]
+            return bool(found)
+
+        self._wait(is_connected, BACK_S, f"the connection of {carrier}")
+        return found[0]
+
+    def _note(self, target: Target, name: str, doing: str, flight: Flight) -> None:
+        mine = participant_of(name, self._watch.participants)
+        in_flight = bool(doing) or target.kind in (BROKER, POSTGRES) or (mine is not None and flight.waits_for(mine))
+        if target.kind in (GATEWAY, VENUE):
+            in_flight = in_flight or bool(flight.unsettled)
+        hit = Hit(target, name, self._watch.minutes, doing, flight, in_flight)
+        self.hits.append(hit)
+        print(f"kill {len(self.hits):3d}  {hit}", flush=True)
+
+    def _alive(self, name: str) -> int:
+        found: list[int] = []
+
+        def is_alive() -> bool:
+            pid = self._fleet.pid(name)
+            found[:] = [] if pid is None else [pid]
+            return bool(found)
+
+        self._wait(is_alive, BACK_S, f"{name} to run")
+        return found[0]
+
+    def _wait(self, condition: Callable[[], bool], bound_s: float, what: str) -> None:
+        deadline = time.monotonic() + bound_s
+        while not condition():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"waited {bound_s:.0f} s for {what}\n{self._fleet.log_tails()}")
+            time.sleep(POLL_S)

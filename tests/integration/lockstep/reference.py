@@ -1,0 +1,42 @@
+"""The fleet of these tests as resources, and what `tradefleet backtest` makes of them: the ledger to compare with."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tradefleet.resources.load import load
+from workloads.backtest.from_resources import plan_backtest
+from workloads.backtest.given_data import Wish
+from workloads.backtest.run import run_backtest
+
+HERE = Path(__file__).parent
+INJECTED = HERE / "injected"
+DAY_BARS = 1_440
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The canonical ledger of the backtest, and its hash."""
+
+    lines: Sequence[str]
+    digest: str
+    fills: int
+
+
+def write_resources(folder: Path, *, bars: int = DAY_BARS) -> Path:
+    """Return a file with the fleet, over so many minutes."""
+    text = (HERE / "fleet.yaml").read_text(encoding="utf-8")
+    found = text.replace(f"bars: {DAY_BARS}", f"bars: {bars}")
+    assert bars == DAY_BARS or found != text
+    path = folder / "fleet.yaml"
+    path.write_text(found, encoding="utf-8")
+    return path
+
+
+def backtest(path: Path) -> Reference:
+    """Return the ledger that the backtest of a file of resources gives."""
+    if str(INJECTED) not in sys.path:
+        sys.path.append(str(INJECTED))  # where the user's own strategy is
+    result = run_backtest(plan_backtest(load([path]), Wish()))
+    return Reference(tuple(result.ledger()), result.ledger_hash, len(result.fills))
