@@ -8,7 +8,7 @@ from typing import Final, Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from tradefleet.bus.errors import BusFull, NotDelivered, TopicMismatch
+from tradefleet.bus.errors import BrokerUnavailable, BusFull, NotDelivered, TopicMismatch
 from tradefleet.bus.kafka_client import (
     FATAL_EXCEPTIONS,
     LIBRARY_LOG,
@@ -59,7 +59,6 @@ class KafkaBus:
             raise BusFull(f"{len(producer)} messages wait to be sent; the next is to {topic} for {key}") from error
         except KafkaException as error:
             raise translate(error.args[0], f"publishing to {topic}") from error
-        self.serve()
 
     def _failure(self, error: KafkaError, topic: str, key: str) -> NotDelivered:
         self._fatal = self._fatal or error.fatal()
@@ -159,10 +158,11 @@ class KafkaBus:
 
     def probe(self) -> None:
         """Ask for an answer, whatever it is; from any thread. Raises BrokerUnavailable."""
+        producer = self._producer  # not another one in place of a broken one: that is for the bus's own thread
+        if producer is None:
+            raise BrokerUnavailable("the bus is closed")
         try:
-            self._ready_producer().list_topics(
-                self._settings.topic(DEAD_LETTER.name), self._settings.check_timeout_ms / 1_000
-            )
+            producer.list_topics(self._settings.topic(DEAD_LETTER.name), self._settings.check_timeout_ms / 1_000)
         except KafkaException as error:
             raise translate(error.args[0], f"asking {self._settings.bootstrap} for a sign of life") from error
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import time
 from collections.abc import Iterator, Sequence
 from typing import Final, NoReturn
 
@@ -19,7 +20,7 @@ _LOG: Final = logging.getLogger(__name__)
 READ_BATCH: Final = 1_000
 READ_WAIT_US: Final = 200_000
 READ_FETCH_WAIT_MS: Final = 10  # how long the broker says nothing at the end: a reader that only wants to get there
-OPEN_TIMEOUT_S: Final = 60.0  # the coordinator of a new broker makes its own topic first
+OPEN_TIMEOUT_S: Final = 10.0  # the coordinator of a new broker makes its own topic first; then it is tried again
 
 _FENCED: Final = frozenset(
     {
@@ -60,6 +61,7 @@ class KafkaJournal:
         try:
             self._producer.init_transactions(OPEN_TIMEOUT_S)
         except KafkaException as error:
+            self.close()
             raise translate(error.args[0], f"opening the journal of {key}") from error
 
     def _on_error(self, error: KafkaError) -> None:
@@ -150,12 +152,14 @@ class KafkaJournal:
 
 def _until_end(reader: KafkaReader, patience_ms: int) -> Iterator[Record]:
     """Yield records until the reader is at the end. Raises BrokerUnavailable when nothing comes for too long."""
-    waited_us = 0
+    silent_s = 0.0
     try:
         while not reader.at_end:
+            began = time.monotonic()
             records = reader.poll(READ_BATCH, READ_WAIT_US)
-            waited_us = 0 if records else waited_us + READ_WAIT_US
-            if waited_us > patience_ms * 1_000 and not reader.at_end:
+            # A batch of other keys' records alone comes back empty, too, but at once.
+            silent_s = 0.0 if records else silent_s + time.monotonic() - began
+            if silent_s * 1_000 > patience_ms and not reader.at_end:
                 raise BrokerUnavailable(f"nothing more came for {patience_ms} ms, and the end is not reached")
             yield from records
     finally:

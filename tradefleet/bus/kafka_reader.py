@@ -18,7 +18,7 @@ from tradefleet.bus.kafka_client import (
     translate,
 )
 from tradefleet.bus.ports import Offsets, Record, Source, Start
-from tradefleet.domain.errors import Retryable
+from tradefleet.domain.errors import FleetError, Retryable
 from tradefleet.messages.topics import find_topic
 
 _LOG: Final = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ _POSITION_LOST: Final = frozenset(
         KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001
         KafkaError._LOG_TRUNCATION,  # noqa: SLF001
         KafkaError.OFFSET_OUT_OF_RANGE,
+        *NO_SUCH_TOPIC,  # deleted; one that is made anew is another one
     }
 )
 
@@ -55,17 +56,22 @@ class KafkaReader:
         }
         self._connection_lost = False
         self._held: list[Record] = []
+        self._error: FleetError | None = None  # met behind records that are handed out first
         self._consumer = new_consumer(settings, self._on_error, fetch_wait_ms)
-        self._identity = identify(self._consumer, settings, self._topics, settings.check_timeout_ms)
-        for name in self._topics:
-            if name not in self._identity.partitions:
-                raise Retryable(f"topic {name} does not exist yet: it is created when the fleet starts")
-        places = self._start()
+        try:
+            self._identity = identify(self._consumer, settings, self._topics, settings.check_timeout_ms)
+            places = self._start()
+        except BaseException:  # a consumer has threads, and while a broker is away we come here again and again
+            self._consumer.close()
+            raise
         self._unfinished = {(place.topic, place.partition) for place in places}
         self._consumer.assign(places)
 
     def _start(self) -> list[TopicPartition]:
         """Return the wanted partitions with their first offsets."""
+        for name in self._topics:
+            if name not in self._identity.partitions:
+                raise Retryable(f"topic {name} does not exist yet: it is created when the fleet starts")
         places = [
             TopicPartition(name, number) for name in self._topics for number in sorted(self._wanted_partitions(name))
         ]
@@ -94,31 +100,41 @@ class KafkaReader:
         """Return what arrived, at most `max_messages`. Raises BrokerUnavailable, PositionLost, BrokerReplaced."""
         if self._connection_lost:
             self._check_identity()
+        if not self._held and self._error is None:
+            self._held = self._records(self._messages(max_messages, timeout_us))
+            if self._connection_lost and self._held:
+                self._check_identity()  # nothing is handed out before we know that it is the same broker
         if self._held:
             found, self._held = self._held[:max_messages], self._held[max_messages:]
             return found
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+        return []
+
+    def _messages(self, max_messages: int, timeout_us: int) -> list[Message]:
         first = self._consumer.poll(timeout_us / 1_000_000)
         if first is None:
-            messages = []
-        elif max_messages == 1:
-            messages = [first]
-        else:
-            # The rest of what is here already: `consume` alone would wait until the batch is full.
-            messages = [first, *self._consumer.consume(max_messages - 1, 0)]
-        found = [record for record in map(self._record, messages) if record is not None]
-        if self._connection_lost and found:
-            self._held = found  # not handed out before we know that it is the same broker
-            self._check_identity()
-            self._held = []
+            return []
+        if max_messages == 1:
+            return [first]
+        # The rest of what is here already: `consume` alone would wait until the batch is full.
+        return [first, *self._consumer.consume(max_messages - 1, 0)]
+
+    def _records(self, messages: Sequence[Message]) -> list[Record]:
+        found: list[Record] = []
+        for message in messages:
+            error = message.error()
+            if error is not None:
+                self._on_message_error(error, message)
+            elif (record := self._record(message)) is not None:
+                found.append(record)
         return found
 
     def _record(self, message: Message) -> Record | None:
-        error = message.error()
+        """Return a message as a record; None when its key is not wanted."""
         name = message.topic() or ""
         partition = message.partition() or 0
-        if error is not None:
-            self._on_message_error(error, name, partition)
-            return None
         self._unfinished.add((name, partition))
         key = message.key() or b""
         wanted = self._keys[name]
@@ -132,17 +148,16 @@ class KafkaReader:
             message.value() or b"",
         )
 
-    def _on_message_error(self, error: KafkaError, name: str, partition: int) -> None:
+    def _on_message_error(self, error: KafkaError, message: Message) -> None:
+        """Note the end of a partition, or an error for later. Raises PositionLost at once: what came is of no use."""
+        name, partition = message.topic() or "", message.partition() or 0
         if error.code() == _END_OF_PARTITION:
             self._unfinished.discard((name, partition))
         elif error.code() in _POSITION_LOST:
             self._check_identity()  # a replaced broker is the likelier reason, and has its own name
             raise PositionLost(f"topic {name}, partition {partition}: {error.str()}")
-        elif error.code() in NO_SUCH_TOPIC:
-            self._check_identity()
-            self._connection_lost = True
         else:
-            raise translate(error, f"reading {name}")
+            self._error = self._error or translate(error, f"reading {name}")
 
     def _on_error(self, error: KafkaError) -> None:
         if not self._connection_lost:

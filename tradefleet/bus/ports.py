@@ -90,7 +90,8 @@ class Bus(Protocol):
     def publish(self, topic: str, key: str, value: bytes, on_delivery: OnDelivery | None = None) -> None:
         """Send a message, in the order of calls per key. Raises BusFull; later failures show in `flush`.
 
-        The broker's answer reaches `on_delivery` during `serve` or `flush`.
+        The broker's answer reaches `on_delivery` during `serve` or `flush`; who publishes calls one of them now and
+        then, since a message counts as waiting until its answer was taken.
         """
 
     def serve(self) -> None:

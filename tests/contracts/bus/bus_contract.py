@@ -9,8 +9,9 @@ from msgspec.structs import replace
 from tradefleet.bus.errors import NotDelivered, TopicMismatch
 from tradefleet.bus.ports import Bus, Reader, Record, Source, Start
 from tradefleet.domain.errors import Fenced, InvalidValue, Retryable
-from tradefleet.messages.topics import EXECUTIONS, JOURNAL, ORDERS, TOPICS
+from tradefleet.messages.topics import EXECUTIONS, JOURNAL, ORDERS
 
+USED = (EXECUTIONS, ORDERS, JOURNAL)  # few, since a real broker makes files for each partition
 PATIENCE_S = 15.0
 POLL_US = 100_000
 FLUSH_US = 10_000_000
@@ -60,7 +61,7 @@ class BusContract:
     @pytest.fixture
     def bus(self, connect: Callable[[], Bus]) -> Bus:
         bus = connect()
-        bus.ensure_topics(TOPICS.values())
+        bus.ensure_topics(USED)
         return bus
 
     def test_a_message_arrives_as_it_was_sent(self, bus: Bus) -> None:
@@ -147,10 +148,10 @@ class BusContract:
             connect().reader([Source(topic=EXECUTIONS.name)])
 
     def test_topics_are_made_once_and_keep_their_ids(self, connect: Callable[[], Bus], bus: Bus) -> None:
-        before = [bus.topic_id(name) for name in TOPICS]
-        connect().ensure_topics(TOPICS.values())
-        assert [bus.topic_id(name) for name in TOPICS] == before
-        assert len(set(before)) == len(TOPICS)
+        before = [bus.topic_id(topic.name) for topic in USED]
+        connect().ensure_topics(USED)
+        assert [bus.topic_id(topic.name) for topic in USED] == before
+        assert len(set(before)) == len(USED)
 
     def test_a_topic_with_other_partitions_is_refused(self, bus: Bus) -> None:
         with pytest.raises(TopicMismatch, match=f"has {EXECUTIONS.partitions} partitions, the fleet's has 7"):

@@ -10,13 +10,13 @@ import pytest
 from confluent_kafka.admin import AdminClient
 from governor.local.broker import Broker
 
-from tests.contracts.bus.bus_contract import BOT, FLUSH_US, POLL_US, read, send, values
+from tests.contracts.bus.bus_contract import BOT, FLUSH_US, POLL_US, USED, read, send, values
 from tradefleet.bus.errors import BrokerReplaced, BrokerUnavailable, PositionLost
 from tradefleet.bus.kafka import KafkaBus
 from tradefleet.bus.kafka_client import KafkaSettings
 from tradefleet.bus.ports import Reader, Record, Source
 from tradefleet.domain.errors import FleetError
-from tradefleet.messages.topics import EXECUTIONS, JOURNAL, TOPICS
+from tradefleet.messages.topics import EXECUTIONS, JOURNAL
 
 T = TypeVar("T")
 
@@ -64,7 +64,7 @@ def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnBroker]:
 def bus(own_broker: OwnBroker, topic_prefix: str) -> Iterator[KafkaBus]:
     own_broker.start()
     with KafkaBus(KafkaSettings(bootstrap=own_broker.bootstrap, prefix=topic_prefix, check_timeout_ms=500)) as bus:
-        bus.ensure_topics(TOPICS.values())
+        bus.ensure_topics(USED)
         yield bus
 
 
@@ -127,7 +127,7 @@ def test_a_wiped_broker_is_recognised_and_a_new_reader_starts_at_its_end(own_bro
     assert before in str(error)
     reader.close()
 
-    bus.ensure_topics(TOPICS.values())
+    bus.ensure_topics(USED)
     send(bus, [b"new 1"])
     reader = bus.reader(ALL)
     send(bus, [b"new 2"])
@@ -144,7 +144,7 @@ def test_as_many_new_messages_do_not_make_a_wiped_broker_look_like_the_old_one(
     own_broker.wipe()
     settings = KafkaSettings(bootstrap=own_broker.bootstrap, prefix=topic_prefix)
     with KafkaBus(settings) as other:
-        other.ensure_topics(TOPICS.values())
+        other.ensure_topics(USED)
         send(other, [b"new at the old offset 0", b"new at the next offset 1", b"new 2"])
     records, error = poll_until_error(reader)
     while isinstance(error, BrokerUnavailable):

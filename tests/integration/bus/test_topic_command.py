@@ -20,7 +20,7 @@ from tradefleet.messages.trading import CancelRequested
 @pytest.fixture
 def environment(broker: Broker, topic_prefix: str) -> dict[str, str]:
     with KafkaBus(KafkaSettings(bootstrap=broker.bootstrap, prefix=topic_prefix)) as bus:
-        bus.ensure_topics(TOPICS.values())
+        bus.ensure_topics([ORDERS])
         for number in range(1, 16):
             message = CancelRequested(
                 stream="orders/x", stream_seq=number, event_time_us=number, bot="ns/a", client_order_id=f"A{number}"
