@@ -11,7 +11,7 @@ from tests.simulation.processes import Process
 from tests.simulation.scenario import Scenario
 from tests.simulation.venue_door import VenueDoor
 from tradefleet.domain.bots import BotCommand, BotConfig, RunState
-from tradefleet.domain.errors import Fenced, LeaseHeld, OutcomeUnknown, Permanent, Retryable
+from tradefleet.domain.errors import Fenced, LeaseHeld, OutcomeUnknown, Permanent, Retryable, StaleGeneration
 from tradefleet.domain.ids import orders_stream
 from tradefleet.domain.venue import VenueRequest
 from tradefleet.messages.codec import decode, encode
@@ -20,7 +20,7 @@ from tradefleet.messages.topics import EXECUTIONS, JOURNAL, OHLC_STABLE, ORDERS
 from tradefleet.store.ports import venue_lease
 
 QUIET_TICKS_MAX = 12_000  # after the last fault a run must end within this many
-REST_TICKS = 80
+REST_TICKS = 120  # enough for each process to look after its lease
 SETTLED_EVERY = 8  # ticks between two looks whether the run is over
 INTERLEAVED_MAX = 40  # ticks of the others while a process stands still
 TWINS_MAX = 3
@@ -89,7 +89,7 @@ class World(Fleet):
             self._step(process)
         except Crash:
             process.kill(self.time.now_us + self.rng.randrange(1, 40 * TICK_US))
-        except Fenced:
+        except (Fenced, StaleGeneration):
             self._fenced(process)
         except Permanent as error:
             raise Failed(f"{process.name} gave up: {type(error).__name__}: {error}") from error
@@ -194,10 +194,12 @@ class World(Fleet):
             self._twin(process)
         if process.is_started and faults.strikes("process: ended by SIGTERM", 0.1):
             assert process.worker is not None
+            process.is_busy = True
             try:
                 process.worker.stop()
             except (Crash, Retryable, OutcomeUnknown, Fenced):
                 pass  # it ends all the same; its lease runs out
+            process.is_busy = False
             process.kill(self.time.now_us + rng.randrange(1, 100 * TICK_US))
 
     def _twin(self, process: Process) -> None:
@@ -205,8 +207,8 @@ class World(Fleet):
         same = [each for each in self.processes if each.name == process.name]
         if process.is_retired or sum(not each.is_retired for each in same) >= TWINS_MAX:
             return
-        number = 1 + max(int(each.holder.rpartition("-")[2].partition("'")[0]) for each in same)
-        holder = f"{process.name}-{number}" if self.rng.random() < 0.7 else f"{process.holder}'"
+        number = 1 + max(int(each.holder.rpartition("-")[2]) for each in same)
+        holder = f"{process.name}-{number}" if self.rng.random() < 0.6 else process.holder
         self.processes.append(Process(process.name, process.role, holder, process.make))
 
     def _lose_messages(self) -> None:
@@ -304,5 +306,6 @@ class World(Fleet):
     @property
     def venue(self) -> Process:
         """The venue that is up, the newest when there are two."""
-        up = [each for each in self.processes if each.role == "venue" and each.is_started]
+        now_us = self.time.now_us
+        up = [e for e in self.processes if e.role == "venue" and e.is_started and e.down_until_us <= now_us]
         return up[-1] if up else self.processes[VENUE_PLACE]

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from tradefleet.domain.bar import Bar
 from tradefleet.domain.errors import OutcomeUnknown, Permanent
-from tradefleet.domain.ids import BotKey, StreamName, bars_stream, executions_stream, orders_stream
+from tradefleet.domain.ids import BotKey, ClientOrderId, StreamName, bars_stream, executions_stream, orders_stream
 from tradefleet.domain.orders import BotRequest, Reason
 from tradefleet.domain.progress import (
     GATEWAY,
@@ -152,6 +152,11 @@ class GatewayWorker:
         if self._lease is not None:
             self._store.release(self._lease)
             self._lease = None
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of our lease, 0 without one."""
+        return 0 if self._lease is None else self._lease.epoch
 
     @property
     def is_finished(self) -> bool:
@@ -442,12 +447,28 @@ class GatewayWorker:
             numbers = range(taken + 1, self.machine.request_no + 1)
             missing = [self._unsettled.get(number, VoidRequest(no=number)) for number in numbers]
         elif not open_requests or self._clock.monotonic_us() >= self._ask_at_us:
-            missing = [request for request in open_requests if self._is_missing(request)]
+            missing = self._ask_for(open_requests)
         else:
             return
         self._is_asking = False
         if missing:
             self._send(missing)
+
+    def _ask_for(self, requests: Sequence[VenueRequest]) -> list[VenueRequest]:
+        """Ask the venue by client id about requests, in their order; return those that still have to be sent.
+
+        What was to follow an order that never arrived (its cancel, its amendment) did not arrive either.
+        """
+        missing: list[VenueRequest] = []
+        lost: set[ClientOrderId] = set()
+        for request in requests:
+            if isinstance(request, CancelOrder | AmendOrder) and request.client_order_id in lost:
+                missing.append(request)
+            elif self._is_missing(request):
+                missing.append(request)
+                if isinstance(request, SubmitOrder):
+                    lost.add(request.client_order_id)
+        return missing
 
     def _is_missing(self, request: VenueRequest) -> bool:
         """Ask the venue by client id whether a request still has to be sent."""
