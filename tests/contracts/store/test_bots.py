@@ -16,10 +16,18 @@ from tests.contracts.store.worlds import World
 from tradefleet.domain.bots import DeletionPolicy
 from tradefleet.domain.errors import Fenced, Permanent, StreamGap
 from tradefleet.domain.ids import executions_stream, orders_stream
+from tradefleet.domain.progress import Phase, Progress, bot_participant
 from tradefleet.store.checks import CHUNK_INPUTS
-from tradefleet.store.ports import bot_lease
+from tradefleet.store.ports import RunId, bot_lease
 
 EXECUTIONS = executions_stream(UID)
+RUN = RunId("run")
+STEP = Progress(participant=bot_participant(BOT, UID), market_us=1, round=0, phase=Phase.BOTS)
+
+# What a commit may hold besides inputs: each kind may take another way to the database.
+MESSAGES = {"requests": [1], "payloads": {0: b"x"}, "snapshot": b"s"}
+KINDS = {"quiet": {}, "step": {"run": RUN, "progress": STEP}, "messages": MESSAGES}
+KINDS["whole"] = KINDS["step"] | MESSAGES
 
 
 def test_a_bot_that_never_committed_has_no_record(world: World) -> None:
@@ -76,18 +84,19 @@ def test_an_older_epoch_commits_nothing(world: World) -> None:
     before = new.load_bot(BOT, UID)
     assert before is not None
     assert before.version == record.version
-    stale = bot_commit(lease, record.version, requests=[1], payloads={0: b"x"}, snapshot=b"s")
-    assert old.commit_bots([stale]) == frozenset()
-    assert old.commit_bots([bot_commit(lease, record.version)]) == frozenset()
+    for kind in KINDS.values():
+        assert old.commit_bots([bot_commit(lease, record.version, **kind)]) == frozenset()
+    assert world.runs().progress_from(RUN, market_us=0, round_no=0, phase=0, limit=9) == []
     assert new.load_bot(BOT, UID) == before
     assert new.last_seq(orders_stream(UID)) == 0
     assert new.read_record(UID, 1, after=0, limit=10) == (b"", {})
 
 
-def test_an_older_version_commits_nothing(world: World) -> None:
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
+def test_an_older_version_commits_nothing(world: World, kind: dict[str, object]) -> None:
     store = world.bot(BOT, UID)
     lease, record = take_bot(store)
-    commit = bot_commit(lease, record.version)
+    commit = bot_commit(lease, record.version, **kind)
     assert store.commit_bots([commit]) == {BOT}
     assert store.commit_bots([commit]) == frozenset()
     again = bot_commit(lease, record.version, first_ordinal=1)
@@ -95,6 +104,9 @@ def test_an_older_version_commits_nothing(world: World) -> None:
     loaded = store.load_bot(BOT, UID)
     assert loaded is not None
     assert loaded.input_count == 1
+    assert loaded.request_seq == len(kind.get("requests", []))
+    steps = world.runs().progress_from(RUN, market_us=0, round_no=0, phase=0, limit=9)
+    assert steps == ([STEP] if "progress" in kind else [])
 
 
 def test_a_retired_bot_commits_nothing(world: World) -> None:

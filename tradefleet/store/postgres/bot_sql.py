@@ -1,6 +1,6 @@
 """SQL of a bot's commit, its record and its generations."""
 
-# The fence (rule 2) and the compare-and-set (rule 7). A quiet commit is this one statement.
+# The fence (rule 2) and the compare-and-set (rule 7).
 _FENCED = """
 UPDATE tradefleet.bot
 SET version = version + 1, positions = positions || %(positions)s::jsonb, input_count = input_count + %(inputs)s,
@@ -9,11 +9,8 @@ WHERE fleet = %(fleet)s AND uid = %(uid)s AND epoch = %(epoch)s AND version = %(
     AND record_generation = %(generation)s AND input_count = %(first_ordinal)s
 RETURNING uid, positions"""
 
-COMMIT_QUIET = _FENCED
-
 # Everything else hangs on `fenced`: a bot that is not ours any more writes nothing, and its neighbours go on.
-COMMIT = f"""
-WITH fenced AS ({_FENCED}), advanced AS (
+_MESSAGES = """advanced AS (
     UPDATE tradefleet.stream SET last_seq = (%(last)s::jsonb -> stream)::bigint
     WHERE fleet = %(fleet)s AND stream = ANY(%(streams)s) AND last_seq = (%(before)s::jsonb -> stream)::bigint
         AND EXISTS (SELECT FROM fenced)
@@ -36,24 +33,39 @@ WITH fenced AS ({_FENCED}), advanced AS (
     ON CONFLICT (fleet, uid) DO UPDATE SET generation = EXCLUDED.generation, ordinal = EXCLUDED.ordinal,
         positions = EXCLUDED.positions, request_count = EXCLUDED.request_count,
         request_hash = EXCLUDED.request_hash, state = EXCLUDED.state
-), stepped AS (
+)"""
+
+_MESSAGES_CONTINUE = """tradefleet.require(NOT EXISTS (SELECT FROM fenced)
+        OR (SELECT count(*) FROM advanced) = cardinality(%(streams)s::text[]), 'TF004', %(gap_message)s)"""
+
+_STEP = """stepped AS (
     INSERT INTO tradefleet.progress (fleet, run, market_us, round, phase, participant, produced, next_due_us, has_left)
     SELECT %(fleet)s, %(run)s, %(market_us)s, %(round)s, %(phase)s, %(participant)s, %(produced)s::jsonb,
         %(next_due_us)s, %(has_left)s
-    FROM fenced WHERE %(run)s::text IS NOT NULL
+    FROM fenced
     ON CONFLICT DO NOTHING RETURNING participant
-), same_step AS (
-    SELECT FROM tradefleet.progress
-    WHERE fleet = %(fleet)s AND run = %(run)s AND market_us = %(market_us)s AND round = %(round)s
-        AND phase = %(phase)s AND participant = %(participant)s AND produced = %(produced)s::jsonb
-        AND next_due_us IS NOT DISTINCT FROM %(next_due_us)s AND has_left = %(has_left)s
-)
-SELECT (SELECT count(*) FROM fenced) AS ours,
-    tradefleet.require(NOT EXISTS (SELECT FROM fenced)
-        OR (SELECT count(*) FROM advanced) = cardinality(%(streams)s::text[]), 'TF004', %(gap_message)s),
-    tradefleet.require(NOT EXISTS (SELECT FROM fenced) OR %(run)s::text IS NULL OR EXISTS (SELECT FROM stepped)
-        OR EXISTS (SELECT FROM same_step), 'TF006', %(step_message)s),
-    (SELECT count(pg_notify(channel, '')) FROM fenced, unnest(%(channels)s::text[]) AS channel)"""  # noqa: S608 - constants
+)"""
+
+_STEP_IS_THE_SAME = """tradefleet.require(NOT EXISTS (SELECT FROM fenced) OR EXISTS (SELECT FROM stepped) OR EXISTS (
+        SELECT FROM tradefleet.progress
+        WHERE fleet = %(fleet)s AND run = %(run)s AND market_us = %(market_us)s AND round = %(round)s
+            AND phase = %(phase)s AND participant = %(participant)s AND produced = %(produced)s::jsonb
+            AND next_due_us IS NOT DISTINCT FROM %(next_due_us)s AND has_left = %(has_left)s
+    ), 'TF006', %(step_message)s),
+    (SELECT count(pg_notify(channel, '')) FROM fenced, unnest(%(channels)s::text[]) AS channel)"""
+
+_OURS = "SELECT (SELECT count(*) FROM fenced) AS ours"
+
+_FIRST = f"WITH fenced AS ({_FENCED})"
+
+# By what a commit holds besides inputs: messages (requests, payloads, a snapshot), and a step of a lockstep run. A
+# quiet one is a single UPDATE; each part more costs the server, even when it has nothing to do.
+COMMIT: dict[tuple[bool, bool], str] = {
+    (False, False): _FENCED,
+    (False, True): f"{_FIRST}, {_STEP}\n{_OURS},\n    {_STEP_IS_THE_SAME}",
+    (True, False): f"{_FIRST}, {_MESSAGES}\n{_OURS},\n    {_MESSAGES_CONTINUE}",
+    (True, True): f"{_FIRST}, {_MESSAGES}, {_STEP}\n{_OURS},\n    {_MESSAGES_CONTINUE},\n    {_STEP_IS_THE_SAME}",
+}
 
 # Every 256 inputs the full chunks leave the row. Only the epoch that just committed may move them.
 CLOSE_CHUNKS = """

@@ -14,17 +14,6 @@ from tradefleet.store.postgres.runs import channels, progress_parameters
 from tradefleet.store.postgres.session import Cursor, Transaction
 from tradefleet.store.postgres.streams import PostgresStreams
 
-_NO_STEP: dict[str, Any] = {
-    "run": None,
-    "market_us": 0,
-    "round": 0,
-    "phase": 0,
-    "participant": "",
-    "produced": "{}",
-    "next_due_us": None,
-    "has_left": False,
-}
-
 
 class PostgresBotStore(PostgresLeases, PostgresStreams):
     """Implements `BotStore`."""
@@ -144,7 +133,7 @@ def _broken_record(commit: BotCommit, rows: Sequence[Sequence[Any]]) -> FleetErr
 
 
 def _statement(fleet: str, commit: BotCommit) -> tuple[str, dict[str, Any]]:
-    """Return the SQL of a commit and its parameters; a quiet one is a single UPDATE."""
+    """Return the SQL of a commit and its parameters."""
     parameters: dict[str, Any] = {
         "fleet": fleet,
         "uid": commit.uid,
@@ -158,24 +147,26 @@ def _statement(fleet: str, commit: BotCommit) -> tuple[str, dict[str, Any]]:
         "request_count": commit.request_count,
         "request_hash": commit.request_hash,
     }
-    if not (commit.requests or commit.payloads or commit.snapshot is not None or commit.progress is not None):
-        return bot_sql.COMMIT_QUIET, parameters
+    has_messages = bool(commit.requests or commit.payloads or commit.snapshot is not None)
+    if has_messages:
+        parameters |= _message_parameters(commit)
+    if commit.progress is not None and commit.run is not None:
+        step = progress_parameters(fleet, commit.run, commit.progress)
+        parameters |= step
+        parameters["step_message"] = step["message"]
+        parameters["channels"] = channels(fleet, commit.run, commit.progress.phase)
+    return bot_sql.COMMIT[has_messages, commit.progress is not None], parameters
+
+
+def _message_parameters(commit: BotCommit) -> dict[str, Any]:
     advances = stream_advances(commit.requests)
-    parameters |= {
+    return {
         **advance_parameters(advances),
         "messages": message_rows(commit.requests),
         "payloads": to_json([{"ordinal": ordinal, "payload": text} for ordinal, text in commit.payloads.items()]),
         "snapshot": commit.snapshot,
         "gap_message": f"bot {commit.bot}: its requests do not continue the streams {sorted(advances)}",
-        "channels": [],
-        "step_message": "",
     }
-    if commit.progress is None or commit.run is None:
-        return bot_sql.COMMIT, parameters | _NO_STEP
-    step = progress_parameters(fleet, commit.run, commit.progress)
-    parameters["step_message"] = step.pop("message")
-    parameters["channels"] = channels(fleet, commit.run, commit.progress.phase)
-    return bot_sql.COMMIT, parameters | step
 
 
 def _record_of(bot: BotKey, uid: BotUid, rows: Sequence[Sequence[Any]]) -> BotRecord | None:
