@@ -187,7 +187,15 @@ def _progress(watcher: "Watcher") -> "Iterator[Watcher]":
 
 
 def _print(result: "BacktestResult", output: str) -> None:
-    from workloads.backtest.output import SYNTHETIC_LABEL, csv_text, document, summary_lines, table_columns  # noqa: PLC0415
+    from workloads.backtest.output import (  # noqa: PLC0415
+        OPTIONAL_KEYS,
+        SYNTHETIC_LABEL,
+        csv_text,
+        document,
+        shown_names,
+        summary_lines,
+        table_columns,
+    )
 
     if output == "csv":
         sys.stdout.write(csv_text(result))
@@ -197,13 +205,16 @@ def _print(result: "BacktestResult", output: str) -> None:
         return
     columns = table_columns(result, wide=output == "wide")
     ranked = result.ranked
+    names = shown_names(result)
     made_up = f" on {SYNTHETIC_LABEL} data" if result.data.is_synthetic else ""
+    place_of = {column.key: place for place, column in enumerate(columns)}
     printing.print_rows(
         [column.name for column in columns],
-        [[column.text(bot) for column in columns] for bot in ranked],
+        [[names[bot.key], *(column.text(bot) for column in columns[1:])] for bot in ranked],
         numbers=[place for place, column in enumerate(columns) if column.is_number],
         styles=[[_style(column.gains(bot)) for column in columns] for bot in ranked],
         title=f"{result.title}{made_up}: ranked by VsHold, what a bot made beyond holding",
+        optional=[place_of[key] for key in OPTIONAL_KEYS],
     )
     sys.stdout.write("\n" + "\n".join(summary_lines(result)) + "\n")
 

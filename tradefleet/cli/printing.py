@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from tradefleet.domain.errors import Permanent
 
+COLUMN_GAP = 2  # blanks between two columns
 PIPE_WIDTH = 400  # columns of a table that goes to a file or a pipe: nothing is cut off there
 
 
@@ -37,10 +38,12 @@ def print_rows(
     numbers: Collection[int] = (),
     styles: Sequence[Sequence[str]] = (),
     title: str = "",
+    optional: Sequence[int] = (),
 ) -> None:
     """Print a table on standard output; `numbers` are the columns set to the right, `styles` those of each cell.
 
-    In a terminal it fits the window; elsewhere nothing is cut off and nothing coloured.
+    In a terminal it fits the window: the columns `optional` are left out in this order, and named below, then text is
+    shortened; a number never is. Elsewhere nothing is cut off and nothing coloured.
     """
     from rich.console import Console  # noqa: PLC0415 - rich is slow to import, and `-o json` needs none
     from rich.table import Table  # noqa: PLC0415
@@ -48,16 +51,41 @@ def print_rows(
 
     in_terminal = sys.stdout.isatty()
     console = Console() if in_terminal else Console(width=PIPE_WIDTH, no_color=True)
+    cells = [list(row) for row in rows]
+    left_out = too_many(names, cells, optional, console.width) if in_terminal else []
+    shown = [place for place in range(len(names)) if place not in left_out]
     table = Table(box=None, pad_edge=False, header_style="bold", title=title or None, title_justify="left")
-    for place, name in enumerate(names):
-        table.add_column(name, justify="right" if place in numbers else "left", no_wrap=place in numbers or place == 0)
-    for row_number, row in enumerate(rows):
+    for place in shown:
+        is_number = place in numbers
+        least = max(len(row[place]) for row in [names, *cells]) if is_number else None
+        table.add_column(
+            names[place],
+            justify="right" if is_number else "left",
+            no_wrap=is_number or place == 0,
+            min_width=least,
+        )
+    for row_number, row in enumerate(cells):
         style = styles[row_number] if styles else [""] * len(row)
         # Text, not str: a name such as [red] is no markup.
-        table.add_row(*[Text(cell, style=each) for cell, each in zip(row, style, strict=True)])
+        table.add_row(*[Text(row[place], style=style[place]) for place in shown])
     if in_terminal:
         console.print(table)
+        if left_out:
+            hidden = ", ".join(names[place] for place in sorted(left_out))
+            console.print(f"(a wider window also shows {hidden})", style="dim", highlight=False)
         return
     with console.capture() as captured:
         console.print(table)
     sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())  # rich fills lines with blanks
+
+
+def too_many(names: Sequence[str], rows: Sequence[Sequence[str]], optional: Sequence[int], width: int) -> list[int]:
+    """Return which of the columns `optional` to leave out, the first ones first, so that a table is at most `width`."""
+    widths = [max(len(row[place]) for row in [names, *rows]) + COLUMN_GAP for place in range(len(names))]
+    left_out: list[int] = []
+    for place in optional:
+        if sum(widths) - COLUMN_GAP <= width:
+            break
+        left_out.append(place)
+        widths[place] = 0
+    return left_out

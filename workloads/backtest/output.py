@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from tradefleet.domain.bar import format_interval
+from tradefleet.domain.ids import BotKey
 from workloads.backtest.results import SHARPE_BASIS, BacktestResult, BotResult
 from workloads.feeds.times import format_time
 
+# Columns that a narrow window can do without, the first one first.
+OPTIONAL_KEYS = ("orders", "inMarketPercent", "winPercent", "instruments", "strategy", "sharpe", "fees", "fills")
 SYNTHETIC_LABEL = "synthetic"
 NOTHING = "–"
 DIGITS_SHOWN = 6  # of an amount, at least two of them after the point
@@ -192,6 +195,12 @@ def table_columns(result: BacktestResult, *, wide: bool = False) -> list[Column]
     """Return the columns that a table shows: the quote asset only where there are several, or with `wide`."""
     several = len({bot.quote for bot in result.bots}) > 1
     return [each for each in COLUMNS if wide or (not each.is_wide and (several or each.key != "quote"))]
+
+
+def shown_names(result: BacktestResult) -> dict[BotKey, str]:
+    """Return what people read as each bot's name: without its namespace, where all bots are of one."""
+    namespaces = {bot.key.partition("/")[0] for bot in result.bots}
+    return {bot.key: bot.key.partition("/")[2] if len(namespaces) == 1 else bot.key for bot in result.bots}
 
 
 def document(result: BacktestResult) -> dict[str, object]:

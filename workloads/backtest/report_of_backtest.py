@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from tradefleet.domain.bar import Bar, format_interval
 from tradefleet.domain.executions import Origin
-from tradefleet.domain.ids import BotKey, Symbol
+from tradefleet.domain.ids import Symbol
 from tradefleet.domain.venue import Liquidity
 from workloads.backtest import output
 from workloads.backtest.output import COLUMNS, NOTHING, format_amount, parameters_text
@@ -87,7 +87,7 @@ def report_data(result: BacktestResult, collector: CandleCollector) -> ReportDat
         for key in _RANKING
         if key not in _ONLY_WHERE_DIFFERENT or len({_BY_KEY[key].value(bot) for bot in result.bots}) > 1
     ]
-    names = _names(result)
+    names = output.shown_names(result)
     known = data.from_us is not None and data.to_us is not None
     span = f" · {_minute(data.from_us or 0)} to {_minute(data.to_us or 0)} UTC" if known else ""
     return ReportData(
@@ -106,12 +106,6 @@ def report_data(result: BacktestResult, collector: CandleCollector) -> ReportDat
 
 def _minute(time_us: int) -> str:
     return format_time(time_us)[:16].replace("T", " ")
-
-
-def _names(result: BacktestResult) -> dict[BotKey, str]:
-    """Return what each bot is called: its name alone, where all are of one namespace."""
-    namespaces = {bot.key.partition("/")[0] for bot in result.bots}
-    return {bot.key: bot.key.partition("/")[2] if len(namespaces) == 1 else bot.key for bot in result.bots}
 
 
 def _cell(bot: BotResult, column: output.Column) -> Cell:

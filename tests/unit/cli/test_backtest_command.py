@@ -37,7 +37,7 @@ def test_the_table_ranks_the_bots_and_says_what_was_played(fleet: Path) -> None:
     title, head, row, *rest = result.out.splitlines()
     assert "synthetic" in title
     assert head.split()[:2] == ["Bot", "Strategy"]
-    assert row.split()[:3] == ["default/trend", "sma-cross", "BTC-USD"]
+    assert row.split()[:3] == ["trend", "sma-cross", "BTC-USD"]
     assert any(line.startswith("ledger  ") for line in rest)
     assert any(line.startswith("hash    ") for line in rest)
 

@@ -3,6 +3,11 @@
 import contextlib
 import io
 import json
+import os
+import pty
+import re
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -28,6 +33,41 @@ def test_a_table_for_a_pipe_is_cut_nowhere_and_has_no_colours() -> None:
     assert all(line == line.rstrip() for line in (head, first, second))
     assert first.endswith("  1.00")
     assert second.endswith("-22.50")
+
+
+ROWS = [["a-long-name", "12,345.67", "text", "1"], ["b", "-1.00", "more text", "22"]]
+NAMES = ["Name", "Amount", "Words", "Count"]
+
+
+def test_columns_are_left_out_in_their_order_until_the_table_fits() -> None:
+    # the whole table: 11 + 9 + 9 + 5 and three gaps of 2
+    assert printing.too_many(NAMES, ROWS, (3, 2), 40) == []
+    assert printing.too_many(NAMES, ROWS, (3, 2), 39) == [3]
+    assert printing.too_many(NAMES, ROWS, (3, 2), 33) == [3]
+    assert printing.too_many(NAMES, ROWS, (3, 2), 32) == [3, 2]
+    assert printing.too_many(NAMES, ROWS, (3, 2), 5) == [3, 2]
+
+
+@pytest.mark.parametrize("columns", [200, 35, 30, 24])
+def test_a_terminal_shows_every_digit_of_a_number_and_names_what_it_leaves_out(columns: int) -> None:
+    primary, secondary = pty.openpty()
+    code = (
+        "from tradefleet.cli.printing import print_rows\n"
+        f"print_rows({NAMES!r}, {ROWS!r}, numbers=(1, 3), optional=(3, 2))"
+    )
+    environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm"}
+    subprocess.run([sys.executable, "-c", code], stdout=secondary, env=environment, check=True)
+    os.close(secondary)
+    text = ""
+    with contextlib.suppress(OSError):  # how a pseudo-terminal says that its other end is closed
+        while chunk := os.read(primary, 4_096):
+            text += chunk.decode()
+    os.close(primary)
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    assert "12,345.67" in plain
+    assert "-1.00" in plain
+    assert ("Words" in plain.splitlines()[0]) == (columns >= 35)
+    assert ("a wider window also shows" in " ".join(plain.split())) == (columns < 40)
 
 
 def test_names_are_no_markup() -> None:
