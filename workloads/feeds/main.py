@@ -16,6 +16,8 @@ from workloads.feeds.replay import Schedule, parse_speed
 from workloads.feeds.settings import FeedSettings
 from workloads.feeds.worker import FeedPlan, FeedWorker, bar_encoder
 
+FLUSH_US = 10_000_000  # for the last bars; what is not delivered by then is sent again by the next process
+
 
 def build(process: Process, settings: FeedSettings) -> Worker:
     """Return the feed that `settings` describe."""
@@ -30,7 +32,7 @@ def build(process: Process, settings: FeedSettings) -> Worker:
         run=None if settings.run is None else RunId(settings.run),
     )
     speed_ppm = parse_speed(settings.speed)
-    return FeedWorker(
+    worker = FeedWorker(
         plan,
         store=store,
         source=settings.replay.open(),
@@ -38,6 +40,11 @@ def build(process: Process, settings: FeedSettings) -> Worker:
         clock=process.clock,
         pace=None if speed_ppm is None else Schedule(speed_ppm, process.clock.monotonic_us),
     )
+    if settings.run is None:
+        # Nobody waits for a free run's feed, so its process ends with its data: after the last bar was delivered.
+        process.is_finished = lambda: worker.is_finished
+        process.resources.callback(connections.bus.flush, FLUSH_US)
+    return worker
 
 
 def main() -> int:

@@ -104,7 +104,7 @@ class Eyes:
             configs={BotUid(uid): config_from_values(config) for uid, config in self._read(_COMMANDS)},
             books=dict(_books(blobs)),
             open_orders=dict(self._read(_OPEN_ORDERS, accounts=sorted(accounts))),
-            statistics={row[0]: _statistics(row[1:]) for row in self._read(_STATISTICS, uids=sorted(uids))},
+            statistics={row[0]: statistics_of(row[1:]) for row in self._read(_STATISTICS, uids=sorted(uids))},
             epochs=dict(self._read(_EPOCHS, uids=sorted(uids))),
             gateway_epochs=dict(self._read(_GATEWAYS)),
             external_orders={
@@ -150,7 +150,8 @@ def _books(blobs: Iterable[tuple[str, str, bytes]]) -> Iterable[tuple[str, Books
         )
 
 
-def _statistics(row: tuple[Any, ...]) -> BotStatistics:
+def statistics_of(row: tuple[Any, ...]) -> BotStatistics:
+    """Return a row of the table of statistics, without its fleet and UID."""
     bot, market_us, quote, equity, hold, peak, realized, fees, orders, fills, open_orders, positions = row
     return BotStatistics(
         bot=BotKey(bot),
