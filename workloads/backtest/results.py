@@ -1,7 +1,7 @@
 """Results of a backtest: figures per bot, ranked against holding, and the canonical ledger with its hash."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from heapq import merge
@@ -168,7 +168,6 @@ class BacktestResult:
     data: DataFacts
     notes: tuple[str, ...] = ()
     elapsed_s: float = 0.0
-    extras: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def ranked(self) -> list[BotResult]:
