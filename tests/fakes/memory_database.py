@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from tradefleet.domain.bar import Bar
 from tradefleet.domain.bots import BotCommand, DeletionPolicy
 from tradefleet.domain.errors import StreamGap
-from tradefleet.domain.ids import AccountId, BotKey, BotUid, ClientOrderId, StreamName
+from tradefleet.domain.ids import AccountId, BotKey, BotUid, ClientOrderId, StreamName, Symbol
+from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.ledger import LedgerEntry
 from tradefleet.domain.progress import Participant, Progress
 from tradefleet.domain.statistics import BotStatistics
@@ -22,7 +23,7 @@ from tradefleet.store.ports import (
     VenueRequestRow,
     VenueSnapshot,
 )
-from tradefleet.store.upkeep import TopicIdentity
+from tradefleet.store.upkeep import Action, TopicIdentity
 
 ProgressPlace = tuple[int, int, int, Participant]
 
@@ -141,6 +142,8 @@ class FleetRows:
         self.runs: dict[RunId, RunRow] = defaultdict(RunRow)
         self.consumers: dict[LeaseName, frozenset[StreamName]] = {}
         self.topics: dict[str, TopicIdentity] = {}
+        self.actions: list[Action] = []
+        self.instruments: dict[tuple[str, Symbol], Instrument] = {}
         self.dead_letters: list[DeadLetter] = []
 
     def generations(self) -> Iterator[tuple[BotUid, Generation]]:

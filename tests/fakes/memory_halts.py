@@ -12,6 +12,7 @@ from tradefleet.domain.errors import (
 from tradefleet.domain.ids import AccountId, BotKey
 from tradefleet.store.checks import (
     check_scope,
+    halt_action,
     halt_scopes,
 )
 from tradefleet.store.ports import (
@@ -30,6 +31,7 @@ class MemoryHalts(MemoryHandle):
 
             def write() -> None:
                 row.on, row.reason, row.set_by = True, reason, set_by
+                self._rows.actions.append(halt_action(scope, is_on=True, reason=reason, set_by=set_by))
 
             return write
 
@@ -41,6 +43,7 @@ class MemoryHalts(MemoryHandle):
 
             def write() -> None:
                 row.on, row.reason, row.set_by = False, "", set_by
+                self._rows.actions.append(halt_action(scope, is_on=False, reason="", set_by=set_by))
 
             return write
 

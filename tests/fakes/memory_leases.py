@@ -1,6 +1,6 @@
 """Leases and the rows that carry them, in memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tests.fakes.memory_database import (
     BotRow,
@@ -18,6 +18,7 @@ from tradefleet.domain.errors import (
     StaleGeneration,
 )
 from tradefleet.domain.ids import AccountId, BotKey, BotUid, executions_stream, orders_stream
+from tradefleet.domain.instrument import Instrument
 from tradefleet.store.checks import (
     check_ttl,
     lease_parts,
@@ -124,6 +125,9 @@ class MemoryLeases(MemoryHandle):
 
     def create_fleet(self) -> None:
         self._rows.halts.setdefault("fleet", HaltRow())
+
+    def put_instruments(self, exchange: str, instruments: Sequence[Instrument]) -> None:
+        self._rows.instruments.update({(exchange, instrument.symbol): instrument for instrument in instruments})
 
     def register_bot(self, bot: BotKey, uid: BotUid, *, db_role: str = "") -> None:
         known = self._rows.bots.get(uid)

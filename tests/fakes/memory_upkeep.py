@@ -1,4 +1,4 @@
-"""Retention, commands and topics in memory."""
+"""Retention, commands, actions and topics in memory."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -11,12 +11,13 @@ from tradefleet.store.checks import (
 from tradefleet.store.ports import (
     LeaseName,
     OrderRow,
+    RunId,
 )
-from tradefleet.store.upkeep import TopicIdentity
+from tradefleet.store.upkeep import Action, TopicIdentity
 
 
 class MemoryUpkeep(MemoryHandle):
-    """Implements `RetentionStore`, `CommandStore` and `TopicStore`."""
+    """Implements `RetentionStore`, `CommandStore`, `ActionStore` and `TopicStore`."""
 
     def register_consumer(self, consumer: LeaseName, streams: Sequence[StreamName]) -> None:
         lease_parts(consumer)
@@ -31,6 +32,26 @@ class MemoryUpkeep(MemoryHandle):
         for number in old:
             del self._rows.bots[uid].closed[number]
         return len(old)
+
+    def forget_statistics(self, *, before_us: int) -> int:
+        old = [key for key in self._rows.statistics if key[1] < before_us]
+        for key in old:
+            del self._rows.statistics[key]
+        return len(old)
+
+    def forget_progress(self, run: RunId, *, before_us: int) -> int:
+        row = self._rows.runs[run]
+        old = [place for place in row.places if place[0] < before_us]
+        for place in old:
+            del row.rows[place]
+        del row.places[: len(old)]
+        return len(old)
+
+    def record_action(self, action: Action) -> None:
+        self._rows.actions.append(action)
+
+    def actions(self, *, limit: int) -> list[Action]:
+        return self._rows.actions[::-1][:limit]
 
     def trim(self, *, limit: int) -> int:
         deleted = 0

@@ -21,6 +21,7 @@ from tradefleet.store.ports import (
     gateway_lease,
     venue_lease,
 )
+from tradefleet.store.upkeep import Action
 
 ATOMS_LIMIT = 10**38  # numeric(38, 0)
 COUNT_LIMIT = 2**63  # bigint: ticks, lots, numbers and times
@@ -197,6 +198,13 @@ def check_scope(scope: str) -> None:
 def halt_scopes(account: AccountId, bots: Iterable[BotKey]) -> list[str]:
     """Return the scopes that stop orders of `bots` on `account`, sorted: the order in which they are locked."""
     return sorted({"fleet", f"account/{account}", *(f"bot/{bot}" for bot in bots)})
+
+
+def halt_action(scope: str, *, is_on: bool, reason: str, set_by: str) -> Action:
+    """Return what the log of actions says of a switch."""
+    if is_on:
+        return Action(actor=set_by, action="halt", target=scope, detail={"reason": reason})
+    return Action(actor=set_by, action="clear halt", target=scope)
 
 
 def record_mismatch(commit: BotCommit, generation: int, input_count: int) -> Permanent:

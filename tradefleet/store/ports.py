@@ -421,7 +421,7 @@ class CommandStore(Protocol):
         """Write a bot's whole desired state; the newest replaces the one before."""
 
     def bot_commands(self, account: AccountId) -> list[BotCommand]:
-        """Return the desired state of an account's bots, sorted by bot key; deleted ones too, until `forget_command`."""
+        """Return the desired state of an account's bots, sorted by key; deleted ones too, until `forget_command`."""
 
     def bot_command(self, uid: BotUid) -> BotCommand | None:
         """Return one bot's desired state."""

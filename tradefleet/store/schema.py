@@ -23,6 +23,7 @@ from tradefleet.store.tables import SCHEMA, metadata
 
 MIGRATIONS = "tradefleet.store:migrations"
 CONNECT_TIMEOUT_S = 10
+SERVER_MAJOR_MIN = 16  # grants WITH INHERIT and SET
 _LOCK = 7_239_451_880_112  # any number: two upgrades at once wait for each other
 
 
@@ -69,6 +70,7 @@ def upgrade(url: str) -> SchemaVersion:
     Raises Permanent when the database belongs to a newer release.
     """
     with connected(url) as connection:
+        _check_server(connection)
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
         version = _version(connection)
@@ -170,6 +172,16 @@ def _version(connection: Connection) -> SchemaVersion:
     assert head is not None, "the package holds no migrations"
     context = MigrationContext.configure(connection, opts=_COMPARE)
     return SchemaVersion(found=context.get_current_revision(), wanted=head)
+
+
+def _check_server(connection: Connection) -> None:
+    """Raise Permanent for a server that cannot hold our schema: roles need Postgres 16, text needs UTF-8."""
+    number = int(connection.execute(text("SHOW server_version_num")).scalar_one())
+    if number // 10_000 < SERVER_MAJOR_MIN:
+        raise Permanent(f"database: the server is Postgres {number // 10_000}, at least {SERVER_MAJOR_MIN} is needed")
+    encoding = connection.execute(text("SHOW server_encoding")).scalar_one()
+    if encoding != "UTF8":
+        raise Permanent(f"database: its encoding is {encoding}, must be UTF8: create it with ENCODING 'UTF8'")
 
 
 def _refuse_newer(version: SchemaVersion) -> None:

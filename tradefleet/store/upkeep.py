@@ -4,12 +4,13 @@ Like `ports`, these protocols have two implementations under one contract suite.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from tradefleet.domain.bots import DeletionPolicy
 from tradefleet.domain.ids import BotKey, BotUid, StreamName
-from tradefleet.store.ports import LeaseName
+from tradefleet.domain.instrument import Instrument
+from tradefleet.store.ports import LeaseName, RunId
 
 
 class FleetStore(Protocol):
@@ -17,6 +18,9 @@ class FleetStore(Protocol):
 
     def create_fleet(self) -> None:
         """Make the fleet's row and its halt switch; harmless when they exist."""
+
+    def put_instruments(self, exchange: str, instruments: Sequence[Instrument]) -> None:
+        """Store the ticks, lots and scales of an exchange, for those who read amounts in SQL (`readable_*` views)."""
 
     def register_bot(self, bot: BotKey, uid: BotUid, *, db_role: str = "") -> None:
         """Make the bot's row, its two streams and its halt switch; `db_role` is the one login that may write the row.
@@ -40,12 +44,38 @@ class RetentionStore(Protocol):
     def forget_generations(self, uid: BotUid, *, before: int) -> int:
         """Delete the records of the bot's closed generations below `before`; return how many there were."""
 
+    def forget_statistics(self, *, before_us: int) -> int:
+        """Delete the statistics of steps before that market time; return how many there were."""
+
+    def forget_progress(self, run: RunId, *, before_us: int) -> int:
+        """Delete a run's rows of steps before that market time, which every participant has left behind."""
+
     def trim(self, *, limit: int) -> int:
         """Delete up to `limit` messages that nobody needs any more; return how many were deleted.
 
         A message goes when it is published, its stream has a registered consumer, every registered consumer has
         passed it, and no kept record of a bot starts before it.
         """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """What somebody did to the fleet: `actor` halted, paused, deleted, changed (`action`) the `target`."""
+
+    actor: str
+    action: str
+    target: str
+    detail: Mapping[str, str] = field(default_factory=dict)
+
+
+class ActionStore(Protocol):
+    """The log of who did what. Switching halts writes into it by itself."""
+
+    def record_action(self, action: Action) -> None:
+        """Add an entry. Entries are never changed."""
+
+    def actions(self, *, limit: int) -> list[Action]:
+        """Return the newest entries, the newest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

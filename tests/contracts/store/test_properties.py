@@ -24,6 +24,7 @@ from tests.contracts.store.samples import (
 from tests.contracts.store.worlds import MemoryWorld, PostgresWorld, World
 from tradefleet.domain.errors import Fenced, LeaseHeld, StreamGap
 from tradefleet.domain.ids import BotKey, BotUid, Symbol, bars_stream, executions_stream, orders_stream
+from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.ledger import Book
 from tradefleet.domain.money import from_atoms
 from tradefleet.store.checks import CHUNK_INPUTS
@@ -234,10 +235,10 @@ ATOMS = st.integers(-(10**38) + 1, 10**38 - 1)
 def test_an_amount_survives_exactly_both_ways(postgres_world: PostgresWorld, atoms: int, scale: int) -> None:
     world, number = postgres_world, next(_numbers)
     bot, uid, asset = BotKey(f"ns/bot-{number}"), BotUid(f"uid-{number}"), f"A{number}"
-    world.admin.execute(
-        "INSERT INTO tradefleet.instrument VALUES (%s, %s, %s, %s, 'ZZZ', 1, 1, %s, 0)",
-        (world.fleet, EXCHANGE, f"{asset}-ZZZ", asset, scale),
+    instrument = Instrument(
+        symbol=Symbol(f"{asset}-ZZZ"), base=asset, quote="ZZZ", tick=Decimal(1), lot=Decimal(1), base_scale=scale
     )
+    _handle(world, "fleets", world.fleets).put_instruments(EXCHANGE, [instrument])
     store = _shared_gateway(world)
     lease = take_gateway(store)
     loaded = store.load_gateway(ACCOUNT)

@@ -5,12 +5,14 @@ import pytest
 from tests.contracts.store.samples import (
     ACCOUNT,
     BOT,
+    EXCHANGE,
     TTL_US,
     UID,
     bot_commit,
     executions,
     gateway_commit,
     message,
+    statistics,
     take_bot,
     take_gateway,
     write,
@@ -18,7 +20,8 @@ from tests.contracts.store.samples import (
 from tests.contracts.store.worlds import World
 from tradefleet.domain.errors import StreamGap
 from tradefleet.domain.ids import executions_stream, orders_stream
-from tradefleet.store.ports import BotStore, Lease, bot_lease, gateway_lease
+from tradefleet.domain.progress import VENUE, Phase, Progress
+from tradefleet.store.ports import BotStore, Lease, RunId, bot_lease, gateway_lease, venue_lease
 
 ORDERS = orders_stream(UID)
 EXECUTIONS = executions_stream(UID)
@@ -135,3 +138,24 @@ def test_the_open_generation_is_never_forgotten(world: World) -> None:
     assert retention.forget_generations(UID, before=99) == 1
     assert store.load_bot(BOT, UID) is not None
     assert store.read_record(UID, 1, after=0, limit=9) == (b"", {})
+
+
+def test_old_statistics_are_forgotten(world: World) -> None:
+    gateway, retention = world.gateway(), world.retention()
+    points = [statistics(index) for index in range(5)]
+    write(gateway, gateway_commit(take_gateway(gateway), statistics=points))
+    assert retention.forget_statistics(before_us=points[2].market_us) == 2
+    assert retention.forget_statistics(before_us=points[2].market_us) == 0
+    assert retention.forget_statistics(before_us=points[4].market_us + 1) == 3
+
+
+def test_old_steps_of_a_run_are_forgotten(world: World) -> None:
+    venue, retention, runs = world.venue(), world.retention(), world.runs()
+    lease = venue.acquire(venue_lease(EXCHANGE), holder="v", generation=1, ttl_us=TTL_US)
+    rows = [Progress(participant=VENUE, market_us=step, round=0, phase=Phase.VENUE_BARS) for step in range(1, 6)]
+    for run in (RunId("one"), RunId("two")):
+        for row in rows:
+            venue.commit_venue_progress(lease, run, row)
+    assert retention.forget_progress(RunId("one"), before_us=4) == 3
+    assert runs.progress_from(RunId("one"), market_us=0, round_no=0, phase=0, limit=9) == rows[3:]
+    assert runs.progress_from(RunId("two"), market_us=0, round_no=0, phase=0, limit=9) == rows

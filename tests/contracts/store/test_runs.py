@@ -22,7 +22,7 @@ from tradefleet.domain.errors import Fenced, NonDeterministic, Permanent
 from tradefleet.domain.ids import BotKey, BotUid, Symbol
 from tradefleet.domain.progress import FEED, GATEWAY, VENUE, Phase, Progress, bot_participant
 from tradefleet.store.ports import RunId, VenueSnapshot, VenueStore, venue_lease
-from tradefleet.store.upkeep import TopicIdentity
+from tradefleet.store.upkeep import Action, TopicIdentity
 
 RUN = RunId("default/demo-1")
 ALPHA = bot_participant(BOT, UID)
@@ -211,3 +211,18 @@ def test_a_steps_time_is_kept_to_the_microsecond(world: World) -> None:
     venue.commit_venue_progress(take_venue(venue), RUN, row(START_US + 1))
     assert world.runs().progress_from(RUN, market_us=START_US + 1, round_no=0, phase=0, limit=1) == [row(START_US + 1)]
     assert world.runs().progress_from(RUN, market_us=START_US + 2, round_no=0, phase=0, limit=1) == []
+
+
+def test_what_was_done_is_logged_the_newest_first(world: World) -> None:
+    actions, halts = world.actions(), world.halts()
+    paused = Action(actor="ana", action="pause", target="bot/ns/alpha", detail={"why": "holiday"})
+    actions.record_action(paused)
+    halts.set_halt("fleet", reason="drill", set_by="bob")
+    halts.clear_halt("fleet", set_by="ana")
+    assert world.actions().actions(limit=10) == [
+        Action(actor="ana", action="clear halt", target="fleet"),
+        Action(actor="bob", action="halt", target="fleet", detail={"reason": "drill"}),
+        paused,
+    ]
+    assert [action.actor for action in actions.actions(limit=1)] == ["ana"]
+    assert world.neighbour().actions().actions(limit=10) == []

@@ -29,10 +29,15 @@ from tradefleet.store.postgres.halts import PostgresHaltStore
 from tradefleet.store.postgres.leases import row_key
 from tradefleet.store.postgres.runs import PostgresRuns
 from tradefleet.store.postgres.session import Session
-from tradefleet.store.postgres.upkeep import PostgresFleetStore, PostgresRetentionStore, PostgresTopicStore
+from tradefleet.store.postgres.upkeep import (
+    PostgresActionStore,
+    PostgresFleetStore,
+    PostgresRetentionStore,
+    PostgresTopicStore,
+)
 from tradefleet.store.postgres.venues import PostgresVenueStore
 from tradefleet.store.roles import Component
-from tradefleet.store.upkeep import FleetStore, RetentionStore, TopicStore
+from tradefleet.store.upkeep import ActionStore, FleetStore, RetentionStore, TopicStore
 
 _numbers = itertools.count()
 
@@ -63,6 +68,8 @@ class World(Protocol):
 
     def topics(self) -> TopicStore: ...
 
+    def actions(self) -> ActionStore: ...
+
     def expire(self, name: LeaseName) -> None:
         """Let the lease's time be over."""
 
@@ -87,7 +94,7 @@ class MemoryWorld:
         self.register(bot, uid)
         return self.handle()
 
-    gateway = feed = venue = runs = halts = commands = fleets = retention = topics = handle
+    gateway = feed = venue = runs = halts = commands = fleets = retention = topics = actions = handle
 
     def expire(self, name: LeaseName) -> None:
         self.handle()._lease_row(name).until_us = 0
@@ -167,6 +174,9 @@ class PostgresWorld:
 
     def retention(self) -> RetentionStore:
         return PostgresRetentionStore(self.as_component(Component.SUPERVISOR))
+
+    def actions(self) -> ActionStore:
+        return PostgresActionStore(self.as_component(Component.SUPERVISOR))
 
     def topics(self) -> TopicStore:
         return PostgresTopicStore(self.as_component(Component.GATEWAY))

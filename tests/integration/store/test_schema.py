@@ -5,9 +5,11 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from governor.local.database import Database
 
 from tradefleet.domain.errors import Permanent, Retryable
 from tradefleet.store import schema
@@ -210,3 +212,12 @@ def test_the_wheel_carries_the_migrations(tmp_path: Path) -> None:
 def test_functions_and_views_have_names_of_their_own() -> None:
     assert len({routine.signature for routine in ROUTINES}) == len(ROUTINES)
     assert not set(VIEWS) & {table.name for table in metadata.sorted_tables}
+
+
+def test_a_database_that_cannot_hold_every_name_is_refused(database: Database) -> None:
+    with psycopg.connect(database.dsn(), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")
+    url = urlsplit(database.dsn())._replace(path="/latin").geturl()
+    with pytest.raises(Permanent, match="its encoding is LATIN1, must be UTF8"):
+        schema.upgrade(url)
+    assert tables(url) == set()

@@ -15,6 +15,7 @@ import msgspec
 
 from tradefleet.domain.ids import StreamName
 from tradefleet.store.ports import OutboxMessage
+from tradefleet.store.upkeep import Action
 
 _encoder = msgspec.json.Encoder()
 
@@ -39,6 +40,17 @@ def message_rows(messages: Iterable[OutboxMessage]) -> str:
             for message in messages
         ]
     )
+
+
+def action_parameters(fleet: str, action: Action) -> dict[str, Any]:
+    """Return the parameters of an entry in the log of actions."""
+    return {
+        "fleet": fleet,
+        "actor": action.actor,
+        "action": action.action,
+        "target": action.target,
+        "detail": to_json(action.detail),
+    }
 
 
 def advance_parameters(advances: Mapping[StreamName, tuple[int, int]]) -> dict[str, Any]:

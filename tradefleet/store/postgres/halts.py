@@ -1,8 +1,9 @@
 """The halt switches in Postgres."""
 
-from tradefleet.store.checks import check_scope
+from tradefleet.store.checks import check_scope, halt_action
 from tradefleet.store.ports import Halt
-from tradefleet.store.postgres import halt_sql
+from tradefleet.store.postgres import halt_sql, upkeep_sql
+from tradefleet.store.postgres.encoding import action_parameters
 from tradefleet.store.postgres.session import Session
 
 
@@ -44,3 +45,5 @@ class PostgresHaltStore:
                 transaction.run(halt_sql.OPEN_PERIOD, parameters)
             elif was_on and not is_on:
                 transaction.run(halt_sql.CLOSE_PERIOD, parameters)
+            action = halt_action(scope, is_on=is_on, reason=reason, set_by=set_by)
+            transaction.run(upkeep_sql.RECORD_ACTION, action_parameters(self._session.fleet, action))

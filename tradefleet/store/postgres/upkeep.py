@@ -5,11 +5,13 @@ from collections.abc import Mapping, Sequence
 from tradefleet.domain.bots import DeletionPolicy
 from tradefleet.domain.errors import Permanent
 from tradefleet.domain.ids import BotKey, BotUid, StreamName, executions_stream, orders_stream
+from tradefleet.domain.instrument import Instrument
 from tradefleet.store.checks import lease_parts
-from tradefleet.store.ports import LeaseName
+from tradefleet.store.ports import LeaseName, RunId
 from tradefleet.store.postgres import halt_sql, stream_sql, upkeep_sql
+from tradefleet.store.postgres.encoding import action_parameters, to_json
 from tradefleet.store.postgres.session import Session
-from tradefleet.store.upkeep import TopicIdentity
+from tradefleet.store.upkeep import Action, TopicIdentity
 
 
 class PostgresFleetStore:
@@ -24,6 +26,25 @@ class PostgresFleetStore:
         with self._session.transaction() as transaction:
             transaction.run(upkeep_sql.CREATE_FLEET, parameters)
             transaction.run(halt_sql.CREATE, parameters)
+
+    def put_instruments(self, exchange: str, instruments: Sequence[Instrument]) -> None:
+        """Store the ticks, lots and scales of an exchange, for those who read amounts in SQL."""
+        rows = [
+            {
+                "symbol": instrument.symbol,
+                "base": instrument.base,
+                "quote": instrument.quote,
+                "tick": str(instrument.tick),
+                "lot": str(instrument.lot),
+                "base_scale": instrument.base_scale,
+                "quote_scale": instrument.quote_scale,
+            }
+            for instrument in instruments
+        ]
+        self._session.commit(
+            upkeep_sql.PUT_INSTRUMENTS,
+            {"fleet": self._session.fleet, "exchange": exchange, "instruments": to_json(rows)},
+        )
 
     def register_bot(self, bot: BotKey, uid: BotUid, *, db_role: str = "") -> None:
         """Make the bot's row, its two streams and its halt switch. Raises Permanent for a UID of another bot."""
@@ -69,6 +90,16 @@ class PostgresRetentionStore:
         parameters = {"fleet": self._session.fleet, "uid": uid, "before": before}
         return len(self._session.commit(upkeep_sql.FORGET_GENERATIONS, parameters))
 
+    def forget_statistics(self, *, before_us: int) -> int:
+        """Delete the statistics of steps before that market time; return how many there were."""
+        parameters = {"fleet": self._session.fleet, "before_us": before_us}
+        return len(self._session.commit(upkeep_sql.FORGET_STATISTICS, parameters))
+
+    def forget_progress(self, run: RunId, *, before_us: int) -> int:
+        """Delete a run's rows of steps before that market time; return how many there were."""
+        parameters = {"fleet": self._session.fleet, "run": run, "before_us": before_us}
+        return len(self._session.commit(upkeep_sql.FORGET_PROGRESS, parameters))
+
     def trim(self, *, limit: int) -> int:
         """Delete up to `limit` messages that nobody needs any more; return how many were deleted."""
         fleet = self._session.fleet
@@ -82,6 +113,24 @@ class PostgresRetentionStore:
                 parameters = {"fleet": fleet, "stream": stream, "from": trimmed, "up_to": up_to}
                 deleted += len(self._session.commit(upkeep_sql.TRIM, parameters))
         return deleted
+
+
+class PostgresActionStore:
+    """Implements `ActionStore`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def record_action(self, action: Action) -> None:
+        """Add an entry. Entries are never changed."""
+        self._session.commit(upkeep_sql.RECORD_ACTION, action_parameters(self._session.fleet, action))
+
+    def actions(self, *, limit: int) -> list[Action]:
+        """Return the newest entries, the newest first."""
+        rows = self._session.read(upkeep_sql.ACTIONS, {"fleet": self._session.fleet, "limit": limit})
+        return [
+            Action(actor=actor, action=action, target=target, detail=detail) for actor, action, target, detail in rows
+        ]
 
 
 class PostgresTopicStore:

@@ -8,6 +8,14 @@ INSERT INTO tradefleet.bot (fleet, uid, bot, db_role) VALUES (%(fleet)s, %(uid)s
 ON CONFLICT (fleet, uid) DO UPDATE SET db_role = EXCLUDED.db_role WHERE bot.bot = EXCLUDED.bot
 RETURNING uid"""
 
+PUT_INSTRUMENTS = """
+INSERT INTO tradefleet.instrument (fleet, exchange, symbol, base, quote, tick, lot, base_scale, quote_scale)
+SELECT %(fleet)s, %(exchange)s, symbol, base, quote, tick, lot, base_scale, quote_scale
+FROM json_to_recordset(%(instruments)s::json) AS row(symbol text, base text, quote text, tick numeric, lot numeric,
+    base_scale integer, quote_scale integer)
+ON CONFLICT (fleet, exchange, symbol) DO UPDATE SET base = EXCLUDED.base, quote = EXCLUDED.quote, tick = EXCLUDED.tick,
+    lot = EXCLUDED.lot, base_scale = EXCLUDED.base_scale, quote_scale = EXCLUDED.quote_scale"""
+
 # The epoch rises, so a running process is fenced; nobody gets the lease again.
 RETIRE_BOT = """
 UPDATE tradefleet.bot SET retired = %(policy)s, epoch = epoch + 1, holder = '', lease_until_us = 0
@@ -32,6 +40,21 @@ WITH chunks AS (
 )
 DELETE FROM tradefleet.bot_generation WHERE fleet = %(fleet)s AND uid = %(uid)s AND generation < %(before)s
 RETURNING generation"""
+
+FORGET_STATISTICS = """
+DELETE FROM tradefleet.statistics WHERE fleet = %(fleet)s AND market_us < %(before_us)s RETURNING market_us"""
+
+FORGET_PROGRESS = """
+DELETE FROM tradefleet.progress WHERE fleet = %(fleet)s AND run = %(run)s AND market_us < %(before_us)s
+RETURNING market_us"""
+
+RECORD_ACTION = """
+INSERT INTO tradefleet.audit_log (fleet, at_us, actor, action, object, detail)
+VALUES (%(fleet)s, tradefleet.now_us(), %(actor)s, %(action)s, %(target)s, %(detail)s::jsonb)"""
+
+ACTIONS = """
+SELECT actor, action, object, detail FROM tradefleet.audit_log WHERE fleet = %(fleet)s ORDER BY entry DESC
+LIMIT %(limit)s"""
 
 # The one question here that looks at everything: it may hash.
 ALLOW_HASHING = "SET LOCAL enable_hashjoin = on"
