@@ -208,9 +208,11 @@ def test_an_import_that_is_killed_at_any_moment_is_whole_or_nothing_and_then_onc
     assert killed_in_flight >= KILLS // 2
 
 
-def test_ctrl_c_ends_an_import_with_130_and_leaves_nothing(command: Command, big: list[Path]) -> None:
+@pytest.mark.parametrize("delay_s", [0.0, 0.1, 0.2])  # while bars are copied, and while they are inserted
+def test_ctrl_c_ends_an_import_with_130_and_leaves_nothing(command: Command, big: list[Path], delay_s: float) -> None:
     process = command.start("import", *big)
     command.wait_in_flight(process)
+    time.sleep(delay_s)
 
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=PATIENCE_S)

@@ -145,12 +145,16 @@ class PostgresDatasets:
         """Open a transaction on a connection of its own. Raises DatasetChange, Retryable, OutcomeUnknown."""
         is_committing = False
         try:
-            with self._connection() as connection:
+            connection = self._connect()
+            try:
                 connection.execute(_STAGING)
-                transaction = PostgresDatasetTransaction(connection, self._fleet, target)
-                yield transaction
+                yield PostgresDatasetTransaction(connection, self._fleet, target)
                 is_committing = True
                 connection.commit()
+            finally:
+                # Closing rolls back what is not committed. To ask for a rollback would fail after Ctrl-C, which
+                # can leave a statement under way.
+                connection.close()
         except psycopg.Error as error:
             raise _explain(error, target, committing=is_committing) from error
 
@@ -158,7 +162,7 @@ class PostgresDatasets:
         rows = self._session.read(_DATASETS, {"fleet": self._fleet})
         return [_target(*row) for row in rows]
 
-    def _connection(self) -> psycopg.Connection[tuple[Any, ...]]:
+    def _connect(self) -> psycopg.Connection[tuple[Any, ...]]:
         return psycopg.connect(
             self._conninfo,
             application_name=APPLICATION,

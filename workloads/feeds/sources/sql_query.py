@@ -107,9 +107,11 @@ class SqlSource:
             ) from None
         try:
             yield connection, secrets
+        except BaseException:
+            connection.invalidate()  # an interrupted driver may not be able to roll back; to be cut off is enough
+            raise
         finally:
-            connection.rollback()
-            connection.close()
+            connection.close()  # rolls back
             engine.dispose()
 
     def _run(self, connection: "Connection", secrets: "Secrets") -> "CursorResult[Any]":
