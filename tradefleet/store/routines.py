@@ -1,18 +1,11 @@
 """The functions and views of the schema, as SQL: put in place again by every upgrade, so they are those of the code.
 
 Leases are taken through functions that run with the owner's rights: a log-in may ask for its own lease, and no log-in
-may write an epoch. The functions look at `session_user`, which SET ROLE does not change.
+may write an epoch. The functions look at `session_user`, which SET ROLE does not change. Their error codes (TF001 and
+so on) are turned into our errors by `tradefleet.store.postgres.translation`.
 """
 
 from dataclasses import dataclass
-
-LEASE_HELD = "TF001"
-STALE_GENERATION = "TF002"
-FENCED = "TF003"
-STREAM_GAP = "TF004"
-CONFLICT = "TF005"
-NON_DETERMINISTIC = "TF006"
-BAR_CONFLICT = "TF007"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from tradefleet.domain.errors import (
     StreamGap,
 )
 
-# Raised by our own functions and by `tradefleet.require`; the numbers stand in tradefleet/store/routines.py.
+# Raised by the functions of the schema, and by `tradefleet.require` in our statements.
 _OURS: dict[str, type[FleetError]] = {
     "TF001": LeaseHeld,
     "TF002": StaleGeneration,
