@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
 from itertools import pairwise
+from string import Template
 
 from workloads.backtest.figures import drawdowns
 from workloads.backtest.report_data import COST_COLUMNS, POSITION_COLUMNS, Cell, Column, Curve, ReportBot, ReportData
@@ -26,77 +27,30 @@ _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inl
 def build_report(data: ReportData) -> str:
     """Return the page."""
     stretches = max(STRETCHES_MIN, min(STRETCHES_MAX, STRETCHES_OF_ALL // max(1, len(data.bots))))
-    title = escape(data.title)
-    synthetic = '<span class="badge">synthetic data</span>' if data.is_synthetic else ""
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
-<link rel="icon" href="data:,">
-<title>{title} · tradefleet</title>
-<style>
-{_asset("report.css")}
-</style>
-</head>
-<body>
-<header>
-<h1>{title} {synthetic}</h1>
-<p class="subtitle">{escape(data.subtitle)}</p>
-{_tiles(data)}
-</header>
-<main>
-<section id="ranking">
-<h2>Ranking</h2>
-<p class="about">Ranked by VsHold: what a bot made beyond holding its start wallet in the same instruments, after the
-same fees. Above zero it is worth running.</p>
-{_ranking(data)}
-</section>
-<section id="versus">
-<h2>Beyond holding</h2>
-<p class="about">Equity minus what holding would be worth, as a part of the money at the start. Zero is as good as doing
-nothing.</p>
-<div class="chart" data-chart="versus"></div>
-</section>
-<section id="bot">
-<h2>One bot</h2>
-<p class="controls"><label>Bot <select data-select="bot"></select></label>
-<label>Instrument <select data-select="market"></select></label></p>
-<p class="about" data-text="bot"></p>
-<div class="chart tall" data-chart="bot"></div>
-<p class="about small" data-text="thinned"></p>
-</section>
-<section id="costs">
-<h2>Costs</h2>
-{_costs(data)}
-</section>
-<section id="books">
-<h2>Wallets and positions</h2>
-{_books(data)}
-</section>
-<section id="facts">
-<h2>This run</h2>
-{_facts(data)}
-</section>
-</main>
-<noscript><p class="about">The charts need JavaScript; the tables do not.</p></noscript>
-<footer>Made by tradefleet. Charts by Apache ECharts 6, Apache-2.0, inside this file.</footer>
-<script type="application/json" id="data">{_json(_payload(data, stretches))}</script>
-<script>
-{_asset("echarts.min.js")}
-</script>
-<script>
-{_asset("report.js")}
-</script>
-</body>
-</html>
-"""
+    return Template(_asset("page.html")).substitute(
+        title=escape(data.title),
+        subtitle=escape(data.subtitle),
+        policy=_POLICY,
+        synthetic='<span class="badge">synthetic data</span>' if data.is_synthetic else "",
+        tiles=_tiles(data),
+        ranking=_ranking(data),
+        costs=_costs(data),
+        books=_books(data),
+        facts=_facts(data),
+        data=_json(_payload(data, stretches)),
+        style=_inlined("report.css"),
+        library=_inlined("echarts.min.js"),
+        script=_inlined("report.js"),
+    )
 
 
 def _asset(name: str) -> str:
-    text = (files("workloads.backtest") / "report_assets" / name).read_text(encoding="utf-8")
+    return (files("workloads.backtest") / "report_assets" / name).read_text(encoding="utf-8")
+
+
+def _inlined(name: str) -> str:
+    """Return an asset that stands within an element of the page."""
+    text = _asset(name)
     assert "</script" not in text, f"{name} would end its own element"
     assert "</style" not in text, f"{name} would end its own element"
     return text
