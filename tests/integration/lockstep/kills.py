@@ -7,15 +7,17 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg
 
-from tests.integration.lockstep.fleet import BROKER, POSTGRES, Fleet
+from tests.integration.lockstep.fleet import BROKER, POSTGRES, SUPERVISOR, Fleet
 from tests.integration.lockstep.injected import sitecustomize as points
 from tests.integration.lockstep.watch import Flight, Watch, participant_of
 
 BOT, GATEWAY, VENUE, FEED = "bot", "gateway", "venue", "feed"
 BACKEND = "postgres backend"
+SHARED = (BROKER, POSTGRES, SUPERVISOR)  # whoever's turn it is stands on them
 POLL_S = 0.005
 BACK_S = 60.0  # until a killed process must run again, on a machine that others use too
 FIRE_S = 90.0  # until an armed point must have been passed: it may take a trade
@@ -69,6 +71,8 @@ TARGETS = (
     Target(POSTGRES, points.INSIDE_COMMIT, carrier=GATEWAY),
     Target(BACKEND, points.INSIDE_COMMIT, carrier=BOT),
     Target(POSTGRES),
+    Target(SUPERVISOR, points.BEFORE_SEND, carrier=GATEWAY),
+    Target(SUPERVISOR),
 )
 
 
@@ -92,6 +96,19 @@ class Hit:
             f"minute {self.minute:4d}  {self.target.kind:16s} {self.name:30s} at {point}{via}: {mark}: "
             f"{'; '.join([*parts, str(self.flight)])}"
         )
+
+
+def arm(folder: Path, name: str, order: dict[str, object]) -> None:
+    """Order a process to strike at a point; see the sitecustomize beside this."""
+    (folder / f"{name}.fired").unlink(missing_ok=True)
+    draft = folder / f"{name}.draft"
+    draft.write_text(json.dumps(order), encoding="utf-8")
+    draft.replace(folder / f"{name}.armed")
+
+
+def has_fired(folder: Path, name: str) -> bool:
+    """Return whether the process has struck."""
+    return (folder / f"{name}.fired").exists()
 
 
 class Killer:
@@ -120,7 +137,7 @@ class Killer:
 
     def _strike(self, target: Target) -> None:
         time.sleep(self._rng.random() * JITTER_S)
-        names = self._fleet.names(f"{target.carrier or target.kind}-") or [target.kind]
+        names = self._fleet.names(target.carrier or target.kind) or [target.kind]
         name = self._rng.choice(names)
         if target.point is None:
             self._at_random(target, name)
@@ -131,6 +148,7 @@ class Killer:
         pid = self._alive(name)
         flight = self._watch.flight()
         os.kill(pid, signal.SIGKILL)
+        self._revive(target, pid)
         self._note(target, name, "", flight)
 
     def _at_point(self, target: Target, name: str) -> None:
@@ -143,14 +161,11 @@ class Killer:
         }
         # In a run with kills a process is at times away just now; and a backend's pid is that of one connection.
         pid = self._alive(name) if not target.carrier else self._victim(target, name)
-        armed = self._fleet.points / f"{name}.armed"
-        fired = self._fleet.points / f"{name}.fired"
-        fired.unlink(missing_ok=True)
-        temporary = armed.with_suffix(".draft")
-        temporary.write_text(json.dumps({**order, "pid": pid if target.carrier else None}), encoding="utf-8")
-        temporary.replace(armed)
-        self._wait(fired.exists, FIRE_S, f"{name} {target.point}")
-        doing = json.loads(fired.read_text(encoding="utf-8"))["doing"]
+        folder = self._fleet.points
+        arm(folder, name, {**order, "pid": pid if target.carrier else None})
+        self._wait(lambda: has_fired(folder, name), FIRE_S, f"{name} {target.point}")
+        self._revive(target, pid)
+        doing = json.loads((folder / f"{name}.fired").read_text(encoding="utf-8"))["doing"]
         flight = self._watch.flight()
         self._note(target, name, doing, flight)
 
@@ -169,9 +184,15 @@ class Killer:
         self._wait(is_connected, BACK_S, f"the connection of {carrier}")
         return found[0]
 
+    def _revive(self, target: Target, pid: int) -> None:
+        """Start the supervisor again once it and what it had started are dead: nobody else does."""
+        if target.kind == SUPERVISOR:
+            self._wait(lambda: self._fleet.pid(SUPERVISOR) != pid, BACK_S, "the supervisor's end")
+            self._fleet.revive()
+
     def _note(self, target: Target, name: str, doing: str, flight: Flight) -> None:
         mine = participant_of(name, self._watch.participants)
-        in_flight = bool(doing) or target.kind in (BROKER, POSTGRES) or (mine is not None and flight.waits_for(mine))
+        in_flight = bool(doing) or target.kind in SHARED or (mine is not None and flight.waits_for(mine))
         if target.kind in (GATEWAY, VENUE):
             in_flight = in_flight or bool(flight.unsettled)
         hit = Hit(target, name, self._watch.minutes, doing, flight, in_flight)

@@ -10,25 +10,28 @@ import psycopg
 import pytest
 
 from tests.integration.lockstep.fleet import Fleet
-from tests.integration.lockstep.kills import TARGETS, Killer
+from tests.integration.lockstep.injected.sitecustomize import ONE_LOT_MORE
+from tests.integration.lockstep.kills import TARGETS, Killer, arm, has_fired
 from tests.integration.lockstep.reference import DAY_BARS, Reference, backtest, write_resources
 from tests.integration.lockstep.watch import Watch
 from tradefleet.store.audit import audit
 
+SHORT_BARS = 60
+CHANGED = "bot-default-averages"  # it trades at the market, so each of its lots is filled
 END_S = 240.0
 PATIENCE_S = 60.0
 POLL_S = 0.05
 
 
 @contextmanager
-def running(folder: Path, *, bars: int) -> Iterator[tuple[Fleet, Watch, Reference]]:
+def running(folder: Path, environment: pytest.MonkeyPatch, *, bars: int) -> Iterator[tuple[Fleet, Watch, Reference]]:
     """A fleet over so many minutes, somebody who watches it, and what the backtest gave."""
     resources = write_resources(folder, bars=bars)
     reference = backtest(resources)
-    fleet = Fleet(folder, resources)
+    fleet = Fleet(folder, resources, environment)
     try:
-        fleet.start()
-        watch = Watch(fleet.dsn, fleet.name, fleet.run, patience_s=PATIENCE_S)
+        run = fleet.start()
+        watch = Watch(fleet.dsn, fleet.name, run, patience_s=PATIENCE_S)
         yield fleet, watch, reference
         watch.close()
     finally:
@@ -50,8 +53,8 @@ def assert_clean(fleet: Fleet) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_a_fleet_whose_processes_are_killed_has_the_ledger_of_the_backtest(tmp_path):
-    with running(tmp_path, bars=DAY_BARS) as (fleet, watch, reference):
+def test_a_fleet_whose_processes_are_killed_has_the_ledger_of_the_backtest(tmp_path, monkeypatch):
+    with running(tmp_path, monkeypatch, bars=DAY_BARS) as (fleet, watch, reference):
         killer = Killer(fleet, watch, seed=1, minutes=DAY_BARS, targets=TARGETS)
         killer.strike_all()
         come_to_the_end(fleet, watch)
@@ -70,8 +73,18 @@ def differences(watch: Watch, reference: Reference) -> str:
     return f"only in the fleet: {only_fleet[:5]}, only in the backtest: {only_backtest[:5]}"
 
 
-def test_a_fleet_that_is_left_alone_has_the_ledger_of_the_backtest(tmp_path):
-    with running(tmp_path, bars=90) as (fleet, watch, reference):
+def test_a_fleet_that_is_left_alone_has_the_ledger_of_the_backtest(tmp_path, monkeypatch):
+    with running(tmp_path, monkeypatch, bars=SHORT_BARS) as (fleet, watch, reference):
         come_to_the_end(fleet, watch)
         assert watch.ledger_hash() == reference.digest, differences(watch, reference)
         assert_clean(fleet)
+
+
+def test_one_lot_more_in_one_process_is_another_ledger(tmp_path, monkeypatch):
+    with running(tmp_path, monkeypatch, bars=SHORT_BARS) as (fleet, watch, reference):
+        arm(fleet.points, CHANGED, {"point": ONE_LOT_MORE, "passes": 1, "busy": True})
+        come_to_the_end(fleet, watch)
+        assert has_fired(fleet.points, CHANGED)
+        assert watch.ledger_hash() != reference.digest
+        only_fleet = set(watch.ledger()) - set(reference.lines)
+    assert {line.split()[2] for line in only_fleet} == {"default/averages"}
