@@ -59,8 +59,13 @@ class BotAccount:
         self.closed = ""  # why the bot's stream is closed (rule 9); empty while it is open
         self.derive()
 
+    def note_positions(self) -> None:
+        """Keep the lots per instrument as the figures of every step show them."""
+        self.held_lots = tuple([(symbol, position.lots) for symbol, position in self.positions.items()])
+
     def derive(self) -> None:
         """Work out what every bar asks."""
+        self.note_positions()
         limits = self.config.limits
         protections = (limits.stop_loss_ppm, limits.take_profit_ppm, limits.trailing_stop_ppm)
         self.is_protected = any(protection is not None for protection in protections)
@@ -79,12 +84,13 @@ class BotAccount:
 
     def mark_equity(self, marks: Mapping[Symbol, int]) -> int:
         """Return equity at `marks` (ticks) in quote atoms. Lots without a mark count nothing."""
-        wallet = self.wallet
+        wallet, positions = self.wallet, self.positions
         equity = wallet.free.get(self.quote, 0) + wallet.locked.get(self.quote, 0)
         for instrument in self.instruments:
-            lots = self.positions[instrument.symbol].lots
+            symbol = instrument.symbol
+            lots = positions[symbol].lots
             if lots:
-                equity += instrument.notional_atoms(lots, marks.get(instrument.symbol, 0))
+                equity += instrument.notional_atoms(lots, marks.get(symbol, 0))
         return equity
 
     def keep_equity(self, equity_atoms: int, market_us: int) -> bool:

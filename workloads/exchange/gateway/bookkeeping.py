@@ -142,6 +142,7 @@ def settle_trade(
     else:
         realized = position.sell(trade.lots, notional)
         account.realized_atoms += realized
+    account.note_positions()
     account.fill_count += 1
     if trade.fee_asset == instrument.quote:
         account.fees_atoms += trade.fee_atoms

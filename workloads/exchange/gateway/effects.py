@@ -1,6 +1,6 @@
 """What a batch of inputs did to a gateway: everything its edge must commit, and then send."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tradefleet.domain.canonical import CanonicalFill
 from tradefleet.domain.executions import Execution
@@ -31,21 +31,36 @@ class RiskEvent:
     detail: str
 
 
-@dataclass(slots=True)
 class GatewayEffects:
     """In the order in which they came about. `orders` and `accounts` are what changed, to be written as they are.
 
-    `gone` are bots whose books a namesake has replaced: their state row can be deleted.
+    `gone` are bots whose books a namesake has replaced: their state row can be deleted. A plain class, since a replay
+    makes several of them a step.
     """
 
-    venue_requests: list[VenueRequest] = field(default_factory=list)
-    executions: list[Execution] = field(default_factory=list)
-    entries: list[LedgerEntry] = field(default_factory=list)
-    fills: list[FillEffect] = field(default_factory=list)
-    statistics: list[BotStatistics] = field(default_factory=list)
-    settled: list[int] = field(default_factory=list)
-    events: list[RiskEvent] = field(default_factory=list)
-    dead_letters: list[tuple[VenueReport | BotRequest, str]] = field(default_factory=list)  # not applied, and why
-    orders: dict[ClientOrderId, ManagedOrder] = field(default_factory=dict)
-    accounts: set[BotKey] = field(default_factory=set)
-    gone: list[BotUid] = field(default_factory=list)
+    __slots__ = (
+        "accounts",
+        "dead_letters",
+        "entries",
+        "events",
+        "executions",
+        "fills",
+        "gone",
+        "orders",
+        "settled",
+        "statistics",
+        "venue_requests",
+    )
+
+    def __init__(self, *, executions: list[Execution] | None = None) -> None:
+        self.venue_requests: list[VenueRequest] = []
+        self.executions: list[Execution] = executions or []
+        self.entries: list[LedgerEntry] = []
+        self.fills: list[FillEffect] = []
+        self.statistics: list[BotStatistics] = []
+        self.settled: list[int] = []
+        self.events: list[RiskEvent] = []
+        self.dead_letters: list[tuple[VenueReport | BotRequest, str]] = []  # what could not be applied, and why
+        self.orders: dict[ClientOrderId, ManagedOrder] = {}
+        self.accounts: set[BotKey] = set()
+        self.gone: list[BotUid] = []

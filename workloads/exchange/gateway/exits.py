@@ -13,7 +13,7 @@ from tradefleet.domain.orders import OrderStatus, OrderTerms, OrderType, Reason,
 from workloads.exchange.gateway.account import BotAccount
 from workloads.exchange.gateway.desk import OrderDesk
 from workloads.exchange.gateway.order import ManagedOrder
-from workloads.exchange.gateway.protection import path_ticks, triggered
+from workloads.exchange.gateway.protection import extremes, path_ticks, stays_calm, triggered
 from workloads.exchange.gateway.state import GatewayState
 
 
@@ -30,16 +30,20 @@ class Exits:
         """Follow a bar of the finest interval of its instrument: retry what is under way, then ask the protections."""
         state = self._state
         symbol = bar.symbol
-        path: tuple[int, ...] | None = None
+        low = high = 0  # in ticks, worked out for the first who asks
         for account in state.traders.get(symbol, ()):
             if account.is_ending or account.exits or state.halts:
                 self._retry(account, symbol)
             position = account.positions[symbol]
             if not position.lots or not account.is_protected or symbol in account.exits or account.is_gone:
                 continue
-            path = path or path_ticks(bar, state.config.instruments[symbol])
+            instrument, limits = state.config.instruments[symbol], account.config.limits
+            if not high:
+                low, high = extremes(bar, instrument)
             peak = position.peak_ticks
-            reason = triggered(position, account.config.limits, state.config.instruments[symbol], path)
+            reason = Reason.NONE
+            if not stays_calm(position, limits, instrument, low, high):
+                reason = triggered(position, limits, instrument, path_ticks(bar, instrument))
             if position.peak_ticks != peak:
                 state.effects.accounts.add(account.key)
             if reason is not Reason.NONE and self._sellable_lots(account, symbol, is_alone=False):

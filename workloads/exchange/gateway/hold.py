@@ -73,7 +73,9 @@ class BuyAndHold:
         """Return the worth at `marks` (ticks) in quote atoms; None before the first instrument could be bought."""
         if len(self._parts) == len(self._instruments):
             return None
-        value = self._cash_atoms + sum(self._parts.values())
+        value = self._cash_atoms
+        if self._parts:
+            value += sum(self._parts.values())
         for symbol, lots in self._lots.items():
             if lots:
                 value += self._instruments[symbol].notional_atoms(lots, marks.get(symbol, 0))

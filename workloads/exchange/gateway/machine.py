@@ -259,7 +259,7 @@ class Gateway:
                     account.hold.on_bar(bar.symbol, max(1, instruments[bar.symbol].nearest_ticks(bar.open)))
                     state.effects.accounts.add(account.key)
         for account in touched.values():
-            if not account.is_gone:
+            if not (account.deleting and account.is_settled):
                 self._statistics(account, market_us)
 
     def _statistics(self, account: BotAccount, market_us: int) -> None:
@@ -280,7 +280,7 @@ class Gateway:
                 account.order_count,
                 account.fill_count,
                 len(account.orders),
-                tuple([(symbol, held.lots) for symbol, held in account.positions.items()]),
+                account.held_lots,
             )
         )
 

@@ -20,8 +20,35 @@ def path_ticks(bar: Bar, instrument: Instrument) -> tuple[int, int, int, int]:
     A price below half a tick is one tick, as it is for the venue.
     """
     opened, closed = max(1, instrument.nearest_ticks(bar.open)), max(1, instrument.nearest_ticks(bar.close))
-    low, high = max(1, instrument.nearest_ticks(bar.low)), max(1, instrument.nearest_ticks(bar.high))
+    low, high = extremes(bar, instrument)
     return (opened, low, high, closed) if bar.close >= bar.open else (opened, high, low, closed)
+
+
+def extremes(bar: Bar, instrument: Instrument) -> tuple[int, int]:
+    """Return a bar's low and high in ticks."""
+    return max(1, instrument.nearest_ticks(bar.low)), max(1, instrument.nearest_ticks(bar.high))
+
+
+def stays_calm(position: Position, limits: RiskLimits, instrument: Instrument, low: int, high: int) -> bool:
+    """Return whether no way between `low` and `high` can set anything off; then the peak is kept up to date.
+
+    Nearly every bar ends here: its extremes are asked alone, as if they came in the worst order.
+    """
+    peak = max(position.peak_ticks, high)
+    if limits.trailing_stop_ppm is not None and low * PPM <= peak * (PPM - limits.trailing_stop_ppm):
+        return False
+    lots, cost, stop_loss, take_profit = (
+        position.lots,
+        position.cost_atoms,
+        limits.stop_loss_ppm,
+        limits.take_profit_ppm,
+    )
+    if stop_loss is not None and instrument.notional_atoms(lots, low) * PPM <= cost * (PPM - stop_loss):
+        return False
+    if take_profit is not None and instrument.notional_atoms(lots, high) * PPM >= cost * (PPM + take_profit):
+        return False
+    position.peak_ticks = peak
+    return True
 
 
 def triggered(position: Position, limits: RiskLimits, instrument: Instrument, path: tuple[int, ...]) -> Reason:

@@ -30,7 +30,7 @@ from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.orders import OrderStatus, OrderType, Reason, Side
 from tradefleet.domain.venue import CancelOrder, ReportKind, SubmitOrder
 from workloads.exchange.gateway.position import Position
-from workloads.exchange.gateway.protection import path_ticks, triggered
+from workloads.exchange.gateway.protection import extremes, path_ticks, stays_calm, triggered
 
 
 def protected(**protections: Any) -> Player:
@@ -169,7 +169,13 @@ def test_protection_is_what_a_walk_over_every_tick_of_the_path_finds(
             expected = Reason.TAKE_PROFIT
             break
         peak = max(peak, ticks)
+    quick = Position(7, 7 * 100 * ATOMS, 100)
+    if stays_calm(quick, limit, BTC_USD, *extremes(bar, BTC_USD)):
+        assert expected is Reason.NONE
+        assert quick.peak_ticks == peak
     assert triggered(position, limit, BTC_USD, corners) is expected
+    if expected is Reason.NONE:
+        assert position.peak_ticks == peak
 
 
 def test_a_price_below_half_a_tick_is_one_tick() -> None:
