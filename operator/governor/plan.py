@@ -7,7 +7,7 @@ the backtest as well, so that a fleet and its backtest cannot differ in it.
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from governor.workload import Command, LockstepRun, Plan, Role, Verdict, Workload
 from tradefleet.domain.bots import BotCommand, BotConfig, ParameterValue, RunState, config_values
@@ -177,23 +177,21 @@ class _Planner:
         return None if run in self._observed.finished else run
 
     def _explain_orphans(self) -> None:
-        for kind in (TradingBot, Feed):
-            for owner in self._all(kind):
-                reference = owner.spec.exchange_ref
-                if reference is None:
-                    message = "brings no market data: this release has feeds with replay"
-                    self._say(owner, "NotSupported", message, stalled=True)
-                    continue
-                found = self._by_key.get(ResourceKey("Exchange", owner.key.namespace, reference.name))
-                if found is None:
-                    message = f"waits for Exchange {reference.name} in namespace {owner.key.namespace}: apply it"
-                    self._say(owner, "ExchangeNotFound", message, stalled=False)
-                elif found.key in self.verdicts:
-                    message = f"waits for Exchange {reference.name}: {self.verdicts[found.key].message}"
-                    self._say(owner, "ExchangeNotReady", message, stalled=False)
-                elif isinstance(owner, Feed) and owner.spec.replay is None:
-                    message = "a live market cannot be brought yet: this release has feeds with replay"
-                    self._say(owner, "NotSupported", message, stalled=True)
+        owners: list[TradingBot | Feed] = [*self._all(TradingBot), *self._all(Feed)]
+        for owner in owners:
+            reference = owner.spec.exchange_ref
+            if isinstance(owner, Feed) and owner.spec.replay is None:
+                message = "only a replay can be brought yet: give spec.replay with Datasets or files"
+                self._say(owner, "NotSupported", message, stalled=True)
+                continue
+            assert reference is not None, "a rule of the model makes sure of it"
+            found = self._by_key.get(ResourceKey("Exchange", owner.key.namespace, reference.name))
+            if found is None:
+                message = f"waits for Exchange {reference.name} in namespace {owner.key.namespace}: apply it"
+                self._say(owner, "ExchangeNotFound", message, stalled=False)
+            elif found.key in self.verdicts:
+                message = f"waits for Exchange {reference.name}: {self.verdicts[found.key].message}"
+                self._say(owner, "ExchangeNotReady", message, stalled=False)
 
     # --- workloads ------------------------------------------------------------------------------------------------
 
@@ -201,13 +199,7 @@ class _Planner:
         configs = list(self._configs(market))
         if market.run is not None:
             configs = self._in_run(market, market.run, configs)
-        name = _dns(market.exchange)
-        base = {"exchange": market.settings, "generation": market.generation, "run": market.run}
-        shared = {"owner": market.exchange.key, "settings": base, "token_name": f"venue-{name}"}
-        self.workloads.append(Workload(name=f"venue-{name}", role=Role.VENUE, port_name=f"venue-{name}", **shared))
-        self.workloads.append(
-            Workload(name=f"gateway-{name}", role=Role.GATEWAY, peer_port_name=f"venue-{name}", **shared)
-        )
+        self.workloads += _exchange_workloads(market)
         if market.feed is not None:
             self.workloads.append(_feed_workload(market, market.feed))
         for bot, config in configs:
@@ -326,6 +318,24 @@ def flatten_requests(bot: TradingBot) -> int:
     return min(int(text), LAST_FLATTEN) if text.isascii() and text.isdecimal() else 0
 
 
+def _exchange_workloads(market: _Market) -> list[Workload]:
+    """Return the simulator and the gateway, which is told where the simulator listens."""
+    port = f"venue-{_dns(market.exchange)}"
+    owner = market.exchange.key
+    settings = {"exchange": market.settings, "generation": market.generation, "run": market.run}
+    return [
+        Workload(name=port, role=Role.VENUE, owner=owner, settings=settings, port_name=port, token_name=port),
+        Workload(
+            name=f"gateway-{_dns(market.exchange)}",
+            role=Role.GATEWAY,
+            owner=owner,
+            settings=settings,
+            peer_port_name=port,
+            token_name=port,
+        ),
+    ]
+
+
 def _feed_workload(market: _Market, feed: Feed) -> Workload:
     assert feed.spec.replay is not None
     return Workload(
@@ -356,7 +366,7 @@ def _trades_on(bot: TradingBot, exchange: Exchange) -> bool:
 
 
 def _plays(feed: Feed, exchange: Exchange) -> bool:
-    reference: Any = feed.spec.exchange_ref
+    reference = feed.spec.exchange_ref
     return (
         reference is not None
         and (feed.key.namespace, reference.name) == (exchange.key.namespace, exchange.key.name)

@@ -1,13 +1,16 @@
-"""The commands of a fleet, each from the module that holds it."""
+"""The commands of a fleet on this machine, each from the module that holds it."""
 
 import typer
 
+from tradefleet.cli.fleet_change import delete, flatten, halt, pause, resume
+from tradefleet.cli.fleet_check import audit, verify_parity
 from tradefleet.cli.fleet_demo import demo
+from tradefleet.cli.fleet_get import describe, get, logs
+from tradefleet.cli.fleet_run import apply, down, up
 
 app = typer.Typer(rich_markup_mode="rich")
-app.command()(demo)
-
-
-@app.callback()
-def fleet() -> None:
-    """A fleet on this machine."""
+for _command in (
+    *(demo, up, down, apply, get, describe, logs),
+    *(delete, pause, resume, flatten, halt, audit, verify_parity),
+):
+    app.command(_command.__name__.replace("_", "-"))(_command)

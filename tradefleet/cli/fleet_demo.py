@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Protocol
 import typer
 
 from tradefleet.cli import printing
+from tradefleet.cli.audit_output import print_audit
 from tradefleet.cli.files import check_writable, write_whole
 from tradefleet.domain.errors import Permanent, Retryable
 
@@ -65,6 +66,7 @@ def demo(
     from governor.local.demo import fleet_of_files, synthetic_fleet  # noqa: PLC0415 - imported by who runs it
     from governor.local.fleet import LocalFleet  # noqa: PLC0415
     from governor.local.home import Home  # noqa: PLC0415
+
     from workloads.feeds.replay import parse_speed  # noqa: PLC0415
 
     check_writable(report, "--report")
@@ -121,7 +123,9 @@ def _run(fleet: "LocalFleet", wanted: "DemoFleet", report: Path) -> bool:
         session.close()
     checked = _audit(fleet)
     _print_ranking(made)
-    _print_audit(checked)
+    print_audit(checked.invariants)
+    for finding in checked.findings:
+        sys.stdout.write(f"{finding}\n")
     write_whole(report, [_page(made)])
     steps_s = made.result.data.steps / elapsed_s if elapsed_s else 0.0
     sys.stdout.write(f"\n{made.result.data.steps:,} steps in {elapsed_s:.1f} s, {steps_s:.0f} a second\n")
@@ -330,18 +334,3 @@ def _style(gain: float | None) -> str:
     if not gain:
         return ""
     return "green" if gain > 0 else "red"
-
-
-def _print_audit(checked: "Audit") -> None:
-    printing.print_rows(
-        ["Invariant", "Checked", "Findings"],
-        [
-            [each.name, f"{each.checked:,} {each.unit}", str(len(each.findings)) if each.findings else "none"]
-            for each in checked.invariants
-        ],
-        numbers=(1,),
-        styles=[["", "", "bold red" if each.findings else "green"] for each in checked.invariants],
-        title="Audit",
-    )
-    for finding in checked.findings:
-        sys.stdout.write(f"{finding}\n")

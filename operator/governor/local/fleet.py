@@ -1,5 +1,7 @@
 """A local fleet from outside: start its supervisor, stop it, reach its resources. What the command line works with."""
 
+import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -79,7 +81,7 @@ class LocalFleet:
                 Command(name="supervisor", arguments=command, folder=self.home.path, log=log),
                 self.home.make(self.home.path / "supervisor"),
             )
-            started = RunningSupervisor(self.home, child.pid, lambda: child.is_alive())
+            started = RunningSupervisor(self.home, child.pid, child.is_alive)
         else:
             with log.open("ab") as output:
                 process = subprocess.Popen(
@@ -184,12 +186,8 @@ class RunningSupervisor:
 
     def _send(self, number: signal.Signals) -> None:
         if self._is_alive():
-            import os  # noqa: PLC0415
-
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(self._pid, number)
-            except ProcessLookupError:
-                return
 
 
 def unready(resources: Iterable[Resource]) -> list[Resource]:

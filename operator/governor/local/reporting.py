@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from governor.plan import Plan
 from governor.status import BotView, ProcessView, bot_status, exchange_status, feed_status, plain_status, set_status
+from governor.workload import Plan
 from tradefleet.domain.ids import BotUid
 from tradefleet.resources.bot_set import BotSet, expand
 from tradefleet.resources.common import Phase, Resource, ResourceKey, Status

@@ -4,7 +4,6 @@ import json
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import psycopg
@@ -17,20 +16,18 @@ from tradefleet.resources.model import refused_changes
 from tradefleet.resources.problems import InvalidResource, Problem
 from workloads.feeds.times import format_time
 
+from . import resource_sql
 from .home import now_us
 
 CHANNEL: Final = "tradefleet_resources"  # a hint that some fleet's resources changed; never trusted
 FINALIZER: Final = f"{GROUP}/wind-down"
+STATE_ANNOTATION: Final = f"{GROUP}/state"  # state of a bot of a set that a person chose, whatever the template says
 OWNER_ANNOTATION: Final = f"{GROUP}/owner"  # UID of the BotSet that made a bot
 CONNECT_TIMEOUT_S: Final = 5
 STATEMENT_TIMEOUT_MS: Final = 30_000
 
-_COLUMNS: Final = (
-    "kind, namespace, name, uid, generation, resource_version, spec, status, labels, annotations, finalizers, "
-    "created_us, deleted_us"
-)
-
 Row = tuple[Any, ...]
+Connection = psycopg.Connection[Row]
 
 
 class Change(NamedTuple):
@@ -40,21 +37,13 @@ class Change(NamedTuple):
     verb: str
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A resource with the version of its row, by which a parsed one is recognised."""
-
-    resource: Resource
-    version: int
-
-
 class LocalResources:
     """The rows of one fleet. A lost connection is opened again by the next call, which may raise Retryable."""
 
     def __init__(self, url: str, fleet: str) -> None:
         self._url = url
         self._fleet = fleet
-        self._connection: psycopg.Connection[Row] | None = None
+        self._connection: Connection | None = None
         self._parsed: dict[tuple[str, int], Resource] = {}
 
     def close(self) -> None:
@@ -69,7 +58,7 @@ class LocalResources:
             connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)))
 
     @property
-    def connection(self) -> psycopg.Connection[Row]:
+    def connection(self) -> Connection:
         """The open connection, in autocommit."""
         with self._errors() as connection:
             return connection
@@ -79,10 +68,7 @@ class LocalResources:
     def all(self) -> list[Resource]:
         """Return every resource, sorted by kind as a fleet needs them, namespace and name."""
         with self._errors() as connection:
-            rows = connection.execute(
-                f"SELECT {_COLUMNS} FROM tradefleet.resource WHERE fleet = %s",  # noqa: S608 - constants
-                (self._fleet,),
-            ).fetchall()
+            rows = connection.execute(resource_sql.ALL, {"fleet": self._fleet}).fetchall()
         found = [self._resource(row) for row in rows]
         alive = {(each.metadata.uid or "", int(each.metadata.resource_version or 0)) for each in found}
         self._parsed = {key: value for key, value in self._parsed.items() if key in alive}
@@ -125,10 +111,11 @@ class LocalResources:
     ) -> list[Change]:
         """Create or change resources: all of them, or none when one cannot be. `check` sees the whole fleet to be.
 
-        Raises InvalidResource for a change that a kind does not allow, and what `check` raises.
+        `owner` is the UID of the BotSet that makes them. Raises InvalidResource for a change that a kind does not
+        allow, and what `check` raises.
         """
         with self._transaction() as connection:
-            connection.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"tradefleet/{self._fleet}",))
+            connection.execute(resource_sql.LOCK, {"fleet": self._fleet})
             there = {each.key: each for each in self.all()}
             problems: list[Problem] = []
             for each in wanted:
@@ -138,99 +125,79 @@ class LocalResources:
             check([*({**there, **{each.key: each for each in wanted}}).values()])
             return [self._apply_one(connection, there.get(each.key), each, owner) for each in wanted]
 
-    def _apply_one(
-        self, connection: psycopg.Connection[Row], old: Resource | None, new: Resource, owner: str | None
-    ) -> Change:
-        spec = json.dumps(new.body()["spec"])
-        labels = json.dumps(new.metadata.labels)
+    def _apply_one(self, connection: Connection, old: Resource | None, new: Resource, owner: str | None) -> Change:
         kept = {} if old is None else {k: v for k, v in old.metadata.annotations.items() if k.startswith(f"{GROUP}/")}
         if owner is not None:
             kept[OWNER_ANNOTATION] = owner
         annotations = {**new.metadata.annotations, **kept}
-        place = (self._fleet, new.kind, new.metadata.namespace, new.metadata.name)
+        values = {
+            **self._place(new.key),
+            "spec": json.dumps(new.body()["spec"]),
+            "labels": json.dumps(new.metadata.labels),
+            "annotations": json.dumps(annotations),
+        }
         if old is None:
-            connection.execute(
-                "INSERT INTO tradefleet.resource (fleet, kind, namespace, name, uid, generation, resource_version, "
-                "spec, labels, annotations, finalizers, created_us) VALUES (%s, %s, %s, %s, %s, 1, 1, %s, %s, %s, %s, %s)",
-                (*place, str(uuid.uuid4()), spec, labels, json.dumps(annotations), [FINALIZER], now_us()),
-            )
+            more = {"uid": str(uuid.uuid4()), "finalizers": [FINALIZER], "now_us": now_us()}
+            connection.execute(resource_sql.CREATE, {**values, **more})
             return Change(new.key, "created")
         same_spec = old.digest() == new.digest()
         if same_spec and old.metadata.labels == new.metadata.labels and old.metadata.annotations == annotations:
             return Change(new.key, "unchanged")
-        connection.execute(
-            "UPDATE tradefleet.resource SET spec = %s, labels = %s, annotations = %s, generation = generation + %s, "
-            "resource_version = resource_version + 1 WHERE fleet = %s AND kind = %s AND namespace = %s AND name = %s",
-            (spec, labels, json.dumps(annotations), 0 if same_spec else 1, *place),
-        )
+        connection.execute(resource_sql.CHANGE, {**values, "generations": 0 if same_spec else 1})
         return Change(new.key, "configured")
 
     def change_spec(self, key: ResourceKey, changes: Mapping[str, object]) -> bool:
         """Set fields of a spec by their names in YAML; False when they are so already."""
+        parameters = {**self._place(key), "changes": json.dumps(changes)}
         with self._transaction() as connection:
-            done = connection.execute(
-                "UPDATE tradefleet.resource SET spec = spec || %s, generation = generation + 1, "
-                "resource_version = resource_version + 1 WHERE fleet = %s AND kind = %s AND namespace = %s AND name = %s "
-                "AND NOT spec @> %s RETURNING uid",
-                (json.dumps(changes), self._fleet, *key, json.dumps(changes)),
-            ).fetchall()
-        return bool(done)
+            return bool(connection.execute(resource_sql.CHANGE_SPEC, parameters).fetchall())
 
     def annotate(self, key: ResourceKey, name: str, value: Callable[[str | None], str]) -> None:
         """Set an annotation to what `value` makes of the one before (None when there is none)."""
+        place = self._place(key)
         with self._transaction() as connection:
-            row = connection.execute(
-                "SELECT annotations ->> %s FROM tradefleet.resource "
-                "WHERE fleet = %s AND kind = %s AND namespace = %s AND name = %s FOR UPDATE",
-                (name, self._fleet, *key),
-            ).fetchone()
+            row = connection.execute(resource_sql.ANNOTATION, {**place, "annotation": name}).fetchone()
             if row is None:
                 raise Permanent(f"{key}: is not there any more")
-            connection.execute(
-                "UPDATE tradefleet.resource SET annotations = annotations || %s, resource_version = resource_version + 1 "
-                "WHERE fleet = %s AND kind = %s AND namespace = %s AND name = %s",
-                (json.dumps({name: value(row[0])}), self._fleet, *key),
-            )
+            annotations = json.dumps({name: value(row[0])})
+            connection.execute(resource_sql.ANNOTATE, {**place, "annotations": annotations})
 
     def delete(self, keys: Collection[ResourceKey]) -> list[ResourceKey]:
         """Ask for the deletion of resources; return those that it was not asked for before."""
         asked = []
         with self._transaction() as connection:
             for key in sorted(keys):
-                rows = connection.execute(
-                    "UPDATE tradefleet.resource SET deleted_us = %s, resource_version = resource_version + 1 "
-                    "WHERE fleet = %s AND kind = %s AND namespace = %s AND name = %s AND deleted_us IS NULL RETURNING uid",
-                    (now_us(), self._fleet, *key),
-                ).fetchall()
-                if rows:
+                parameters = {**self._place(key), "now_us": now_us()}
+                if connection.execute(resource_sql.DELETE, parameters).fetchall():
                     asked.append(key)
         return asked
 
     def remove(self, uid: str) -> None:
         """Remove a resource that was deleted and has nothing left to be wound down."""
         with self._transaction() as connection:
-            connection.execute("DELETE FROM tradefleet.resource WHERE fleet = %s AND uid = %s", (self._fleet, uid))
+            connection.execute(resource_sql.REMOVE, {"fleet": self._fleet, "uid": uid})
 
     def write_statuses(self, statuses: Mapping[str, Mapping[str, object]]) -> None:
         """Replace statuses, by UID."""
         if not statuses:
             return
+        rows = [{"fleet": self._fleet, "uid": uid, "status": json.dumps(status)} for uid, status in statuses.items()]
         with self._errors() as connection, connection.cursor() as cursor:
-            cursor.executemany(
-                "UPDATE tradefleet.resource SET status = %s WHERE fleet = %s AND uid = %s",
-                [(json.dumps(status), self._fleet, uid) for uid, status in statuses.items()],
-            )
+            cursor.executemany(resource_sql.WRITE_STATUS, rows)
+
+    def _place(self, key: ResourceKey) -> dict[str, object]:
+        return {"fleet": self._fleet, **key._asdict()}
 
     # --- connection -----------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _transaction(self) -> Iterator[psycopg.Connection[Row]]:
+    def _transaction(self) -> Iterator[Connection]:
         with self._errors() as connection, connection.transaction():
             yield connection
-            connection.execute("SELECT pg_notify(%s, '')", (CHANNEL,))
+            connection.execute(resource_sql.NOTIFY, {"channel": CHANNEL})
 
     @contextmanager
-    def _errors(self) -> Iterator[psycopg.Connection[Row]]:
+    def _errors(self) -> Iterator[Connection]:
         try:
             if self._connection is None or self._connection.closed:
                 self._connection = psycopg.connect(

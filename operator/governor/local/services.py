@@ -1,4 +1,4 @@
-"""What a local fleet stands on: its Postgres with schema and log-ins, its Kafka with topics. Both come back by themselves."""
+"""What a local fleet stands on: its Postgres with schema and log-ins, its Kafka with topics."""
 
 from collections.abc import Callable
 from typing import Final

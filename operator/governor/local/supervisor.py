@@ -10,13 +10,14 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from types import FrameType
 from typing import Final
 
 from governor.plan import Observed, plan
 from governor.workload import Plan, Role, Workload
-from tradefleet.domain.bots import BotCommand, DeletionPolicy
+from tradefleet.domain.bots import BotCommand, DeletionPolicy, RunState
 from tradefleet.domain.errors import FleetError, Permanent
 from tradefleet.domain.ids import BotKey, BotUid
 from tradefleet.resources.bot_set import BotSet, expand
@@ -36,7 +37,7 @@ from .home import Home, now_us
 from .observation import Eyes, Seen
 from .processes import clear_leftovers
 from .reporting import statuses_of
-from .resources import OWNER_ANNOTATION, LocalResources
+from .resources import OWNER_ANNOTATION, STATE_ANNOTATION, LocalResources
 from .services import Services
 from .strategies import WarmUps
 
@@ -146,7 +147,7 @@ class Supervisor:
         statuses = statuses_of(resources, planned, seen, self._crew.facts(), settled, now_us=now_us())
         changed = {uid: status for uid, (old, status) in statuses.items() if status != old}
         self._resources.write_statuses(changed)
-        self._remove_ended(resources, planned, seen, settled)
+        self._remove_ended(resources, planned, settled)
 
     def _wait(self, began_s: float) -> None:
         """Wait for a hint, the end of a child, or the next look."""
@@ -210,7 +211,7 @@ class Supervisor:
                 continue
             try:
                 wanted = [] if is_ending else expand(bot_set)
-                ready = [bot for bot in wanted if not _is_ending(mine.get(bot.key))]
+                ready = [_as_chosen(bot, mine.get(bot.key)) for bot in wanted if not _is_ending(mine.get(bot.key))]
                 applied = self._resources.apply(ready, owner=uid) if ready else []
             except Permanent as error:
                 _LOG.error("%s: its bots cannot be made: %s", bot_set.key, error)
@@ -220,7 +221,7 @@ class Supervisor:
             changed = changed or bool(gone) or any(change.verb != "unchanged" for change in applied)
         return self._resources.all() if changed else resources
 
-    def _remove_ended(self, resources: list[Resource], planned: Plan, seen: Seen, settled: frozenset[BotUid]) -> None:
+    def _remove_ended(self, resources: list[Resource], planned: Plan, settled: frozenset[BotUid]) -> None:
         """Remove deleted resources that nothing is left of."""
         assert self._resources is not None
         running = {workload.owner for workload in planned.workloads}
@@ -259,6 +260,14 @@ def account_of(exchange: Exchange) -> str:
     return f"{exchange.metadata.namespace}/{exchange.metadata.name}:{exchange.spec.account}"
 
 
+def _as_chosen(bot: TradingBot, there: Resource | None) -> TradingBot:
+    """Return a bot of a set with the state that a person chose for it."""
+    chosen = None if there is None else there.metadata.annotations.get(STATE_ANNOTATION)
+    if chosen not in set(RunState):
+        return bot
+    return bot.model_copy(update={"spec": bot.spec.model_copy(update={"state": RunState(chosen)})})
+
+
 def _is_ending(bot: Resource | None) -> bool:
     return bot is not None and bot.metadata.deletion_timestamp is not None
 
@@ -287,8 +296,6 @@ def _settled(resources: list[Resource], seen: Seen) -> frozenset[BotUid]:
 
 def _age_s(bot: TradingBot) -> float:
     """Return how long ago the deletion of a bot was asked for."""
-    from datetime import datetime  # noqa: PLC0415
-
     assert bot.metadata.deletion_timestamp is not None
     asked = datetime.fromisoformat(bot.metadata.deletion_timestamp)
     return now_us() / 1_000_000 - asked.timestamp()
