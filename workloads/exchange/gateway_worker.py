@@ -72,6 +72,7 @@ class GatewayPlan:
     exchange: str  # "namespace/name"
     holder: str
     generation: int
+    bar_streams: tuple[StreamName, ...] = ()  # beyond the finest ones: bots of coarser intervals have figures too
     executions_topic: str
     reports_topic: str
     run: RunId | None = None
@@ -98,9 +99,8 @@ class GatewayWorker:
         self._venue = venue
         self._publisher = publisher
         self._clock = clock
-        self._bar_streams = sorted(
-            bars_stream(plan.exchange, symbol, interval) for symbol, interval in plan.config.finest_us.items()
-        )
+        finest = (bars_stream(plan.exchange, symbol, interval) for symbol, interval in plan.config.finest_us.items())
+        self._bar_streams = sorted({*plan.bar_streams, *finest})
         self.machine = Gateway(plan.config)
         self._lease: Lease | None = None
         self._version = 0
@@ -144,7 +144,9 @@ class GatewayWorker:
         if plan.run is not None:
             self._view = RunView(self._store.participants(plan.run))
             self._follower = RunFollower(self._store, plan.run, "gateway", self._view)
-        self._ask_at_us = self._clock.monotonic_us() + plan.request_timeout_us  # whoever was here before us may have sent
+        self._ask_at_us = (
+            self._clock.monotonic_us() + plan.request_timeout_us
+        )  # whoever was here before us may have sent
         self._reconnect()
 
     def stop(self) -> None:
@@ -166,6 +168,7 @@ class GatewayWorker:
     def step(self, timeout_us: int) -> bool:
         """Do one bounded piece of work."""
         self._renew()
+        self._publisher.serve()
         if self._is_asking or self._venue.is_interrupted:
             self._reconnect()
             if self._is_asking:
@@ -389,15 +392,11 @@ class GatewayWorker:
 
     def _send(self, requests: Sequence[VenueRequest]) -> None:
         """Send committed requests. Orders that raise risk go out only under the halt switches (rule 11)."""
-        plan = self._plan
-        assert self._lease is not None
-        if self._clock.monotonic_us() >= self._lease.deadline_us - plan.request_timeout_us:
-            self._lease = self._store.renew(self._lease, ttl_us=plan.lease_ttl_us)
         risky = {request.no: bot for request in requests if (bot := self.machine.risk_of(request)) is not None}
         if not risky:
             self._hand_over(requests)
             return
-        with self._store.sending(plan.config.account, sorted(set(risky.values()))) as halts:
+        with self._store.sending(self._plan.config.account, sorted(set(risky.values()))) as halts:
             scopes = {halt.scope for halt in halts}
             if not scopes:
                 self._hand_over(requests)
@@ -424,6 +423,15 @@ class GatewayWorker:
         return effects.venue_requests
 
     def _hand_over(self, requests: Sequence[VenueRequest]) -> None:
+        """Send, if there is time enough for it before our lease may be another's (rule 3)."""
+        plan = self._plan
+        assert self._lease is not None
+        if self._clock.monotonic_us() >= self._lease.deadline_us - plan.request_timeout_us:
+            self._lease = self._store.renew(self._lease, ttl_us=plan.lease_ttl_us)
+            if self._clock.monotonic_us() >= self._lease.deadline_us - plan.request_timeout_us:
+                raise Retryable(
+                    f"gateway of {plan.config.account}: renewing its lease took longer than the lease lasts"
+                )
         try:
             self._venue.send(requests)
         except OutcomeUnknown:

@@ -56,6 +56,7 @@ def build_gateway(process: Process, settings: GatewaySettings) -> Worker:
         exchange=exchange.exchange,
         holder=process.settings.holder,
         generation=settings.generation,
+        bar_streams=tuple(_bar_places(exchange)),
         executions_topic=EXECUTIONS.name,
         reports_topic=VENUE_REPORTS,
         run=None if settings.run is None else RunId(settings.run),
@@ -88,12 +89,18 @@ def _bar_streams(
     wakes: tuple[Place, ...],
 ) -> NumberedStreams:
     """Return a reader of the exchange's bars, every interval of every instrument."""
-    places: dict[StreamName, Place] = {}
-    for each in exchange.instruments:
-        for interval_us in each.intervals_us:
-            stream = bars_stream(exchange.exchange, Symbol(each.symbol), interval_us)
-            places[stream] = Place(OHLC_STABLE.name, f"{exchange.exchange}:{each.symbol}")
-    return NumberedStreams(connections.bus, store, process.clock, places, wakes=wakes)
+    return NumberedStreams(connections.bus, store, process.clock, _bar_places(exchange), wakes=wakes)
+
+
+def _bar_places(exchange: ExchangeSettings) -> dict[StreamName, Place]:
+    """Return where the bars of an exchange travel."""
+    return {
+        bars_stream(exchange.exchange, Symbol(each.symbol), interval_us): Place(
+            OHLC_STABLE.name, f"{exchange.exchange}:{each.symbol}"
+        )
+        for each in exchange.instruments
+        for interval_us in each.intervals_us
+    }
 
 
 def read_token(path: str) -> str:
