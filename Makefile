@@ -16,7 +16,7 @@ FLEET := $(VENV)/.fleet-is-installed
 DEVELOPER := $(VENV)/.developer-is-installed
 BENCH := $(VENV)/bench/.is-installed
 
-.PHONY: help setup demo test check style types imports generated locks generate bench lock clean jars
+.PHONY: help setup demo test check style types imports generated locks generate bench lock clean jars browser
 
 help:  ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -26,7 +26,7 @@ setup: $(DEVELOPER) jars  ## Make the environment and fetch Kafka's jars
 demo: $(FLEET)  ## A fleet of bots trades history: DATA="files" for real candles, SPEED=60x for a pace
 	$(BIN)/tradefleet demo $(foreach file,$(DATA),--data $(file)) $(if $(SPEED),--speed $(SPEED))
 
-test: $(DEVELOPER) jars  ## All tests
+test: $(DEVELOPER) jars browser  ## All tests
 	$(BIN)/python -m pytest $(TESTS)
 
 check: style types imports generated locks  ## Style, types, architecture, generated files, locks
@@ -70,6 +70,13 @@ lock: $(DEVELOPER)  ## Resolve the locks again; UPGRADE=--upgrade moves every ve
 clean:  ## Remove what was made here, the environment included; data folders of fleets stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The report is tested in a real browser, which is a package of the system and not of Python's.
+browser:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
+		{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+		  apt-get update --quiet=2 && DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes chromium; } || \
+		{ echo 'test: there is no browser: install the package chromium' >&2; exit 2; }
 
 # Kafka's jars go to the user's cache, where every checkout and every fleet finds them.
 jars: $(FLEET)
