@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tradefleet.domain.bar import Bar
-from tradefleet.domain.errors import OutcomeUnknown, Permanent
+from tradefleet.domain.errors import OutcomeUnknown, Permanent, Retryable
 from tradefleet.domain.ids import BotKey, ClientOrderId, StreamName, bars_stream, executions_stream, orders_stream
 from tradefleet.domain.orders import BotRequest, Reason
 from tradefleet.domain.progress import (
@@ -430,7 +430,7 @@ class GatewayWorker:
             self._lease = self._store.renew(self._lease, ttl_us=plan.lease_ttl_us)
             if self._clock.monotonic_us() >= self._lease.deadline_us - plan.request_timeout_us:
                 raise Retryable(
-                    f"gateway of {plan.config.account}: renewing its lease took longer than the lease lasts"
+                    f"gateway of {plan.config.account}: renewing the lease took as long as it lasts"
                 )
         try:
             self._venue.send(requests)
