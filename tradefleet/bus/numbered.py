@@ -22,6 +22,7 @@ from tradefleet.store.ports import OutboxMessage, StreamStore
 
 MESSAGES_MAX = 500  # taken from the bus or the database at a time
 GRACE_US = 20_000  # how long a message that was committed may take through the bus before the database is asked
+WAIT_US_MIN = 1_000  # a client of the bus counts in milliseconds: for less it would not wait at all
 REOPEN_US = 1_000_000  # between two tries to reach a broker
 LOOK_US = 5_000_000  # between two looks into the database, should the bus have lost a stream's last message
 MARK_US = 1_000_000  # between two writings of published marks
@@ -130,13 +131,11 @@ class NumberedStreams:
         return items
 
     def _read(self, timeout_us: int) -> list[StreamItem]:
-        if self._reader is None:
-            if self._clock.monotonic_us() >= self._reopen_at_us:
-                self._open()
-            if self._reader is None:
-                self._clock.sleep_us(timeout_us)
-                self._behind = set(self._positions)  # no broker: the next call looks into the database
-                return []
+        if not self._has_reader():
+            self._clock.sleep_us(timeout_us)
+            self._behind = set(self._positions)  # no broker: the next call looks into the database
+            return []
+        assert self._reader is not None
         try:
             records = self._reader.poll(MESSAGES_MAX, timeout_us)
         except (BrokerUnavailable, PositionLost):
@@ -192,18 +191,26 @@ class NumberedStreams:
         The bus gets a moment to bring them, then the database is asked.
         """
         give_up_us = self._clock.monotonic_us() + GRACE_US
-        while self._lacking(heads) and not self._behind:
+        while (lacking := self._lacking(heads)) and self._has_reader() and self._behind.isdisjoint(lacking):
             left_us = give_up_us - self._clock.monotonic_us()
-            if left_us <= 0 or self._reader is None:
+            if left_us < WAIT_US_MIN:
                 break
             for item in self._read(left_us):
                 self._keep(item)
-        for stream in self._lacking(heads):
-            for item in self._from_store(stream, self._positions[stream], heads[stream] - self._positions[stream]):
+        for stream in lacking:
+            # With all that there is beyond it, since what was published before we listened does not come by the bus.
+            missing = heads[stream] - self._positions[stream]
+            for item in self._from_store(stream, self._positions[stream], max(missing, MESSAGES_MAX)):
                 self._positions[stream] = item.seq
                 self._keep(item)
-        self._behind.clear()
+        self._behind.difference_update(lacking)
         return {stream: self._cut(stream, head) for stream, head in heads.items()}
+
+    def _has_reader(self) -> bool:
+        """Return whether there is a way to the broker; one that was lost is looked for now and then."""
+        if self._reader is None and self._clock.monotonic_us() >= self._reopen_at_us:
+            self._open()
+        return self._reader is not None
 
     def _keep(self, item: StreamItem) -> None:
         if item.stream in self._waiting:

@@ -34,7 +34,7 @@ from tradefleet.messages.convert import bar_message
 from tradefleet.messages.topics import EXECUTIONS, OHLC_STABLE, ORDERS, TOPICS, market_key
 from tradefleet.messages.trading import CancelRequested
 from tradefleet.runtime.ports import StreamItem
-from tradefleet.store.ports import FeedCommit, OutboxMessage, feed_lease
+from tradefleet.store.ports import FeedCommit, OutboxMessage, StreamStore, feed_lease
 
 REQUESTS = orders_stream(UID)
 PLACES = {
@@ -328,6 +328,40 @@ def test_until_asks_the_database_for_what_the_bus_does_not_bring(scene: Scene) -
 
     scene.streams._clock = Ticking()
     assert seqs(scene.streams.until({REQUESTS: 2, BARS: 2})) == {REQUESTS: [1, 2], BARS: [1, 2]}
+
+
+class NoDatabase(StreamStore):
+    """Stands where the database must not be asked any more."""
+
+    def read_stream(self, stream: StreamName, *, after: int, limit: int) -> list[OutboxMessage]:
+        pytest.fail(f"the database was asked for {stream}")
+
+    def read_bars(self, stream: StreamName, *, after: int, limit: int) -> list[tuple[int, Bar]]:
+        pytest.fail(f"the database was asked for {stream}")
+
+
+def test_until_reads_ahead_what_was_published_before_it_listened(scene: Scene) -> None:
+    scene.publisher.publish(scene.commit_bars(5))
+    scene.streams.start({REQUESTS: 0, BARS: 0})
+    assert seqs(scene.streams.until({BARS: 1})) == {BARS: [1]}
+    scene.streams._store = NoDatabase()
+    assert seqs(scene.streams.until({BARS: 4})) == {BARS: [2, 3, 4]}
+    scene.publisher.publish(scene.commit_bars(1))
+    assert seqs(scene.streams.until({BARS: 6})) == {BARS: [5, 6]}
+
+
+def test_until_uses_a_broker_that_came_back(scene: Scene) -> None:
+    scene.streams.poll(0)
+    scene.broker.stop()
+    scene.commit(1)
+    assert seqs(scene.streams.until({REQUESTS: 1})) == {REQUESTS: [1]}
+    scene.broker.start()
+    scene.clock.pass_us(REOPEN_US)
+    scene.commit(1)
+    assert seqs(scene.streams.until({REQUESTS: 2})) == {REQUESTS: [2]}
+    scene.streams._store = NoDatabase()
+    scene.publish(1)
+    assert seqs(scene.streams.until({REQUESTS: 3})) == {REQUESTS: [3]}
 
 
 def test_until_works_without_a_broker(scene: Scene) -> None:
