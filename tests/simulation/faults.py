@@ -42,6 +42,8 @@ POINTS = (
     "venue: answer lost",
     "venue: after send, crash",
     "venue: connection broken",
+    "venue: reports doubled",
+    "venue: trade reported twice",
     "process: killed",
     "process: stopped past its lease",
     "process: ended by SIGTERM",
@@ -84,14 +86,14 @@ class Faults:
             return True
         return False
 
-    def pause(self, point: str, *, briefly: bool = False) -> None:
+    def pause(self, point: str, weight: float = 1.0, *, briefly: bool = False) -> None:
         """Perhaps stand still here for a while, as a process does that is not scheduled; perhaps beyond its lease."""
-        if self.strikes(point):
+        if self.strikes(point, weight):
             self._interleave(briefly)
 
-    def crash(self, point: str) -> None:
+    def crash(self, point: str, weight: float = 1.0) -> None:
         """Perhaps die here."""
-        if self.strikes(point):
+        if self.strikes(point, weight):
             raise Crash(point)
 
     # --- the database ---------------------------------------------------------------------------------------------
@@ -112,7 +114,7 @@ class Faults:
             return Fate(copies=(0, self.rng.randrange(1, 40)))
         if self.strikes("publish: delayed", 4):
             return Fate(copies=(self.rng.randrange(1, 60),))
-        if self.strikes("publish: lost, acknowledged", 2):
+        if self.strikes("publish: lost, acknowledged", 4):
             return Fate(copies=())
         if self.strikes("publish: arrived, not acknowledged", 2):
             return Fate(acknowledged=False)

@@ -7,11 +7,10 @@ from tests.fakes.memory_database import MemoryDatabase
 from tests.fakes.memory_store import MemoryStore
 from tests.simulation.faults import Faults
 from tests.simulation.invariants import Invariants
-from tests.simulation.processes import CrashingPublisher, Process, Time, WatchedStore
+from tests.simulation.processes import CrashingPublisher, Process, Time, WatchedBroker, WatchedStore
 from tests.simulation.scenario import SYMBOLS, WALLET_ATOMS, Scenario, make_bars, make_configs, make_instruments
 from tests.simulation.venue_door import VenueDoor, Wire
 from tradefleet.bus.memory import MemoryBus
-from tradefleet.bus.memory_broker import MemoryBroker
 from tradefleet.bus.numbered import NumberedStreams, OutboxPublisher, Place
 from tradefleet.domain.bar import MINUTE_US, Bar
 from tradefleet.domain.bots import BotCommand, BotConfig
@@ -73,7 +72,7 @@ class Fleet:
         self.database = MemoryDatabase(lambda: self.time.now_us)
         self.owner = MemoryStore(self.database)
         self.faults = Faults(Random(rng.random()), interleave)
-        self.broker = MemoryBroker(self.faults)
+        self.broker = WatchedBroker(self.faults)
         self._prepare()
         self.invariants = Invariants(self.database, {config.uid: config for config in self.configs}, ACCOUNT)
         self.wire = Wire(chosen.keeps_numbers, self.invariants.sent_risky)
@@ -128,7 +127,7 @@ class Fleet:
         store = WatchedStore(self.database, self.faults, self.invariants)
         bus = MemoryBus(self.broker, client=process.holder)
         publisher = CrashingPublisher(bus, store, self.time, encode_bar)
-        publisher.faults = self.faults
+        publisher.faults, publisher.rows = self.faults, self.database.fleets["fleet"]
         return store, bus, publisher
 
     def _streams(

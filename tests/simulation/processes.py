@@ -1,13 +1,14 @@
 """Simulated processes: a worker that lives, dies, hangs and comes back, and what it sees of clock and database."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tests.fakes.memory_database import BotRow, GatewayRow, Generation, LeaseRow, MemoryDatabase
+from tests.fakes.memory_database import BotRow, FleetRows, GatewayRow, Generation, LeaseRow, MemoryDatabase
 from tests.fakes.memory_store import MemoryStore
 from tests.simulation.faults import Faults
 from tradefleet.bus.memory import MemoryBus
+from tradefleet.bus.memory_broker import MemoryBroker
 from tradefleet.bus.numbered import OutboxPublisher
 from tradefleet.runtime.ports import Worker
 from tradefleet.store.ports import BotCommit, GatewayCommit, Lease, OutboxMessage
@@ -109,12 +110,37 @@ class WatchedStore(MemoryStore):
             self._watch.bot_wrote(commit)
 
 
+class WatchedBroker(MemoryBroker):
+    """Remembers every message that arrived, or that it said had arrived."""
+
+    def __init__(self, faults: Faults) -> None:
+        super().__init__(faults)
+        self.seen: set[bytes] = set()
+
+    def send(self, topic: str, key: str, value: bytes) -> bool:
+        """Take a message; return whether it is acknowledged."""
+        is_acknowledged = super().send(topic, key, value)
+        if is_acknowledged:
+            self.seen.add(value)
+        return is_acknowledged
+
+    def _append(self, topic: str, key: str, value: bytes) -> int:
+        self.seen.add(value)
+        return super()._append(topic, key, value)
+
+
 class CrashingPublisher(OutboxPublisher):
     """The real publisher of a process that may die between a commit and publishing what was committed."""
 
     faults: Faults
+    rows: FleetRows
 
-    def publish(self, messages: Iterable[OutboxMessage]) -> None:
-        """Publish, or die before it."""
+    def publish(self, messages: Sequence[OutboxMessage]) -> None:
+        """Publish, or die before it. Only what was committed may leave."""
+        for message in messages:
+            row = self.rows.streams.get(message.stream)
+            assert row is not None and message.seq <= row.last_seq, f"{message.stream}: {message.seq} is not committed"
+            committed = row.bars or row.messages[message.seq - 1].payload == message.payload
+            assert committed, f"{message.stream}: another message {message.seq} was committed"
         self.faults.crash("publish: before it, crash")
-        super().publish(list(messages))
+        super().publish(messages)

@@ -1,11 +1,11 @@
 """Running seeds: one after the other, what came of each, and how to see a failed one again."""
 
-import time
 import traceback
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from tests.simulation.faults import POINTS
 from tests.simulation.scenario import scenario
 from tests.simulation.world import World
 
@@ -29,12 +29,27 @@ class Summary:
     """What came of many seeds."""
 
     seeds: int = 0
-    seconds: float = 0.0
     checked: int = 0
     fills: int = 0
     quiet_ticks_max: int = 0
     fired: Counter[str] = field(default_factory=Counter)
     failed: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def silent(self) -> list[str]:
+        """The fault points that never struck."""
+        return [point for point in POINTS if not self.fired[point]]
+
+    def text(self) -> str:
+        """Return the summary as lines."""
+        lines = [f"{self.fired[point]:9d}  {point}" for point in POINTS]
+        lines.append(
+            f"{self.seeds} seeds, {self.fills} fills, {self.checked} commits and sends checked, after the last fault at "
+            f"most {self.quiet_ticks_max} ticks to the end"
+        )
+        for seed, failure in self.failed.items():
+            lines.append(f"seed {seed} failed, see it again with `python -m tests.simulation {seed}`: {failure}")
+        return "\n".join(lines)
 
     def add(self, outcome: Outcome) -> None:
         """Count one seed in."""
@@ -67,11 +82,9 @@ def run_seed(seed: int) -> Outcome:
     )
 
 
-def run_seeds(seeds: Iterable[int]) -> Summary:
-    """Return what comes of `seeds`."""
+def run_summary(outcomes: Iterable[Outcome]) -> str:
+    """Return what came of seeds, as text: how many, how much was checked, how often each fault struck."""
     summary = Summary()
-    began = time.perf_counter()
-    for seed in seeds:
-        summary.add(run_seed(seed))
-    summary.seconds = time.perf_counter() - began
-    return summary
+    for outcome in outcomes:
+        summary.add(outcome)
+    return summary.text()

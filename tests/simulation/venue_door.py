@@ -20,6 +20,9 @@ from tradefleet.domain.venue import (
 from workloads.exchange.venue_worker import VenueWorker
 
 
+OFTEN = 4.0  # sends are few, so that each must be in danger
+
+
 @dataclass(slots=True)
 class Wire:
     """What went over all doors of an account. `late` is still under way: (due, venue's process, requests).
@@ -34,6 +37,8 @@ class Wire:
     asked: set[ClientOrderId] = field(default_factory=set)
     arrived: set[ClientOrderId] = field(default_factory=set)
     accepted: dict[ClientOrderId, int] = field(default_factory=dict)
+    pulled: int = 0  # the last of the venue's own report numbers that the adapter has
+    log: list[VenueReport] = field(default_factory=list)  # the adapter's reports, where the venue keeps no numbers
     late: list[tuple[int, int, list[VenueRequest]]] = field(default_factory=list)
     connection: int = 0  # number of the newest one; the venue takes nothing from an older one
 
@@ -74,6 +79,17 @@ class Wire:
                 assert number == report.no, f"{report.client_order_id} accepted by reports {number} and {report.no}"
 
 
+    def adapt(self, reports: Sequence[VenueReport], is_doubled: Callable[[VenueReport], bool]) -> None:
+        """Number what a real venue says, as its adapter does; it may say the same trade twice."""
+        for report in reports:
+            if report.no <= self.pulled:
+                continue
+            self.pulled = report.no
+            self.log.append(replace(report, no=len(self.log) + 1))
+            if report.kind is ReportKind.FILLED and is_doubled(report):
+                self.log.append(replace(report, no=len(self.log) + 1))
+
+
 def _raises(order: VenueOrder, request: AmendOrder) -> bool:
     more = request.lots is not None and request.lots > order.lots
     return more or (request.price_ticks is not None and request.price_ticks > (order.price_ticks or 0))
@@ -101,6 +117,7 @@ class VenueDoor:
         self._process: Process | None = None
         self._incarnation = -1
         self._connection = -1
+        self._again: list[VenueReport] = []  # told already, and once more with the next ones
 
     def _worker(self) -> VenueWorker:
         process = self._process
@@ -136,24 +153,24 @@ class VenueDoor:
         """Hand requests over, unless something strikes."""
         faults = self._faults
         # A venue without numbers cannot be protected from a process that stands still longer than its time-out.
-        faults.pause("venue: paused before send", briefly=not self._wire.keeps_numbers)
-        faults.crash("venue: before send, crash")
+        faults.pause("venue: paused before send", OFTEN, briefly=not self._wire.keeps_numbers)
+        faults.crash("venue: before send, crash", OFTEN)
         if self.is_interrupted:
             raise OutcomeUnknown("simulated: the connection is broken")
         self._wire.note_attempt(requests)
-        if faults.strikes("venue: send lost"):
+        if faults.strikes("venue: send lost", OFTEN):
             self._process = None
             raise OutcomeUnknown("simulated: the request may have arrived")
-        if faults.strikes("venue: send delayed"):
+        if faults.strikes("venue: send delayed", OFTEN):
             due_us = self._now_us() + faults.rng.randrange(1, self._timeout_us // 2)
             self._wire.late.append((due_us, self._connection, list(requests)))
             self._process = None
             raise OutcomeUnknown("simulated: the request is still under way")
         self.deliver(requests)
-        if faults.strikes("venue: answer lost"):
+        if faults.strikes("venue: answer lost", OFTEN):
             self._process = None
             raise OutcomeUnknown("simulated: the answer got lost")
-        faults.crash("venue: after send, crash")
+        faults.crash("venue: after send, crash", OFTEN)
 
     def deliver(self, requests: Sequence[VenueRequest]) -> None:
         """Let requests arrive."""
@@ -198,6 +215,20 @@ class VenueDoor:
 
     def reports(self, since: int) -> list[VenueReport]:
         """Return reports."""
-        reports = self._worker().reports(self._account, since)
-        self._wire.note_reports(reports)
-        return reports
+        worker, wire, faults = self._worker(), self._wire, self._faults
+        if wire.keeps_numbers:
+            reports = worker.reports(self._account, since)
+        else:
+            wire.adapt(worker.reports(self._account, wire.pulled), self._is_doubled)
+            reports = wire.log[since:]
+        wire.note_reports(reports)
+        again, self._again = self._again, []
+        if reports and faults.strikes("venue: reports doubled", 3):
+            self._again = list(reports)
+        return [*again, *reports]
+
+    def _is_doubled(self, report: VenueReport) -> bool:
+        """Only while the order is open: the gateway forgets the trades of an order that has ended."""
+        order = self._worker().query(self._account, report.client_order_id)
+        is_open = order is not None and order.is_open
+        return is_open and self._faults.strikes("venue: trade reported twice", 20)

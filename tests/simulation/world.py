@@ -208,7 +208,10 @@ class World(Fleet):
         if process.is_retired or sum(not each.is_retired for each in same) >= TWINS_MAX:
             return
         number = 1 + max(int(each.holder.rpartition("-")[2]) for each in same)
-        holder = f"{process.name}-{number}" if self.rng.random() < 0.6 else process.holder
+        # An instance of the same name takes over at once. A venue without numbers is only safe when the one before it
+        # is really dead by then, as whoever starts processes makes sure.
+        takes_over = self.rng.random() < 0.4 and (process.role != "gateway" or self.scenario.keeps_numbers)
+        holder = process.holder if takes_over else f"{process.name}-{number}"
         self.processes.append(Process(process.name, process.role, holder, process.make))
 
     def _lose_messages(self) -> None:
@@ -252,13 +255,13 @@ class World(Fleet):
         switch = self.database.fleets["fleet"].halts.get(scope)
         if switch is not None and switch.shares:
             pass  # the real call waits until the orders are sent
-        elif faults.strikes("owner: halt set", 0.1):
+        elif faults.strikes("owner: halt set", 0.2):
             self.owner.set_halt(scope, reason="simulated", set_by="simulation")
             self.invariants.halt_returned(scope)
-        elif faults.strikes("owner: halt cleared", 0.05):
+        elif faults.strikes("owner: halt cleared", 0.1):
             self.invariants.halt_clears(scope)
             self.owner.clear_halt(scope, set_by="simulation")
-        if faults.strikes("owner: paused, resumed or flattened", 0.1):
+        if faults.strikes("owner: paused, resumed or flattened", 0.4):
             self._order(config)
         if self.run is None and faults.strikes("owner: deleted a bot", 0.03):
             self._delete(config)

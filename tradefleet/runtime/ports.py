@@ -57,6 +57,9 @@ class Publisher(Protocol):
     def sweep(self, streams: Sequence[StreamName]) -> None:
         """Publish again what these streams hold above their published marks (rule 6)."""
 
+    def serve(self) -> None:
+        """Note what was delivered and send again what was not. To be called in every step, also an idle one."""
+
 
 class Worker(Protocol):
     """One machine's edge."""

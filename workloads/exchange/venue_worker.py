@@ -5,7 +5,7 @@ journal again; a lockstep turn that is in the journal, but whose row was not wri
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Condition
 from typing import NamedTuple, Protocol
 
@@ -390,7 +390,7 @@ class VenueWorker:
         """Return an order, open or finished."""
         with self.changed:
             found = self._state.venue.query(account, client_order_id)
-        return found.order if isinstance(found, FinishedOrder) else found
+        return replace(found.order, is_open=False) if isinstance(found, FinishedOrder) else found
 
     def open_orders(self, account: AccountId) -> list[VenueOrder]:
         """Return the open orders of an account."""

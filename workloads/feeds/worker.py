@@ -100,7 +100,8 @@ class FeedWorker:
         while self._next is not None:
             market_us, bars = self._next
             streams = [self._stream(bar) for bar in bars]
-            if all(skipped.get(stream, 0) >= self._last_seq(stream) for stream in streams):
+            last_seqs = [self._last_seq(stream) for stream in streams]  # of each, since each will be swept
+            if all(skipped.get(stream, 0) >= seq for stream, seq in zip(streams, last_seqs, strict=True)):
                 return  # a step is committed whole or not at all
             for stream in streams:
                 skipped[stream] = skipped.get(stream, 0) + 1
@@ -129,6 +130,7 @@ class FeedWorker:
         assert lease is not None, "step() before start()"
         if self._clock.monotonic_us() >= lease.deadline_us - plan.lease_ttl_us // 2:
             self._lease = self._store.renew(lease, ttl_us=plan.lease_ttl_us)
+        self._publisher.serve()
         room = self._room()
         if room == 0 or self._next is None:
             self._wait(timeout_us)

@@ -178,6 +178,7 @@ class HostWorker:
     def step(self, timeout_us: int) -> bool:
         """Do one bounded piece of work."""
         self._renew()
+        self._publisher.serve()
         if self._follower is not None:
             return self._lockstep(timeout_us)
         return self._free(timeout_us)

@@ -1,0 +1,259 @@
+"""Deliberate bugs, put into the product one at a time while it is imported: what the simulation must find.
+
+A mutant is a list of changes, each one snippet of one module's source. A snippet that is not found exactly once is an
+error: the product moved on, and the mutant must follow. `seeds` are some that have caught it; others may as well.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from pathlib import Path
+from types import CodeType, ModuleType
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One snippet of a module, and what stands there instead."""
+
+    module: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A bug with a name."""
+
+    name: str
+    changes: tuple[Change, ...]
+    seeds: tuple[int, ...] = ()
+
+
+_LEASES = "tests.fakes.memory_leases"
+_BOTS = "tests.fakes.memory_bots"
+_STREAMS = "tradefleet.bus.numbered"
+_GATEWAY = "workloads.exchange.gateway_worker"
+_DESK = "workloads.exchange.gateway.desk"
+_REPORTS = "workloads.exchange.gateway.reports"
+_RISK = "workloads.exchange.gateway.risk"
+_VENUE = "workloads.exchange.venue_worker"
+_RECORD = "workloads.strategy.recorded"
+
+MUTANTS: tuple[Mutant, ...] = (
+    Mutant("epoch of a lease not checked", (Change(_LEASES, "if row.epoch != lease.epoch:", "if False:"),)),
+    Mutant(
+        "epoch of a bot not checked",
+        (Change(_BOTS, "row.lease.epoch != commit.epoch or row.version", "row.version"),),
+    ),
+    Mutant(
+        "a stream's number applied twice",
+        (Change(_STREAMS, "        if seq <= position:\n            return []\n", ""),),
+    ),
+    Mutant("a gap in a stream not filled", (Change(_STREAMS, "        if seq > position + 1:\n", "        if False:\n"),)),
+    Mutant(
+        "a stream's lost last message never looked for",
+        (Change(_STREAMS, "if now_us >= self._look_at_us:", "if False:"),),
+    ),
+    Mutant(
+        "sent again without asking the venue",
+        (Change(_GATEWAY, "missing = self._ask_for(open_requests)", "missing = open_requests"),),
+    ),
+    Mutant(
+        "venue asked before its time-out",
+        (Change(_GATEWAY, "not open_requests or self._clock.monotonic_us() >= self._ask_at_us", "True"),),
+    ),
+    Mutant(
+        "lease not looked at before sending",
+        (
+            Change(
+                _GATEWAY,
+                "        if self._clock.monotonic_us() >= self._lease.deadline_us - plan.request_timeout_us:\n"
+                "            self._lease = self._store.renew(self._lease, ttl_us=plan.lease_ttl_us)\n"
+                "            if self",
+                "        if False:\n            if self",
+            ),
+        ),
+    ),
+    Mutant(
+        "cancel of an order that never arrived dropped",
+        (Change(_GATEWAY, "isinstance(request, CancelOrder | AmendOrder) and request.client_order_id in lost", "False"),),
+    ),
+    Mutant(
+        "number that was settled without arriving not sent",
+        (
+            Change(
+                _GATEWAY,
+                "[self._unsettled.get(number, VoidRequest(no=number)) for number in numbers]",
+                "[self._unsettled[number] for number in numbers if number in self._unsettled]",
+            ),
+        ),
+    ),
+    Mutant(
+        "executions published before the commit",
+        (
+            Change(
+                _GATEWAY,
+                "            commit = self._write(transaction, effects, due)\n",
+                "            commit = self._write(transaction, effects, due)\n"
+                "            self._publisher.publish(commit.executions)\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "orders sent before the commit",
+        (
+            Change(
+                _GATEWAY,
+                "            commit = self._write(transaction, effects, due)\n",
+                "            commit = self._write(transaction, effects, due)\n"
+                "            self._hand_over(effects.venue_requests)\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "machine kept after an unknown commit",
+        (
+            Change(_GATEWAY, "        self.machine = Gateway(plan.config)\n        record = ", "        record = "),
+            Change(
+                _GATEWAY,
+                "self._store.load_gateway(plan.config.account)\n",
+                "None if self._version else self._store.load_gateway(plan.config.account)\n",
+            ),
+            Change(_GATEWAY, "        self._version, self._positions, self._unsettled = 0, {}, {}\n", ""),
+        ),
+    ),
+    Mutant(
+        "halt not read in the transaction that accepts",
+        (Change(_GATEWAY, "                self._lock_halts(transaction, requests, market_us)\n", "                pass\n"),),
+    ),
+    Mutant("halt not looked at before sending", (Change(_GATEWAY, "        if not risky:\n", "        if True:\n"),)),
+    Mutant(
+        "order accepted without reservation",
+        (
+            Change(
+                _DESK,
+                "        reserve(account, order, state.effects, asset=needed.asset, atoms=needed.atoms, "
+                "market_us=state.now_us)\n",
+                "",
+            ),
+        ),
+    ),
+    Mutant(
+        "reservation kept when an order ends",
+        (Change(_DESK, "        release(account, order, state.effects, market_us=state.now_us)\n", ""),),
+    ),
+    Mutant(
+        "venue report applied twice",
+        (
+            Change(_REPORTS, "            if report.no <= last:\n                continue\n", ""),
+            Change(_REPORTS, "            if report.no != last + 1:\n", "            if report.no > last + 1:\n"),
+        ),
+    ),
+    Mutant(
+        "trade booked twice",
+        (Change(_REPORTS, "        if trade.trade_id in order.trade_ids:\n            return\n", ""),),
+    ),
+    Mutant("risk taken on old data", (Change(_RISK, "state.now_us - mark_us > oldest_us", "False"),)),
+    Mutant("fold without timers", (Change(_RECORD, "bot.on_timer(value.market_us)", "pass"),)),
+    Mutant("fold without commands", (Change(_RECORD, "bot.on_command(value.state, value.market_us)", "pass"),)),
+    Mutant(
+        "journal applied before it is written",
+        (
+            Change(
+                _VENUE,
+                "        self._offset = self._journal.append(payloads)[-1]\n        self._seq += len(payloads)\n"
+                "        for record in records:\n            self._apply(record)\n",
+                "        for record in records:\n            self._apply(record)\n"
+                "        self._offset = self._journal.append(payloads)[-1]\n        self._seq += len(payloads)\n",
+            ),
+            Change(_VENUE, "                self._failure = error\n", ""),
+        ),
+    ),
+    Mutant(
+        "progress row written before the journal",
+        (
+            Change(
+                _VENUE,
+                "                self._commit([record])\n            return True\n",
+                "                self._write_row(due, None)\n                self._commit([record])\n"
+                "            return True\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "journal record of a stale epoch applied",
+        (Change("workloads.exchange.venue.journal", "        if record.epoch < self.epoch:\n", "        if False:\n"),),
+    ),
+    Mutant(
+        "requests forgotten while the journal is folded again",
+        (Change(_VENUE, "        self._last = None\n        self._bar_seqs = dict", "        self._inbox, self._last = {}, None\n        self._bar_seqs = dict"),),
+    ),
+    Mutant(
+        "outbox not swept at start",
+        (
+            Change(
+                "workloads.strategy.host",
+                "        self._publisher.sweep([orders_stream(slot.config.uid) for slot in self.slots.values()])\n",
+                "",
+            ),
+        ),
+    ),
+)
+
+
+class _MutantLoader(SourceFileLoader):
+    """Compiles a changed source; nothing of it is cached."""
+
+    def __init__(self, name: str, path: str, changes: Sequence[Change]) -> None:
+        super().__init__(name, path)
+        self._changes = changes
+
+    def get_code(self, fullname: str) -> CodeType:
+        source = Path(self.path).read_text(encoding="utf-8")
+        return compile(changed(source, self._changes), self.path, "exec", dont_inherit=True)
+
+
+class _MutantFinder(MetaPathFinder):
+    """Finds the modules of a mutant before everybody else does."""
+
+    def __init__(self, mutant: Mutant) -> None:
+        self._changes: dict[str, list[Change]] = {}
+        for change in mutant.changes:
+            self._changes.setdefault(change.module, []).append(change)
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        changes = self._changes.get(fullname)
+        if changes is None:
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        assert spec is not None
+        assert spec.origin is not None
+        spec.loader = _MutantLoader(fullname, spec.origin, changes)
+        return spec
+
+
+def changed(source: str, changes: Sequence[Change]) -> str:
+    """Return `source` with the changes made. Raises ValueError for a snippet that is not there exactly once."""
+    for change in changes:
+        found = source.count(change.old)
+        if found != 1:
+            raise ValueError(f"mutant of {change.module}: its snippet occurs {found} times, must be once:\n{change.old}")
+        source = source.replace(change.old, change.new)
+    return source
+
+
+def find_mutant(name: str) -> Mutant:
+    """Return a mutant by name. Raises KeyError."""
+    return {mutant.name: mutant for mutant in MUTANTS}[name]
+
+
+def breed(mutant: Mutant) -> None:
+    """Let every module that is imported from now on have the mutant's bug. Raises RuntimeError if it is too late."""
+    late = [change.module for change in mutant.changes if change.module in sys.modules]
+    if late:
+        raise RuntimeError(f"mutant {mutant.name}: {late} are imported already")
+    sys.meta_path.insert(0, _MutantFinder(mutant))
