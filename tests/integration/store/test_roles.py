@@ -14,6 +14,7 @@ from tests.contracts.store.samples import (
     EXCHANGE,
     OTHER_BOT,
     OTHER_UID,
+    SYMBOL,
     TTL_US,
     UID,
     bar,
@@ -27,6 +28,7 @@ from tests.contracts.store.samples import (
     write,
 )
 from tests.contracts.store.worlds import PostgresWorld
+from tradefleet.domain.bots import BotCommand, BotConfig
 from tradefleet.domain.errors import Permanent
 from tradefleet.domain.ids import BotKey, BotUid, orders_stream
 from tradefleet.domain.ledger import Book
@@ -42,6 +44,7 @@ from tradefleet.store.logins import (
 )
 from tradefleet.store.ports import FeedCommit, bot_lease, feed_lease, venue_lease
 from tradefleet.store.postgres.bots import PostgresBotStore
+from tradefleet.store.postgres.commands import PostgresCommandStore
 from tradefleet.store.postgres.feeds import PostgresFeedStore
 from tradefleet.store.postgres.session import Session
 from tradefleet.store.roles import RULES, Component, group_role
@@ -111,6 +114,32 @@ def test_a_holder_does_its_work_with_what_it_may(fleet: PostgresWorld) -> None:
     store.mark_published({orders_stream(UID): 2})
     assert store.published_seq(orders_stream(UID)) == 2
     store.release(store.renew(lease, ttl_us=TTL_US))
+
+
+def test_a_holder_reads_its_own_command_and_books(fleet: PostgresWorld) -> None:
+    own, other = _command(BOT, UID), _command(OTHER_BOT, OTHER_UID)
+    for command in (own, other):
+        fleet.commands().put_command(ACCOUNT, command)
+    store = PostgresCommandStore(Session(holder_url(fleet), fleet=fleet.fleet))
+    assert store.bot_command(UID) == own
+    assert store.bot_books(UID) == (b"{}", [order(1)])
+    assert store.bot_command(OTHER_UID) is None
+    assert store.bot_books(OTHER_UID) is None
+    with pytest.raises(Permanent, match="this role may not do that"):
+        store.put_command(ACCOUNT, own)
+
+
+def _command(bot: str, uid: str) -> BotCommand:
+    config = BotConfig(
+        key=BotKey(bot),
+        uid=BotUid(uid),
+        generation=1,
+        strategy="dca",
+        symbols=(SYMBOL,),
+        interval_us=60_000_000,
+        wallet={"USD": 1},
+    )
+    return BotCommand(config=config)
 
 
 @pytest.mark.parametrize(
