@@ -1,15 +1,14 @@
 """Candle import beside a bare psycopg COPY of the same file straight into the table of bars.
 
 The peer reads the CSV file with the standard library and copies its rows as they are: no check, no gap, no hash, no
-way to repeat it. Both write the same table with the same index, and commit. Run: python bench/candle_import.py
+way to repeat it. Both write the same table with the same index, and commit. Run alone: python -m bench.candle_import
 """
 
 import csv
 import gzip
 import statistics
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from functools import partial
@@ -18,6 +17,7 @@ from pathlib import Path
 import psycopg
 from governor.local.database import Database
 
+from bench.figure import Result, seconds, spread, tell
 from tradefleet.domain.bar import MINUTE_US
 from tradefleet.domain.ids import Symbol
 from tradefleet.store import schema
@@ -75,13 +75,6 @@ def our_import(url: str, path: Path, dataset: str) -> None:
     assert report.added == BARS, report
 
 
-def seconds(work: Callable[[], None]) -> float:
-    """Return how long `work` takes."""
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
-
-
 @contextmanager
 def running_database(folder: Path) -> Iterator[str]:
     """Yield the URL of a Postgres with our schema."""
@@ -94,26 +87,34 @@ def running_database(folder: Path) -> Iterator[str]:
         database.stop()
 
 
-def measure() -> tuple[float, float]:
-    """Return the median seconds of our import and of the bare COPY, taken in turns: both see the same machine."""
+def measure() -> tuple[list[float], list[float]]:
+    """Return the seconds of our imports and of the bare COPYs, taken in turns: both see the same machine."""
     ours, bare = [], []
     with tempfile.TemporaryDirectory() as name, running_database(Path(name)) as url:
         path = make_file(Path(name))
         for number in range(ROUNDS):
             bare.append(seconds(partial(bare_copy, url, path, f"bench/bare-{number}")))
             ours.append(seconds(partial(our_import, url, path, f"ours-{number}")))
-    return statistics.median(ours), statistics.median(bare)
+    return ours, bare
 
 
 def main() -> int:
-    """Print the figures; 1 when the limit is missed."""
+    """Tell of the figure; 1 when the limit is missed."""
     ours, bare = measure()
-    ratio = ours / bare
-    print(f"candle import: {BARS:,} bars, median of {ROUNDS}")
-    print(f"  tradefleet data import   {ours:6.3f} s   {BARS / ours:10,.0f} bars/s")
-    print(f"  bare psycopg COPY        {bare:6.3f} s   {BARS / bare:10,.0f} bars/s")
-    print(f"  ratio {ratio:.2f} (limit {LIMIT:.1f})")
-    return 0 if ratio <= LIMIT else 1
+    ratio = statistics.median(ours) / statistics.median(bare)
+    return tell(
+        Result(
+            name="Candle import",
+            goal=f"≤ {LIMIT:g}× the time of a bare psycopg COPY",
+            found=f"{ratio:.2f}×",
+            is_met=ratio <= LIMIT,
+            numbers=(
+                f"tradefleet data import  {spread(ours)} s, {BARS / statistics.median(ours):,.0f} bars/s",
+                f"bare psycopg COPY       {spread(bare)} s, {BARS / statistics.median(bare):,.0f} bars/s",
+                f"{BARS:,} bars from a gzip CSV file, {ROUNDS} runs each",
+            ),
+        )
+    )
 
 
 if __name__ == "__main__":
