@@ -76,6 +76,7 @@ class HostWorker:
         self.slots: dict[BotKey, Slot] = {}
         self._readers: dict[StreamName, list[Slot]] = {}
         self._upkeep_at_us = 0
+        self._leaving: set[BotKey] = set()  # deleted bots, which a lockstep run must not wait for
         self._view: RunView | None = None
         self._follower: RunFollower | None = None
 
@@ -230,6 +231,8 @@ class HostWorker:
     def _take_commands(self, market_us: int | None) -> None:
         for slot in self.slots.values():
             command = self._store.bot_command(slot.config.uid)
+            if command is not None and command.deleting:
+                self._leaving.add(slot.config.key)
             if command is not None and slot.is_adopted:
                 slot.command(command.state, slot.market_us if market_us is None else market_us)
 
@@ -316,6 +319,7 @@ class HostWorker:
             phase=Phase.BOTS,
             produced=produced,
             next_due_us=slot.bot.next_due_us,
+            left=slot.config.key in self._leaving,
         )
 
     # --- commit ---------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """From what the supervisor saw to the statuses of all resources."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from governor.status import BotView, ProcessView, bot_status, exchange_status, feed_status, plain_status, set_status
 from governor.workload import Plan
@@ -16,12 +16,12 @@ from tradefleet.resources.problems import InvalidResource
 from tradefleet.resources.trading_bot import TradingBot
 
 from .crew import ProcessFacts, ProcessState
+from .jobs import JobFacts
 from .observation import Seen
 from .resources import OWNER_ANNOTATION
+from .tasks import job_status
 
 Values = dict[str, Any]
-
-FAILURES_SHOWN: Final = 5  # a process that came back so often in a row is not just starting
 
 
 class _Reporter:
@@ -32,6 +32,7 @@ class _Reporter:
         seen: Seen,
         processes: Mapping[str, ProcessFacts],
         settled: frozenset[BotUid],
+        jobs: Mapping[str, JobFacts],
         now_us: int,
     ) -> None:
         self._resources = resources
@@ -40,6 +41,7 @@ class _Reporter:
         self._seen = seen
         self._processes = processes
         self._settled = settled
+        self._jobs = jobs
         self._now_us = now_us
         self._bots = [each for each in resources if isinstance(each, TradingBot)]
         self._market_us: dict[tuple[str, str], int] = {}
@@ -83,7 +85,7 @@ class _Reporter:
             case BotSet():
                 return self._set(each)
             case _:
-                return None
+                return job_status(each, self._jobs, now_us=self._now_us)
 
     def _bot(self, bot: TradingBot) -> Status:
         uid = bot.metadata.uid or ""
@@ -201,17 +203,26 @@ def statuses_of(
     seen: Seen,
     processes: Mapping[str, ProcessFacts],
     settled: frozenset[BotUid],
+    jobs: Mapping[str, JobFacts],
     *,
     now_us: int,
 ) -> dict[str, tuple[Values, Values]]:
     """Return, by UID, the status that a resource shows now and the one that it should show, as plain values."""
-    reporter = _Reporter(resources, planned, seen, processes, settled, now_us)
+    reporter = _Reporter(resources, planned, seen, processes, settled, jobs, now_us)
     found = {}
     for each in resources:
         status = reporter.status(each)
         if status is not None:
             found[each.metadata.uid or ""] = (plain(each.status), plain(status))
     return found
+
+
+def waking(resource: Resource, *, now_us: int) -> Values:
+    """Return the status of a resource whose fleet has just started: the figures of before, and not Ready."""
+    common = plain_status(
+        resource, phase=Phase.PENDING, reason="FleetStarting", message="the fleet starts", now_us=now_us
+    )
+    return plain(resource.status.model_copy(update=common))
 
 
 def plain(status: Status) -> Values:

@@ -34,12 +34,14 @@ from tradefleet.store.roles import Component
 
 from .crew import Crew, Surroundings
 from .home import Home, now_us
+from .jobs import Jobs
 from .observation import Eyes, Seen
 from .processes import clear_leftovers
-from .reporting import statuses_of
+from .reporting import statuses_of, waking
 from .resources import OWNER_ANNOTATION, STATE_ANNOTATION, LocalResources
 from .services import Services
 from .strategies import WarmUps
+from .tasks import jobs_of
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -60,6 +62,7 @@ class Supervisor:
         self._facts = home.claim()
         self._services = Services(home, self._facts, self._tell)
         self._crew = Crew(home)
+        self._jobs = Jobs(home)
         self._warm_ups = WarmUps(self._facts.code_folders)
         self._resources: LocalResources | None = None
         self._session: Session | None = None
@@ -83,7 +86,8 @@ class Supervisor:
             self._stop()
 
     def _start(self) -> None:
-        for record in clear_leftovers(self._home.processes):
+        leftovers = [*clear_leftovers(self._home.processes), *clear_leftovers(self._home.path / "jobs")]
+        for record in leftovers:
             _LOG.warning("ended %s (%d), which an earlier supervisor left", record.name, record.pid)
         self._services.start()
         url = self._services.url(Component.SUPERVISOR)
@@ -91,11 +95,16 @@ class Supervisor:
         self._resources.listen()
         self._session = Session(url, fleet=self._facts.fleet, application="supervisor")
         self._eyes = Eyes(self._session)
+        # What was Ready in an earlier life is not yet so in this one, and somebody may be waiting for it.
+        self._resources.write_statuses(
+            {each.metadata.uid or "": waking(each, now_us=now_us()) for each in self._resources.all()}
+        )
         self._tell("running", is_up=True)
 
     def _stop(self) -> None:
         self._tell("stopping the bots")
         self._crew.stop()
+        self._jobs.stop()
         for connection in (self._resources, self._session):
             if connection is not None:
                 connection.close()
@@ -144,7 +153,9 @@ class Supervisor:
             code_folders=facts.code_folders,
         )
         self._crew.tend(planned.workloads, surroundings)
-        statuses = statuses_of(resources, planned, seen, self._crew.facts(), settled, now_us=now_us())
+        self._jobs.code_folders = facts.code_folders
+        jobs = self._jobs.tend(jobs_of(resources, self._home))
+        statuses = statuses_of(resources, planned, seen, self._crew.facts(), settled, jobs, now_us=now_us())
         changed = {uid: status for uid, (old, status) in statuses.items() if status != old}
         self._resources.write_statuses(changed)
         self._remove_ended(resources, planned, settled)
@@ -155,7 +166,7 @@ class Supervisor:
         if self._is_asked_to_end or self._resources is None:
             return
         poll = select.poll()
-        for child in self._crew.children():
+        for child in (*self._crew.children(), *self._jobs.children()):
             poll.register(child, select.POLLIN)
         try:
             connection = self._resources.connection

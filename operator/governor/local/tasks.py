@@ -1,0 +1,218 @@
+"""Datasets and Backtests as jobs, and what their statuses say of them."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+from governor.status import plain_status
+from tradefleet.domain.errors import FleetError
+from tradefleet.domain.ids import Symbol
+from tradefleet.resources.backtest import Backtest, BacktestStatus
+from tradefleet.resources.common import Metadata, Phase, Resource, Status
+from tradefleet.resources.dataset import Dataset, DatasetStatus, GapPolicy
+from tradefleet.resources.exchange import Exchange
+from tradefleet.resources.load import dump
+from tradefleet.resources.replay_plan import Surroundings, dataset_settings
+from tradefleet.resources.risk_policy import RiskPolicy
+from tradefleet.resources.trading_bot import TradingBot
+from workloads.feeds.times import format_time
+
+from .home import Home
+from .jobs import Job, JobFacts
+
+DATASET_MODULE: Final = "governor.local.dataset_job"
+BACKTEST_MODULE: Final = "governor.local.backtest_job"
+
+
+def jobs_of(resources: Sequence[Resource], home: Home) -> list[Job]:
+    """Return the jobs that the resources ask for; what cannot be one has a status that says so."""
+    found = []
+    for each in resources:
+        if each.metadata.deletion_timestamp is not None:
+            continue
+        match each:
+            case Dataset() if not each.spec.suspend and each.spec.exchange_ref is None:
+                try:
+                    settings = dataset_settings(each, Surroundings(ticks=_ticks(each, resources)))
+                except FleetError:
+                    continue
+                found.append(
+                    Job(
+                        name=_name(each),
+                        module=DATASET_MODULE,
+                        digest=_digest([settings, _files(each)]),
+                        settings={"replay": settings},
+                    )
+                )
+            case Backtest() if not each.spec.suspend:
+                found.append(
+                    Job(
+                        name=_name(each),
+                        module=BACKTEST_MODULE,
+                        digest=_digest([each.metadata.uid, each.metadata.generation]),
+                        settings={
+                            "resources": dump([_bare(one) for one in _context(each, resources)]),
+                            "name": each.metadata.name,
+                            "report": str(home.make(home.path / "reports") / f"{_name(each)}.html"),
+                        },
+                    )
+                )
+            case _:
+                continue
+    return found
+
+
+def job_status(resource: Resource, facts: Mapping[str, JobFacts], *, now_us: int) -> Status | None:
+    """Return the status of a Dataset, Backtest or RiskPolicy; None for what is no job."""
+    match resource:
+        case Dataset():
+            return _dataset_status(resource, facts.get(_name(resource)), now_us)
+        case Backtest():
+            return _backtest_status(resource, facts.get(_name(resource)), now_us)
+        case RiskPolicy():
+            message = "is not carried out by a local fleet: limits come from each bot's risk and the Exchange's limits"
+            return type(resource.status)(
+                **plain_status(
+                    resource, phase=Phase.FAILED, reason="NotSupported", message=message, is_stalled=True, now_us=now_us
+                )
+            )
+        case _:
+            return None
+
+
+def _dataset_status(dataset: Dataset, facts: JobFacts | None, now_us: int) -> DatasetStatus:
+    spec = dataset.spec
+    found = facts.result if facts is not None else None
+    values: dict[str, Any] = {"source": spec.source}
+    if found is not None:
+        values |= {
+            "bars": found["bars"],
+            "gaps": found["gaps"],
+            "missing_bars": found["missingBars"],
+            "first_bar_time": _moment(found["firstUs"]),
+            "last_bar_time": _moment(found["lastUs"]),
+            "content_hash": found["contentHash"],
+            "progress_percent": 100,
+        }
+    before = dataset.status.content_hash
+    stalled = ""
+    if spec.exchange_ref is not None:
+        reason, stalled = "NotSupported", "downloads are not there yet: name files, sql or synthetic in its place"
+    elif facts is not None and facts.error:
+        reason, stalled = "DataRefused", facts.error
+    elif found is not None and spec.frozen and before is not None and before != found["contentHash"]:
+        reason, stalled = "ContentChanged", f"it is frozen, and its content is now {found['contentHash']}: restore it"
+        values["content_hash"] = before
+    elif found is not None and spec.gap_policy is GapPolicy.FAIL and found["gaps"]:
+        reason, stalled = (
+            "GapsFound",
+            f"{found['gaps']} gaps with {found['missingBars']} bars missing, and gapPolicy is Fail",
+        )
+    if stalled:
+        common = plain_status(
+            dataset, phase=Phase.FAILED, reason=reason, message=stalled, is_stalled=True, now_us=now_us
+        )
+    elif spec.suspend:
+        common = plain_status(
+            dataset, phase=Phase.STOPPED, reason="Suspended", message="suspended", is_ready=True, now_us=now_us
+        )
+    elif found is None:
+        common = plain_status(dataset, phase=Phase.STARTING, reason="Reading", message="is being read", now_us=now_us)
+    else:
+        made_up = "synthetic: made up from a seed" if spec.is_synthetic else ""
+        common = plain_status(
+            dataset, phase=Phase.SUCCEEDED, reason="Complete", message=made_up, is_ready=True, now_us=now_us
+        )
+    return DatasetStatus(**common, **values)
+
+
+def _backtest_status(backtest: Backtest, facts: JobFacts | None, now_us: int) -> BacktestStatus:
+    before = backtest.status
+    is_same = before.observed_generation == backtest.metadata.generation
+    values: dict[str, Any] = {"trials": 1, "completed": 0, "failed": 0}
+    values["started_time"] = before.started_time if is_same and before.started_time else _moment(now_us)
+    if backtest.spec.suspend:
+        common = plain_status(
+            backtest, phase=Phase.STOPPED, reason="Suspended", message="suspended", is_ready=True, now_us=now_us
+        )
+        return BacktestStatus(**common)
+    if facts is not None and facts.result is not None:
+        document = facts.result
+        best = document["bots"][0]
+        values |= {
+            "completed": 1,
+            "best_params": best["parameters"],
+            "quote_asset": best["quote"],
+            "vs_hold": None if best["vsHold"] is None else Decimal(best["vsHold"]),
+            "dataset_hash": document["data"]["contentHash"],
+            "ledger_hash": document["ledgerHash"],
+            "synthetic": document["synthetic"],
+            "finished_time": before.finished_time if is_same and before.finished_time else _moment(now_us),
+        }
+        message = f"{best['bot']} made {best['vsHold']} {best['quote']} beyond holding"
+        common = plain_status(
+            backtest, phase=Phase.SUCCEEDED, reason="Complete", message=message, is_ready=True, now_us=now_us
+        )
+    elif facts is not None and facts.error:
+        values["failed"] = 1
+        common = plain_status(
+            backtest, phase=Phase.FAILED, reason="Failed", message=facts.error, is_stalled=True, now_us=now_us
+        )
+    else:
+        common = plain_status(backtest, phase=Phase.RUNNING, reason="Running", message="runs", now_us=now_us)
+    return BacktestStatus(**common, **values)
+
+
+# --- parts ------------------------------------------------------------------------------------------------------------
+
+
+def _name(resource: Resource) -> str:
+    return f"{resource.kind.lower()}-{resource.key.namespace}-{resource.key.name}"
+
+
+def _ticks(dataset: Dataset, resources: Iterable[Resource]) -> dict[Symbol, Decimal]:
+    """Return the ticks of made-up candles: those of the exchanges that trade them."""
+    ticks: dict[Symbol, Decimal] = {}
+    for each in resources:
+        if isinstance(each, Exchange) and each.key.namespace == dataset.key.namespace:
+            for listed in each.spec.instruments:
+                if listed.tick_size is not None:
+                    ticks.setdefault(Symbol(listed.symbol), listed.tick_size)
+    return ticks
+
+
+def _files(dataset: Dataset) -> list[tuple[str, int, int]]:
+    """Return what tells whether a dataset's files have changed."""
+    found = []
+    for each in dataset.spec.files:
+        try:
+            stat = Path(each.path).stat()
+            found.append((each.path, stat.st_size, stat.st_mtime_ns))
+        except OSError:
+            found.append((each.path, -1, 0))  # the job says what is wrong with it
+    return found
+
+
+def _context(backtest: Backtest, resources: Iterable[Resource]) -> list[Resource]:
+    """Return what a backtest may refer to: its namespace's exchanges, datasets and bots, and itself."""
+    kinds = (Exchange, Dataset, TradingBot)
+    here = [each for each in resources if isinstance(each, kinds) and each.key.namespace == backtest.key.namespace]
+    return [*here, backtest]
+
+
+def _bare(resource: Resource) -> Resource:
+    """Return a resource as a user would write it."""
+    metadata = resource.metadata
+    plain = Metadata(name=metadata.name, namespace=metadata.namespace, labels=metadata.labels)
+    return resource.model_copy(update={"metadata": plain, "status": type(resource.status)()})
+
+
+def _digest(values: object) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _moment(time_us: int | None) -> str | None:
+    return None if time_us is None else format_time(time_us // 1_000_000 * 1_000_000)
