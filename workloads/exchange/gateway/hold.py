@@ -1,8 +1,7 @@
 """The yardstick: what simply holding would be worth (design, VsHold).
 
 The start wallet's quote money is put in equal parts into the bot's instruments, each at its first fillable open after
-warm-up, with the taker fee; what does not make a whole lot stays money. Start amounts of the bases are held as they
-are. Exact, in quote atoms.
+warm-up, with the taker fee; what does not make a whole lot stays money. Exact, in quote atoms.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +9,7 @@ from typing import Any
 
 from tradefleet.domain.ids import Symbol
 from tradefleet.domain.instrument import Instrument
-from tradefleet.domain.money import fee_atoms
+from tradefleet.domain.money import PPM, fee_atoms
 
 
 class BuyAndHold:
@@ -34,14 +33,7 @@ class BuyAndHold:
         self._parts = {instrument.symbol: part for instrument in instruments}
         self._cash_atoms = rest
         self._bars_left = {instrument.symbol: max(1, warmup_bars) for instrument in instruments}
-        self._lots = {
-            instrument.symbol: wallet.get(instrument.base, 0) // instrument.lot_atoms for instrument in instruments
-        }
-
-    @property
-    def is_complete(self) -> bool:
-        """True once every instrument has been bought."""
-        return not self._bars_left
+        self._lots: dict[Symbol, int] = {}
 
     def on_bar(self, symbol: Symbol, open_ticks: int) -> bool:
         """Count a bar of the bot's interval; buy at the open of the first one after warm-up. True when it bought."""
@@ -59,10 +51,10 @@ class BuyAndHold:
 
     def _buy(self, instrument: Instrument, open_ticks: int) -> None:
         part = self._parts.pop(instrument.symbol)
-        lots = instrument.affordable_lots(part * 1_000_000 // (1_000_000 + self._fee_ppm), open_ticks)
+        lots = instrument.affordable_lots(part * PPM // (PPM + self._fee_ppm), open_ticks) + 1
         while lots > 0 and self._cost(instrument, lots, open_ticks) > part:
-            lots -= 1  # roundings may cost one lot, never more than a few
-        self._lots[instrument.symbol] += lots
+            lots -= 1  # roundings may give a lot or cost one, hardly ever more
+        self._lots[instrument.symbol] = lots
         self._cash_atoms += part - self._cost(instrument, lots, open_ticks)
 
     def _cost(self, instrument: Instrument, lots: int, ticks: int) -> int:
