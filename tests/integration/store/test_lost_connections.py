@@ -119,14 +119,14 @@ def test_a_listener_whose_session_was_ended_looks_again(world: PostgresWorld) ->
     session = world.session()
     runs = PostgresRuns(session)
     run = RunId("run")
-    assert runs.wait_progress(run, "gateway", timeout_us=1_000)
-    assert not runs.wait_progress(run, "gateway", timeout_us=1_000)
+    assert runs.wait_progress(run, ["gateway"], timeout_us=1_000)
+    assert not runs.wait_progress(run, ["gateway"], timeout_us=1_000)
     kill_backend(world, session)
     with pytest.raises(Retryable):
-        runs.wait_progress(run, "gateway", timeout_us=5_000_000)
+        runs.wait_progress(run, ["gateway"], timeout_us=5_000_000)
     # What was notified meanwhile is lost, so the new connection counts as a hint.
-    assert runs.wait_progress(run, "gateway", timeout_us=1_000)
-    assert not runs.wait_progress(run, "gateway", timeout_us=1_000)
+    assert runs.wait_progress(run, ["gateway"], timeout_us=1_000)
+    assert not runs.wait_progress(run, ["gateway"], timeout_us=1_000)
 
 
 def test_nobody_answers(world: PostgresWorld, proxy: CuttingProxy) -> None:
