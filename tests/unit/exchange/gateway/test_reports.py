@@ -67,6 +67,24 @@ def test_a_fill_that_cannot_be_paid_is_put_aside_and_changes_no_money() -> None:
     assert player.managed(order_id).filled_lots == 0
 
 
+def test_a_fee_in_an_asset_that_the_bot_does_not_have_is_put_aside() -> None:
+    player = Player()
+    order_id = player.buy(1, 90)
+    player.fill(order_id, 1, 90, 5, fee_asset="BNB")
+    assert "FREE BNB would be -5 atoms" in player.last.dead_letters[0][1]
+    assert player.lots() == 0
+
+
+def test_a_request_that_cannot_be_read_closes_the_stream() -> None:
+    player = Player(bot_config(A), bot_config(B))
+    player.gateway.on_unreadable(A, "request 7: no such field")
+    player.buy(1, bot=A)
+    assert player.execution.reason is Reason.NOT_TRADING
+    assert player.gateway.accounts[A].closed == "request 7: no such field"
+    player.buy(1, bot=B)
+    assert len(player.last.venue_requests) == 1
+
+
 def test_a_step_back_in_life_is_put_aside() -> None:
     player = Player()
     order_id = player.buy(2, 90)
