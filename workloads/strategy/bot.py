@@ -18,8 +18,8 @@ from tradefleet.domain.orders import BotRequest
 from workloads.strategy.api import Strategy, overrides
 from workloads.strategy.desk import Desk
 from workloads.strategy.errors import StrategyError
-from workloads.strategy.portfolio import Portfolio
 from workloads.strategy.market_data import Book, Tick
+from workloads.strategy.portfolio import Portfolio
 from workloads.strategy.snapshot_values import JsonValue
 
 SNAPSHOT_VERSION = 1
