@@ -4,7 +4,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.unit.exchange.gateway.scenes import (
@@ -141,10 +141,11 @@ def test_only_the_finest_interval_is_followed() -> None:
     assert player.gateway.marks[BTC] == 100
 
 
-PRICES = st.integers(50, 150)
+PATHS = st.one_of(*(st.tuples(*[st.integers(100 - far, 100 + far)] * 4) for far in (7, 20, 50)))
 
 
-@given(st.tuples(PRICES, PRICES, PRICES, PRICES), st.integers(1, 9), st.integers(1, 9), st.integers(1, 9))
+@given(PATHS, st.integers(1, 9), st.integers(1, 9), st.integers(1, 9))
+@example((100, 107, 98, 99), 4, 4, 4)
 def test_protection_is_what_a_walk_over_every_tick_of_the_path_finds(
     prices: tuple[int, int, int, int], stop: int, profit: int, trail: int
 ) -> None:
