@@ -1,0 +1,66 @@
+"""The demo on two small files: it ends by itself, and its ledger is that of the backtest on the same resources."""
+
+import re
+from pathlib import Path
+
+import pytest
+from governor.local.demo import fleet_of_files
+
+from tests.integration.fleet import files
+from tests.integration.fleet.commands import FleetCommands
+from tradefleet.resources.documents import read_documents
+from tradefleet.resources.load import Loaded
+from workloads.backtest.from_resources import plan_backtest
+from workloads.backtest.given_data import Wish
+from workloads.backtest.run import run_backtest
+
+BARS = 150
+
+
+def test_the_demo_ends_with_a_ranking_a_clean_audit_and_the_ledger_of_the_backtest(tmp_path: Path) -> None:
+    paths = [
+        files.candles(tmp_path / "mine_BTC-USD_1m.csv", "BTC-USD", bars=BARS, price="7000"),
+        files.candles(tmp_path / "mine_LTC-USD_1m.csv", "LTC-USD", bars=BARS, price="120"),
+    ]
+    fleet = FleetCommands(tmp_path / "fleet", tmp_path)
+
+    out = fleet.ok(
+        "demo",
+        *(part for path in paths for part in ("--data", str(path))),
+        "--data-dir",
+        str(fleet.folder),
+        "--report",
+        str(tmp_path / "report.html"),
+    )
+
+    assert fleet.processes() == []
+    assert out.count("default/demo-") == 8
+    assert "a bot's ledger has no gap" in out
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "demo-buy-and-hold-btc-usd" in page
+    assert "http://" not in re.sub(r"http://www\.w3\.org/\S+", "", page)
+    ledger = re.search(r"^ledger +([0-9a-f]{64})$", out, re.MULTILINE)
+    assert ledger is not None, out
+    assert ledger[1] == _ledger_of_backtest(paths)
+
+
+def test_a_demo_without_trades_fails(tmp_path: Path) -> None:
+    path = files.candles(tmp_path / "mine_BTC-USD_1m.csv", "BTC-USD", bars=1, price="7000")
+    fleet = FleetCommands(tmp_path / "fleet", tmp_path)
+
+    done = fleet.run("demo", "--data", str(path), "--speed", "max", "--report", str(tmp_path / "report.html"))
+
+    assert done.code == 1, done.text
+    assert "no bot has traded" in done.err
+
+
+@pytest.fixture(autouse=True)
+def _no_leftovers(tmp_path: Path) -> None:
+    assert not FleetCommands(tmp_path / "fleet", tmp_path).processes()
+
+
+def _ledger_of_backtest(paths: list[Path]) -> str:
+    document = read_documents("{}", "<demo>")[0]
+    wanted = fleet_of_files(paths, speed="lockstep")
+    loaded = [Loaded(resource=each, file="<stdin>", document=document) for each in wanted.resources]
+    return run_backtest(plan_backtest(loaded, Wish())).ledger_hash

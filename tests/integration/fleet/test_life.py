@@ -1,0 +1,267 @@
+"""One fleet's life, as a user leads it. The tests are one story and run in the order of the file."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.fleet import files
+from tests.integration.fleet.commands import FleetCommands
+
+GRID = "{name: grid, params: {levels: 5, spacing: 0.01}}"
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FleetCommands]:
+    folder = tmp_path_factory.mktemp("life")
+    commands = FleetCommands(folder / "fleet", folder)
+    yield commands
+    commands.stop()
+    assert commands.processes() == []
+
+
+def test_up_ends_when_everything_is_ready(fleet: FleetCommands) -> None:
+    bots = [
+        files.bot("hold", "{name: buy-and-hold}"),
+        files.bot("cancels", GRID),
+        files.bot("sells", GRID, "Flatten"),
+        files.bot("keeps", GRID, "Keep"),
+    ]
+    path = files.write(fleet.work / "fleet.yaml", files.market(speed="300x", bars=100_000), *bots)
+
+    out = fleet.ok("up", path)
+
+    assert "tradingbot/hold created" in out
+    assert {each["status"]["phase"] for each in fleet.values("tb")} <= {"Running", "WarmingUp"}
+    assert "created" not in fleet.ok("apply", path)
+
+
+def test_up_on_a_running_fleet_names_apply(fleet: FleetCommands) -> None:
+    done = fleet.run("up")
+
+    assert done.code == 2
+    assert "is running already" in done.err
+    assert "tradefleet apply" in done.err
+
+
+def test_the_table_shows_each_bot(fleet: FleetCommands) -> None:
+    def has_figures() -> bool:
+        return all("equity" in each["status"] and "vsHold" in each["status"] for each in fleet.values("tb"))
+
+    fleet.wait_for("every bot has equity and vsHold", has_figures)
+
+    out = fleet.ok("get", "tb", "-o", "wide")
+
+    assert out.splitlines()[1].split()[:3] == ["Name", "Mode", "Exchange"]
+    assert {line.split()[0] for line in out.splitlines()[2:]} == {"hold", "cancels", "sells", "keeps"}
+    assert fleet.ok("get", "tb", "-o", "name").split() == [
+        "tradingbot/cancels",
+        "tradingbot/hold",
+        "tradingbot/keeps",
+        "tradingbot/sells",
+    ]
+
+
+def test_a_paused_bot_says_so_and_keeps_its_generation(fleet: FleetCommands) -> None:
+    fleet.wait_for("the bot holds a position", lambda: _position(fleet, "hold") > 0)
+
+    fleet.ok("pause", "hold")
+
+    fleet.wait_for("Paused", lambda: fleet.bot("hold")["status"]["phase"] == "Paused")
+    assert fleet.query("SELECT generation FROM tradefleet.bot WHERE bot = 'default/hold'") == [(1,)]
+
+
+def test_flatten_sells_a_paused_bots_position(fleet: FleetCommands) -> None:
+    fleet.ok("flatten", "hold")
+
+    fleet.wait_for("flat", lambda: _position(fleet, "hold") == 0)
+
+
+def test_a_resumed_bot_runs_again(fleet: FleetCommands) -> None:
+    fleet.ok("resume", "hold")
+
+    fleet.wait_for("Running", lambda: fleet.bot("hold")["status"]["phase"] == "Running")
+
+
+def test_a_halt_is_shown_and_stops_new_risk_until_it_is_cleared(fleet: FleetCommands) -> None:
+    fleet.wait_for("the bot has open buys", lambda: _open_buys(fleet, "cancels") > 0)
+
+    fleet.ok("halt", "tb/cancels", "--reason", "a test")
+
+    fleet.wait_for("no open buys", lambda: _open_buys(fleet, "cancels") == 0)
+    assert "bot/default/cancels is halted" in fleet.ok("halt", "--show")
+    fleet.wait_for("the status says so", lambda: "a test" in fleet.bot("cancels")["status"].get("reason", ""))
+    fleet.ok("halt", "tb/cancels", "--clear")
+    fleet.wait_for("buys again", lambda: _open_buys(fleet, "cancels") > 0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ("instruments: [BTC-USD]\n  interval: 7m", ["other-fleet.yaml:", "7m"]),
+        ("instruments: [LTC-USD]", ["instruments cannot change"]),
+    ],
+)
+def test_apply_changes_all_or_nothing(fleet: FleetCommands, wrong: str, words: list[str]) -> None:
+    good = files.bot("another", "{name: dca}")
+    bad = files.bot("hold", "{name: buy-and-hold}").replace("instruments: [BTC-USD]", wrong)
+    path = files.write(fleet.work / "other-fleet.yaml", good, bad)
+
+    done = fleet.run("apply", path)
+
+    assert done.code == 2, done.text
+    assert all(word in done.err for word in words), done.err
+    assert fleet.query("SELECT name FROM tradefleet.resource WHERE name = 'another'") == []
+
+
+def test_describe_shows_conditions_and_books(fleet: FleetCommands) -> None:
+    out = fleet.ok("describe", "tb", "cancels")
+
+    for part in ("Ready", "Stalled", "Open orders", "Wallet"):
+        assert part in out
+
+
+def test_logs_are_readable(fleet: FleetCommands) -> None:
+    assert "bot-default-hold" in fleet.ok("logs").split()
+    assert fleet.ok("logs", "hold") != ""
+
+
+def test_a_killed_process_comes_back(fleet: FleetCommands) -> None:
+    victim = _pid_of(fleet, "gateway-default-simulator")
+
+    os.kill(victim, signal.SIGKILL)
+
+    fleet.wait_for("another gateway", lambda: _pid_of(fleet, "gateway-default-simulator") not in {0, victim})
+    fleet.wait_for("Ready", lambda: _ready(fleet.values("ex", "simulator")[0]))
+
+
+def test_recorded_inputs_give_the_same_requests(fleet: FleetCommands) -> None:
+    out = fleet.ok("verify-parity", "--all")
+
+    assert out.count("the same byte for byte") == 4
+
+
+def test_a_deleted_bot_has_no_open_orders(fleet: FleetCommands) -> None:
+    out = fleet.ok("delete", "tb", "cancels")
+
+    assert "tradingbot/cancels deleted" in out
+    assert _open_orders(fleet, "cancels") == 0
+    assert _pid_of(fleet, "bot-default-cancels") == 0
+
+
+def test_a_deleted_bot_with_policy_flatten_has_no_position(fleet: FleetCommands) -> None:
+    fleet.ok("delete", "tb/sells")
+
+    assert _open_orders(fleet, "sells") == 0
+    rows = fleet.query(
+        "SELECT coalesce(sum(CASE side WHEN 'BUY' THEN lots ELSE -lots END), 0) FROM tradefleet.fill "
+        "WHERE bot = 'default/sells'"
+    )
+    assert rows == [(0,)]
+
+
+def test_a_deleted_bot_with_policy_keep_leaves_its_orders(fleet: FleetCommands) -> None:
+    fleet.wait_for("open orders", lambda: _open_orders(fleet, "keeps") > 0)
+
+    fleet.ok("delete", "tb", "keeps")
+
+    assert _open_orders(fleet, "keeps") > 0
+
+
+def test_a_changed_spec_begins_a_new_generation(fleet: FleetCommands) -> None:
+    text = files.bot("hold", "{name: buy-and-hold}") + '  sizing: {fraction: "0.5"}\n'
+
+    assert "tradingbot/hold configured" in fleet.ok("apply", files.write(fleet.work / "hold.yaml", text), "--wait")
+
+    generations = "SELECT record_generation FROM tradefleet.bot WHERE bot = 'default/hold' AND retired IS NULL"
+    fleet.wait_for("a newer record", lambda: fleet.query(generations)[0][0] > 1)
+
+
+def test_a_killed_supervisor_takes_its_children_along_and_up_carries_on(fleet: FleetCommands) -> None:
+    fleet.kill_supervisor()
+
+    out = fleet.ok("up")
+
+    assert "the fleet is up" in out
+    bars = fleet.values("fd", "replay")[0]["status"]["bars"]
+    fleet.wait_for("more bars", lambda: fleet.values("fd", "replay")[0]["status"]["bars"] > bars)
+
+
+def test_killed_services_come_back(fleet: FleetCommands) -> None:
+    for folder in (fleet.home.postgres, fleet.home.kafka):
+        pids = [pid for pid in fleet.processes() if _is_service(pid, folder)]
+        assert pids
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+
+    def is_going_on() -> bool:
+        done = fleet.run("get", "fd", "replay", "-o", "json")
+        return done.code == 0 and _ready_text(done.out)
+
+    fleet.wait_for("Ready again", is_going_on)
+    bars = fleet.values("fd", "replay")[0]["status"]["bars"]
+    fleet.wait_for("more bars", lambda: fleet.values("fd", "replay")[0]["status"]["bars"] > bars)
+
+
+def test_the_audit_is_clean_and_counts_what_it_checked(fleet: FleetCommands) -> None:
+    out = fleet.ok("audit")
+
+    assert "none" in out
+    assert "ledger entries" in out
+
+
+def test_down_leaves_no_process(fleet: FleetCommands) -> None:
+    fleet.ok("down")
+
+    assert fleet.processes() == []
+    assert "stopped already" in fleet.ok("down")
+    assert fleet.run("get").code == 2
+
+
+def _position(fleet: FleetCommands, name: str) -> float:
+    position = fleet.bot(name)["status"].get("position", {})
+    return float(position.get("BTC-USD", 0))
+
+
+def _open_orders(fleet: FleetCommands, name: str) -> int:
+    statement = "SELECT count(*) FROM tradefleet.trade_order WHERE bot = %s AND is_open"
+    return fleet.query(statement, [f"default/{name}"])[0][0]
+
+
+def _open_buys(fleet: FleetCommands, name: str) -> int:
+    statement = "SELECT count(*) FROM tradefleet.trade_order WHERE bot = %s AND is_open AND side = 'BUY'"
+    return fleet.query(statement, [f"default/{name}"])[0][0]
+
+
+def _ready(resource: dict) -> bool:
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in resource["status"]["conditions"])
+
+
+def _ready_text(text: str) -> bool:
+    import json
+
+    return _ready(json.loads(text))
+
+
+def _pid_of(fleet: FleetCommands, workload: str) -> int:
+    """Return the pid of a workload's process by its settings file; 0 when there is none."""
+    wanted = str(fleet.home.processes / f"{workload}.json")
+    for pid in fleet.processes():
+        try:
+            if wanted in Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0"):
+                return pid
+        except OSError:
+            continue
+    return 0
+
+
+def _is_service(pid: int, folder: Path) -> bool:
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+        return Path(f"/proc/{pid}/cwd").resolve().is_relative_to(folder) and (
+            command[0].endswith("/java") or (command[0].endswith("postgres") and "-D" in command)
+        )
+    except OSError:
+        return False

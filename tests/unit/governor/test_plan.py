@@ -1,0 +1,271 @@
+import json
+from dataclasses import replace
+
+import hypothesis.strategies as st
+import msgspec
+import pytest
+from governor.plan import FLATTEN_ANNOTATION, Observed, plan
+from governor.workload import Plan, Role
+from hypothesis import given
+
+from tests.unit.governor import fleets
+from tradefleet.domain.errors import InvalidValue
+from tradefleet.domain.progress import bot_participant
+from workloads.exchange.settings import GatewaySettings, VenueSettings
+from workloads.feeds.settings import FeedSettings
+from workloads.strategy.settings import HostSettings
+
+RUN = "uid-feed-replay"
+
+
+def _plan(*resources, observed: Observed | None = None) -> Plan:
+    return plan(resources, observed or Observed(), fleets.warm_up)
+
+
+def _fleet(*bots, speed: str = "lockstep") -> list:
+    return [fleets.exchange(), fleets.dataset(), fleets.feed(speed=speed), *bots]
+
+
+def _running(planned: Plan, **more) -> Observed:
+    """Return what is observed after a plan was carried out."""
+    return Observed(
+        runs={run.run: frozenset(run.participants) for run in planned.runs},
+        configs={each.command.config.uid: each.command.config for each in planned.commands},
+        **more,
+    )
+
+
+def _names(planned: Plan) -> list[str]:
+    return [each.name for each in planned.workloads]
+
+
+def test_a_fleet_has_a_simulator_a_gateway_a_feed_and_a_process_for_each_bot():
+    planned = _plan(*_fleet(fleets.bot("beta"), fleets.bot("alpha")))
+
+    assert _names(planned) == [
+        "venue-default-simulator",
+        "gateway-default-simulator",
+        "feed-default-replay",
+        "bot-default-alpha",
+        "bot-default-beta",
+    ]
+    assert planned.verdicts == {}
+
+
+@pytest.mark.parametrize("speed", ["lockstep", "max", "60x"])
+def test_settings_are_what_the_workloads_read(speed):
+    kinds = {
+        Role.VENUE: (VenueSettings, {"port": 1, "token_file": "key"}),
+        Role.GATEWAY: (GatewaySettings, {"venue_port": 1, "token_file": "key"}),
+        Role.FEED: (FeedSettings, {}),
+        Role.BOT: (HostSettings, {}),
+    }
+    planned = _plan(*_fleet(fleets.bot("alpha"), speed=speed))
+
+    for workload in planned.workloads:
+        kind, more = kinds[workload.role]
+        settings = msgspec.json.decode(json.dumps({**workload.settings, **more}, default=str).encode(), type=kind)
+        if workload.role is Role.BOT:
+            assert [config.key for config in settings.configs()] == ["default/alpha"]
+        elif workload.role is Role.FEED:
+            assert settings.replay.open() is not None
+        else:
+            assert settings.exchange.to_gateway_config().finest_us["BTC-USD"] == 60_000_000
+    assert {workload.role for workload in planned.workloads} == set(kinds)
+
+
+def test_limits_and_costs_of_the_exchange_reach_its_workloads():
+    costly = fleets.exchange(
+        fees={"takerBps": "7.5"}, simulator={"slippageTicks": 3}, limits={"maxOrderNotional": "250", "maxOpenOrders": 9}
+    )
+
+    settings = _plan(costly, fleets.dataset(), fleets.feed(), fleets.bot("alpha")).workloads[0].settings["exchange"]
+
+    assert (settings["taker_ppm"], settings["slippage_ticks"]) == (750, 3)
+    assert settings["limits"]["max_order_atoms"] == 25_000_000_000
+    assert settings["limits"]["max_open_orders"] == 9
+
+
+def test_a_lockstep_run_is_asked_for_once_with_all_participants():
+    first = _plan(*_fleet(fleets.bot("alpha"), fleets.bot("beta")))
+
+    assert [run.run for run in first.runs] == [RUN]
+    assert set(first.runs[0].participants) == {
+        "feed",
+        "venue",
+        "gateway",
+        "bot:default/alpha@uid-tradingbot-alpha",
+        "bot:default/beta@uid-tradingbot-beta",
+    }
+    assert _plan(*_fleet(fleets.bot("alpha"), fleets.bot("beta")), observed=_running(first)).runs == ()
+
+
+def test_a_free_feed_has_no_run():
+    planned = _plan(*_fleet(fleets.bot("alpha"), speed="60x"))
+
+    assert planned.runs == ()
+    assert all(each.settings.get("run") is None for each in planned.workloads)
+
+
+def test_a_bot_that_comes_after_the_run_has_begun_waits_until_it_is_over():
+    observed = _running(_plan(*_fleet(fleets.bot("alpha"))))
+    late = [*_fleet(fleets.bot("alpha"), fleets.bot("late"))]
+
+    during = _plan(*late, observed=observed)
+    after = _plan(*late, observed=replace(observed, finished=frozenset({RUN})))
+
+    assert "bot-default-late" not in _names(during)
+    assert [verdict.reason for verdict in during.verdicts.values()] == ["RunHasBegun"]
+    assert "bot-default-late" in _names(after)
+    assert all(each.settings.get("run") is None for each in after.workloads)
+
+
+def test_a_lockstep_feed_waits_for_bots():
+    planned = _plan(*_fleet())
+
+    assert planned.runs == ()
+    assert [verdict.reason for verdict in planned.verdicts.values()] == ["NoBots"]
+
+
+@pytest.mark.parametrize("change", [{"state": "Paused"}, {"deletionPolicy": "Flatten"}])
+def test_what_does_not_change_the_strategy_needs_no_new_generation(change):
+    observed = _running(_plan(*_fleet(fleets.bot("alpha"))))
+
+    planned = _plan(*_fleet(fleets.bot("alpha", generation=2, **change)), observed=observed)
+
+    assert planned.commands[0].command.config.generation == 1
+
+
+def test_a_changed_spec_is_a_new_generation():
+    observed = _running(_plan(*_fleet(fleets.bot("alpha"))))
+
+    planned = _plan(*_fleet(fleets.bot("alpha", generation=2, sizing={"fraction": "0.5"})), observed=observed)
+
+    assert planned.commands[0].command.config.generation == 2
+    assert planned.drifted == frozenset()
+
+
+def test_with_manual_updates_the_old_spec_goes_on_and_the_drift_is_told():
+    before = fleets.bot("alpha", updateStrategy="Manual")
+    after = fleets.bot("alpha", generation=2, updateStrategy="Manual", sizing={"fraction": "0.5"})
+    first = _plan(*_fleet(before))
+
+    planned = _plan(*_fleet(after), observed=_running(first))
+
+    assert planned.drifted == {after.key}
+    assert planned.commands[0].command.config == first.commands[0].command.config
+
+
+def test_a_deleted_bot_keeps_its_process_until_its_gateway_is_done():
+    running = fleets.bot("alpha", deleting=True)
+    observed = _running(_plan(*_fleet(fleets.bot("alpha"), speed="max")))
+
+    during = _plan(*_fleet(running, speed="max"), observed=observed)
+    after = _plan(*_fleet(running, speed="max"), observed=replace(observed, settled=frozenset({running.metadata.uid})))
+
+    assert during.commands[0].command.deleting
+    assert "bot-default-alpha" in _names(during)
+    assert "bot-default-alpha" not in _names(after)
+
+
+def test_a_deleted_bot_of_a_lockstep_run_stays_until_it_has_left():
+    bot = fleets.bot("alpha", deleting=True)
+    uid = bot.metadata.uid
+    observed = _running(_plan(*_fleet(fleets.bot("alpha"))), settled=frozenset({uid}))
+
+    assert "bot-default-alpha" in _names(_plan(*_fleet(bot), observed=observed))
+    left = replace(observed, left=frozenset({bot_participant("default/alpha", uid)}))
+    assert "bot-default-alpha" not in _names(_plan(*_fleet(bot), observed=left))
+
+
+def test_requests_to_flatten_are_counted():
+    bot = fleets.bot("alpha", annotations={FLATTEN_ANNOTATION: "3"})
+
+    assert _plan(*_fleet(bot)).commands[0].command.flatten_no == 3
+
+
+def test_nonsense_in_an_annotation_is_no_request():
+    bot = fleets.bot("alpha", annotations={FLATTEN_ANNOTATION: "many"})
+
+    assert _plan(*_fleet(bot)).commands[0].command.flatten_no == 0
+
+
+@pytest.mark.parametrize(
+    ("resources", "reason", "stalled"),
+    [
+        ([fleets.bot("alpha")], "ExchangeNotFound", False),
+        ([fleets.exchange(), fleets.bot("alpha")], "NoData", False),
+        ([fleets.exchange(), fleets.feed(), fleets.bot("alpha")], "DatasetNotFound", False),
+        ([fleets.exchange(venue="binance", instruments=[]), fleets.bot("alpha")], "VenueNotSupported", True),
+        ([fleets.exchange(suspend=True), fleets.bot("alpha")], "Suspended", False),
+        ([*_fleet(fleets.bot("alpha")), fleets.feed("second", speed="max")], "ExchangeHasFeed", True),
+    ],
+)
+def test_what_stands_in_the_way_is_named(resources, reason, stalled):
+    verdicts = _plan(*resources).verdicts.values()
+
+    assert (reason, stalled) in {(verdict.reason, verdict.stalled) for verdict in verdicts}
+
+
+def test_a_strategy_that_cannot_be_built_stalls_its_bot_alone():
+    def warm_up(name, params):
+        if name == "grid":
+            raise InvalidValue("strategy grid: no")
+        return 5
+
+    resources = _fleet(fleets.bot("alpha"), fleets.bot("bad", strategy={"name": "grid"}))
+    planned = plan(resources, Observed(), warm_up)
+
+    assert "bot-default-alpha" in _names(planned)
+    assert [(key.name, verdict.reason) for key, verdict in planned.verdicts.items()] == [("bad", "InvalidSpec")]
+
+
+_BOTS = st.lists(
+    st.builds(
+        fleets.bot,
+        st.sampled_from(["a", "b", "c", "d"]),
+        generation=st.integers(1, 3),
+        deleting=st.booleans(),
+        state=st.sampled_from(["Running", "Paused", "Stopped"]),
+        instruments=st.sampled_from([["BTC-USD"], ["LTC-USD"], ["BTC-USD", "LTC-USD"]]),
+        interval=st.sampled_from(["1m", "5m"]),
+    ),
+    max_size=4,
+    unique_by=lambda bot: bot.key,
+)
+_RESOURCES = st.tuples(
+    st.sampled_from([[], [fleets.exchange()], [fleets.exchange(), fleets.exchange("other")]]),
+    st.sampled_from([[], [fleets.dataset()]]),
+    st.sampled_from([[], [fleets.feed()], [fleets.feed(speed="max")], [fleets.feed(suspend=True)]]),
+    _BOTS,
+).map(lambda parts: [each for part in parts for each in part])
+
+
+@given(_RESOURCES, st.randoms(use_true_random=False))
+def test_a_plan_does_not_depend_on_the_order_of_the_resources(resources, rng):
+    shuffled = [*resources]
+    rng.shuffle(shuffled)
+
+    assert _plan(*shuffled) == _plan(*resources)
+
+
+@given(_RESOURCES)
+def test_a_plan_that_was_carried_out_asks_for_nothing_new(resources):
+    first = _plan(*resources)
+    second = _plan(*resources, observed=_running(first))
+
+    assert second.runs == ()
+    assert [each.digest for each in second.workloads] == [each.digest for each in first.workloads]
+    assert second.commands == first.commands
+
+
+@given(_RESOURCES)
+def test_every_bot_runs_or_has_a_reason_why_not(resources):
+    planned = _plan(*resources)
+
+    running = {each.owner for each in planned.workloads if each.role is Role.BOT}
+    bots = {each.key for each in resources if each.kind == "TradingBot"}
+    assert running | planned.verdicts.keys() >= bots
+    assert len({each.name for each in planned.workloads}) == len(planned.workloads)
+    told = {(f"{key.namespace}/{key.name}") for key in running}
+    assert {each.command.config.key for each in planned.commands} == told
