@@ -1,7 +1,7 @@
 """Lockstep runs in memory."""
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from tests.fakes.memory_database import (
     ProgressPlace,
@@ -13,8 +13,8 @@ from tradefleet.domain.errors import (
 )
 from tradefleet.domain.progress import Participant, Progress
 from tradefleet.store.ports import (
-    WAKES,
     RunId,
+    woken_by,
 )
 
 
@@ -53,12 +53,12 @@ class MemoryRuns(MemoryHandle):
         places = row.places[start : start + limit]
         return [row.rows[place] for place in places if until_us is None or place[0] <= until_us]
 
-    def wait_progress(self, run: RunId, role: str, *, timeout_us: int) -> bool:
+    def wait_progress(self, run: RunId, roles: Collection[str], *, timeout_us: int) -> bool:
         """Return at once, since logical time stands still while a process waits: there is a hint, or there is none."""
-        count = self._rows.runs[run].hints[role]
-        known = self._hints.get((run, role))
-        self._hints[run, role] = count
-        return known is None or known != count
+        hints = self._rows.runs[run].hints
+        fresh = [role for role in roles if self._hints.get((run, role)) != hints[role]]
+        self._hints.update({(run, role): hints[role] for role in fresh})
+        return bool(fresh)
 
     def _check_progress(self, run: RunId | None, progress: Progress | None) -> None:
         """Raise NonDeterministic when the row is there with other content."""
@@ -76,5 +76,5 @@ class MemoryRuns(MemoryHandle):
         if place not in row.rows:
             row.rows[place] = progress
             insort(row.places, place)
-        for role in WAKES[progress.phase]:
+        for role in woken_by(progress):
             row.hints[role] += 1

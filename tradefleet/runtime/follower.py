@@ -1,11 +1,15 @@
 """Following a lockstep run: reading its progress rows as far as they matter now."""
 
+from collections.abc import Collection
 from typing import Protocol
 
 from tradefleet.domain.progress import Progress
+from tradefleet.runtime.ports import Clock
 from tradefleet.store.ports import RunId, RunStore
 
 ROWS = 512  # progress rows read at a time
+ROW_US = 500  # how long another participant needs for its turn, about
+ROWS_US_MAX = 3_000
 
 
 class View(Protocol):
@@ -24,13 +28,14 @@ class View(Protocol):
 
 
 class RunFollower:
-    """Keeps a view up to date. `role` names whose hints to wait for: venue, gateway, bots or feed."""
+    """Keeps a view up to date. `roles` names whose hints to wait for (see `store.ports.woken_by`)."""
 
-    def __init__(self, store: RunStore, run: RunId, role: str, view: View) -> None:
+    def __init__(self, store: RunStore, run: RunId, roles: Collection[str], view: View, clock: Clock) -> None:
         self._store = store
         self._run = run
-        self._role = role
+        self._roles = tuple(roles)
         self._view = view
+        self._clock = clock
 
     def refresh(self) -> None:
         """Read the rows from the view's place on.
@@ -53,10 +58,16 @@ class RunFollower:
             )
             self._view.offer(rows)
             reached_us = self._view.place[0]
-            if len(rows) < limit and (until_us is None or reached_us < until_us):
+            if len(rows) < limit and (until_us is None or reached_us <= until_us):
                 return  # all that was written has been read, or there is nothing beyond
             limit = ROWS if self._view.place != place else 2 * limit
 
-    def wait(self, timeout_us: int) -> None:
-        """Wait for a hint that something was written, or for the timeout."""
-        self._store.wait_progress(self._run, self._role, timeout_us=timeout_us)
+    def wait(self, timeout_us: int, *, awaited: int = 1) -> None:
+        """Wait for a hint that something was written, or for the timeout.
+
+        Of several rows that are awaited each brings a hint of its own, in quick succession: after the first one the
+        others get a moment, so that one look sees some of them.
+        """
+        if self._store.wait_progress(self._run, self._roles, timeout_us=timeout_us) and awaited > 1:
+            self._clock.sleep_us(min((awaited - 1) * ROW_US, ROWS_US_MAX))
+            self._store.wait_progress(self._run, self._roles, timeout_us=0)

@@ -10,7 +10,7 @@ twin in memory that the simulation crashes (`tests/fakes`). A commit is a plain 
 An error while committing is `OutcomeUnknown`: the caller throws its machine away and loads again (rule 8).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import NewType, Protocol
@@ -21,7 +21,7 @@ from tradefleet.domain.canonical import CanonicalFill
 from tradefleet.domain.ids import AccountId, BotKey, BotUid, ClientOrderId, StreamName
 from tradefleet.domain.ledger import LedgerEntry
 from tradefleet.domain.orders import OrderStatus, OrderTerms, Reason
-from tradefleet.domain.progress import Participant, Phase, Progress
+from tradefleet.domain.progress import VENUE_REQUESTS_STREAM, Participant, Phase, Progress
 from tradefleet.domain.statistics import BotStatistics
 from tradefleet.domain.venue import VenueRequest
 
@@ -378,16 +378,32 @@ class VenueStore(LeaseStore, StreamStore, Protocol):
 # --- lockstep -----------------------------------------------------------------------------------------------------
 
 
-# Who may have the next turn after a row of a phase, and so is woken by it. A phase without input is left out, hence
-# whoever comes after the next one too; the feed only wants to know that a step has begun.
-WAKES: Mapping[Phase, tuple[str, ...]] = {
-    Phase.FEED: ("venue",),
-    Phase.VENUE_BARS: ("gateway", "feed"),
-    Phase.GATEWAY_REPORTS: ("bots", "venue"),
-    Phase.BOTS: ("gateway", "venue"),
-    Phase.GATEWAY_REQUESTS: ("venue", "bots"),
-    Phase.VENUE_REQUESTS: ("gateway",),
-}
+VENUE_ROLE = "venue"  # whom a row of progress wakes
+GATEWAY_ROLE = "gateway"
+BOTS_ROLE = "bots"  # all of them; one bot alone by the name of its stream of executions
+
+
+def woken_by(progress: Progress) -> tuple[str, ...]:
+    """Return the roles whose turn may come after a row, and who are woken by it.
+
+    A phase without input is left out, and a step may end: then whoever comes next is woken too, the gateway because a
+    timer may make a step of its own. The last row before a turn of some bots must name the executions of all of them.
+    """
+    produced = progress.produced
+    executions = tuple(stream for stream in produced if stream != VENUE_REQUESTS_STREAM)
+    match progress.phase:
+        case Phase.FEED:
+            return (VENUE_ROLE, GATEWAY_ROLE)
+        case Phase.VENUE_BARS:
+            return (GATEWAY_ROLE,)
+        case Phase.GATEWAY_REPORTS:
+            return (BOTS_ROLE,) if progress.round == 0 else executions or (VENUE_ROLE,)
+        case Phase.BOTS:
+            return (GATEWAY_ROLE,) if produced else (GATEWAY_ROLE, VENUE_ROLE)
+        case Phase.GATEWAY_REQUESTS:
+            return (VENUE_ROLE,) if VENUE_REQUESTS_STREAM in produced else (VENUE_ROLE, *executions)
+        case Phase.VENUE_REQUESTS:
+            return (GATEWAY_ROLE,) if produced else (GATEWAY_ROLE, BOTS_ROLE)
 
 
 class RunStore(Protocol):
@@ -404,10 +420,11 @@ class RunStore(Protocol):
     ) -> list[Progress]:
         """Return rows at or after that place in the order of steps, sorted; none of a step after `until_us`."""
 
-    def wait_progress(self, run: RunId, role: str, *, timeout_us: int) -> bool:
-        """Wait for the hint that somebody wrote a row `role` may care about; False after the timeout. Only a hint.
+    def wait_progress(self, run: RunId, roles: Collection[str], *, timeout_us: int) -> bool:
+        """Wait for the hint that somebody wrote a row that wakes one of `roles`; False after the timeout. Only a hint.
 
-        `role` is one of `WAKES`' values. The first call starts listening and returns True at once: look, then wait.
+        Hints that came since the last call count as one. The first call starts listening and returns True at once:
+        look, then wait.
         """
 
 

@@ -61,6 +61,16 @@ class RunView:
         self._fresh: set[StreamName] = set()  # execution streams with something not yet applied
 
     @property
+    def fresh(self) -> frozenset[StreamName]:
+        """The streams of executions that rows told of and whose bots have not had their turn since."""
+        return frozenset(self._fresh)
+
+    @property
+    def executions(self) -> frozenset[StreamName]:
+        """The streams of executions of the bots that take part."""
+        return frozenset(executions for executions, _ in self._bots.values())
+
+    @property
     def is_finished(self) -> bool:
         """True when the feed's data is used up and the last step has ended."""
         return self._fed and not self._open and not self._bars

@@ -37,6 +37,7 @@ from tradefleet.messages.trading import AmendRequested, CancelRequested, OrderRe
 from tradefleet.runtime.follower import RunFollower
 from tradefleet.runtime.ports import Clock, Publisher, Streams
 from tradefleet.store.ports import (
+    GATEWAY_ROLE,
     DeadLetter,
     GatewayCommit,
     GatewayStore,
@@ -107,7 +108,6 @@ class GatewayWorker:
         self._positions: dict[StreamName, int] = {}
         self._unsettled: dict[int, VenueRequest] = {}
         self._dead_letters: list[DeadLetter] = []  # requests that could not be read, to be committed
-        self._unannounced: set[BotKey] = set()  # bots with executions that no progress row has told of
         self._figures: dict[BotKey, BotStatistics] = {}  # newest of each bot, not announced yet
         self._announced = 0
         self._announce_at_us = 0
@@ -138,12 +138,11 @@ class GatewayWorker:
             self._unsettled = {row.request.no: row.request for row in record.unsettled}
         self._upkeep_at_us = 0
         books = self.machine.accounts.values()
-        self._unannounced = {account.key for account in books}
         self._publisher.sweep([executions_stream(account.config.uid) for account in books])
         self._streams.start({stream: self._positions.get(stream, 0) for stream in self._bar_streams})
         if plan.run is not None:
             self._view = RunView(self._store.participants(plan.run))
-            self._follower = RunFollower(self._store, plan.run, "gateway", self._view)
+            self._follower = RunFollower(self._store, plan.run, [GATEWAY_ROLE], self._view, self._clock)
         self._ask_at_us = (
             self._clock.monotonic_us() + plan.request_timeout_us
         )  # whoever was here before us may have sent
@@ -213,7 +212,7 @@ class GatewayWorker:
         self._follower.refresh()
         due = self._view.due()
         if due is None or GATEWAY not in due.waiting:
-            self._follower.wait(timeout_us)
+            self._follower.wait(timeout_us, awaited=0 if due is None else len(due.waiting))
             return False
         if due.turn.phase is Phase.GATEWAY_REPORTS:
             return self._reports_turn(due, timeout_us)
@@ -241,7 +240,10 @@ class GatewayWorker:
                     bars.append(item.bar)
                     self._positions[item.stream] = item.seq
             bars.sort(key=lambda bar: (bar.symbol, bar.interval_us))
-        self._transact(due=due, bars=bars, reports=reports, upkeep=first)
+        is_due = first and self._clock.monotonic_us() >= self._upkeep_at_us
+        if is_due:
+            self._upkeep_at_us = self._clock.monotonic_us() + UPKEEP_US
+        self._transact(due=due, bars=bars, reports=reports, upkeep=is_due)
         return True
 
     # --- one transaction ------------------------------------------------------------------------------------------
@@ -282,7 +284,6 @@ class GatewayWorker:
         plan, machine = self._plan, self.machine
         assert self._lease is not None
         progress: Progress | None = None
-        self._unannounced.update(execution.bot for execution in effects.executions)
         if due is not None:
             progress = Progress(
                 participant=GATEWAY,
@@ -308,14 +309,18 @@ class GatewayWorker:
         return commit
 
     def _produced(self, effects: GatewayEffects) -> dict[StreamName, int]:
-        """Return the last numbers of what this turn brings to others."""
+        """Return the last numbers of what this turn brings to others: executions that no row has told of, and again
+        those of bots that have not had their turn since, so that this row can wake everybody who has one next.
+        """
+        assert self._view is not None
         produced: dict[StreamName, int] = {}
         if effects.venue_requests:
             produced[VENUE_REQUESTS_STREAM] = self.machine.request_no
-        for key in sorted(self._unannounced):
-            account = self.machine.accounts[key]
-            produced[executions_stream(account.config.uid)] = account.execution_seq
-        self._unannounced.clear()
+        heads, fresh, listening = self._view.heads, self._view.fresh, self._view.executions
+        for _, account in sorted(self.machine.accounts.items()):
+            stream = executions_stream(account.config.uid)
+            if stream in listening and (account.execution_seq > heads.get(stream, 0) or stream in fresh):
+                produced[stream] = account.execution_seq
         return produced
 
     def _after(self, commit: GatewayCommit, effects: GatewayEffects) -> None:
@@ -429,9 +434,7 @@ class GatewayWorker:
         if self._clock.monotonic_us() >= self._lease.deadline_us - plan.request_timeout_us:
             self._lease = self._store.renew(self._lease, ttl_us=plan.lease_ttl_us)
             if self._clock.monotonic_us() >= self._lease.deadline_us - plan.request_timeout_us:
-                raise Retryable(
-                    f"gateway of {plan.config.account}: renewing the lease took as long as it lasts"
-                )
+                raise Retryable(f"gateway of {plan.config.account}: renewing the lease took as long as it lasts")
         try:
             self._venue.send(requests)
         except OutcomeUnknown:

@@ -88,7 +88,7 @@ class FeedWorker:
         self._seqs, self._ahead, self.is_finished = {}, [], False
         if plan.run is not None:
             self._view = RunView(self._store.participants(plan.run))
-            self._follower = RunFollower(self._store, plan.run, "feed", self._view)
+            self._follower = RunFollower(self._store, plan.run, (), self._view, self._clock)
         self._steps = iter(self._source.steps())
         self._skip_committed()
         self._publisher.sweep(sorted(self._seqs))
@@ -133,29 +133,23 @@ class FeedWorker:
         self._publisher.serve()
         room = self._room()
         if room == 0 or self._next is None:
-            self._wait(timeout_us)
+            self._clock.sleep_us(timeout_us)  # there are bars for longer than that
             return False
-        batch = self._due_steps(min(room, STEPS_A_COMMIT), timeout_us)
+        batch = self._due_steps(room, timeout_us)
         if not batch:
             return False
         self._commit(batch)
         return True
 
     def _room(self) -> int:
-        """Return how many more steps may be committed now."""
+        """Return how many more steps may be committed now: a whole commit's, or none."""
         if self._follower is None or self._view is None:
             return STEPS_A_COMMIT
-        if len(self._ahead) > STEPS_AHEAD // 2:
+        if len(self._ahead) + STEPS_A_COMMIT > STEPS_AHEAD:
             self._follower.refresh()
             reached_us = self._view.market_us
             self._ahead = [market_us for market_us in self._ahead if market_us > reached_us]
-        return max(0, STEPS_AHEAD - len(self._ahead))
-
-    def _wait(self, timeout_us: int) -> None:
-        if self._follower is not None:
-            self._follower.wait(timeout_us)
-        else:
-            self._clock.sleep_us(timeout_us)
+        return STEPS_A_COMMIT if len(self._ahead) + STEPS_A_COMMIT <= STEPS_AHEAD else 0
 
     def _due_steps(self, limit: int, timeout_us: int) -> list[tuple[int, list[Bar]]]:
         if self._pace is None:

@@ -16,7 +16,7 @@ from tradefleet.messages.convert import execution_of
 from tradefleet.messages.trading import OrderExecuted
 from tradefleet.runtime.follower import RunFollower
 from tradefleet.runtime.ports import Clock, Publisher, StreamItem, Streams
-from tradefleet.store.ports import BotCommit, BotRecord, BotStore, OrderRow, RunId, RunStore, bot_lease
+from tradefleet.store.ports import BOTS_ROLE, BotCommit, BotRecord, BotStore, OrderRow, RunId, RunStore, bot_lease
 from workloads.backtest.lockstep import Due, RunView
 from workloads.strategy.books import adoption_of
 from workloads.strategy.bot import Bot
@@ -94,7 +94,8 @@ class HostWorker:
         self._upkeep_at_us = 0
         if plan.run is not None:
             self._view = RunView(self._store.participants(plan.run))
-            self._follower = RunFollower(self._store, plan.run, "bots", self._view)
+            roles = [BOTS_ROLE, *(slot.sources.executions for slot in self.slots.values())]
+            self._follower = RunFollower(self._store, plan.run, roles, self._view, self._clock)
 
     def _open(self, config: BotConfig) -> Slot:
         """Return a bot's slot: its generation opened if it is new, its inputs folded if it has had any."""
@@ -221,7 +222,10 @@ class HostWorker:
         if item.seq <= slot.positions[item.stream]:
             return  # another bot of this host was further behind
         if item.bar is None:
-            slot.apply_execution(item.seq, slot.decode_execution(item.payload))
+            execution = slot.decode_execution(item.payload)
+            if not slot.is_adopted:
+                slot.adopt(execution.market_us)  # an order that the generation before left open has moved first
+            slot.apply_execution(item.seq, execution)
             return
         if not slot.is_adopted:
             slot.adopt(item.bar.close_us)

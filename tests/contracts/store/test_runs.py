@@ -130,33 +130,33 @@ def test_the_same_row_again_is_accepted_and_another_is_not(world: World) -> None
 def test_a_row_wakes_who_may_care_about_it(world: World) -> None:
     waiting, venue = world.runs(), world.venue()
     lease = take_venue(venue)
-    assert waiting.wait_progress(RUN, "gateway", timeout_us=1_000)
-    assert waiting.wait_progress(RUN, "venue", timeout_us=1_000)
-    assert not waiting.wait_progress(RUN, "gateway", timeout_us=50_000)
+    assert waiting.wait_progress(RUN, ["gateway"], timeout_us=1_000)
+    assert waiting.wait_progress(RUN, ["venue"], timeout_us=1_000)
+    assert not waiting.wait_progress(RUN, ["gateway"], timeout_us=50_000)
     venue.commit_venue_progress(lease, RUN, row(10))
-    assert waiting.wait_progress(RUN, "gateway", timeout_us=10_000_000)
-    assert not waiting.wait_progress(RUN, "gateway", timeout_us=50_000)
-    assert not waiting.wait_progress(RUN, "venue", timeout_us=50_000)
+    assert waiting.wait_progress(RUN, ["gateway"], timeout_us=10_000_000)
+    assert not waiting.wait_progress(RUN, ["gateway"], timeout_us=50_000)
+    assert not waiting.wait_progress(RUN, ["venue"], timeout_us=50_000)
     venue.commit_venue_progress(lease, RunId("another"), row(10))
-    assert not waiting.wait_progress(RUN, "gateway", timeout_us=50_000)
+    assert not waiting.wait_progress(RUN, ["gateway"], timeout_us=50_000)
 
 
 def test_a_hint_that_came_with_another_answer_is_not_lost(world: World) -> None:
     waiting, venue = world.runs(), world.venue()
     lease = take_venue(venue)
-    assert waiting.wait_progress(RUN, "gateway", timeout_us=1_000)
+    assert waiting.wait_progress(RUN, ["gateway"], timeout_us=1_000)
     venue.commit_venue_progress(lease, RUN, row(10))
     assert waiting.progress_from(RUN, market_us=0, round_no=0, phase=0, limit=9) == [row(10)]
-    assert waiting.wait_progress(RUN, "gateway", timeout_us=10_000_000)
+    assert waiting.wait_progress(RUN, ["gateway"], timeout_us=10_000_000)
 
 
 def test_a_bots_row_wakes_the_gateway(world: World) -> None:
     waiting, host = world.runs(), world.bot(BOT, UID)
     lease, record = take_bot(host)
-    waiting.wait_progress(RUN, "gateway", timeout_us=1_000)
+    waiting.wait_progress(RUN, ["gateway"], timeout_us=1_000)
     bot_row = Progress(participant=ALPHA, market_us=10, round=0, phase=Phase.BOTS)
     host.commit_bots([bot_commit(lease, record.version, run=RUN, progress=bot_row)])
-    assert waiting.wait_progress(RUN, "gateway", timeout_us=10_000_000)
+    assert waiting.wait_progress(RUN, ["gateway"], timeout_us=10_000_000)
 
 
 def command(key: str, uid: str, **more: object) -> BotCommand:

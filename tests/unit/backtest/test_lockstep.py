@@ -1,24 +1,28 @@
 """A run seen through its rows: whatever order they come in, they tell the turns that the Step machine gives."""
 
 import random
+from dataclasses import replace
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.fakes.clock import FakeClock
 from tests.unit.backtest.runs import BARS_STREAM, BOTS, RUNS, Run, sort_key
-from tradefleet.domain.ids import BotKey, BotUid
+from tradefleet.domain.ids import BotKey, BotUid, executions_stream
 from tradefleet.domain.progress import (
     FEED,
     GATEWAY,
     REPORTS_STREAM,
     VENUE,
+    VENUE_REQUESTS_STREAM,
     Participant,
     Phase,
     Progress,
     bot_participant,
 )
 from tradefleet.runtime.follower import ROWS, RunFollower
-from tradefleet.store.ports import RunId
+from tradefleet.store.ports import BOTS_ROLE, GATEWAY_ROLE, VENUE_ROLE, RunId, woken_by
 from workloads.backtest.lockstep import Due, RunView
 from workloads.backtest.step import Turn
 
@@ -132,7 +136,7 @@ class Written:
 
 def following(view: RunView) -> tuple[Written, RunFollower]:
     store = Written()
-    return store, RunFollower(store, RunId("run"), "venue", view)  # type: ignore[arg-type]  # it only reads rows
+    return store, RunFollower(store, RunId("run"), ["venue"], view, FakeClock())  # type: ignore[arg-type]  # it only reads rows
 
 
 @given(RUNS, st.randoms(use_true_random=False))
@@ -231,3 +235,37 @@ def test_the_place_of_interest_never_goes_back(run: Run, cut: int) -> None:
         view.offer([each])
         assert view.place >= before
         before = view.place
+
+
+def roles_of(participant: Participant) -> set[str]:
+    """Return the roles by which a participant is woken."""
+    if participant in BOTS:
+        return {BOTS_ROLE, executions_stream(BOTS[participant])}
+    return {VENUE: {VENUE_ROLE}, GATEWAY: {GATEWAY_ROLE}}[participant]
+
+
+@given(RUNS)
+def test_whichever_row_was_the_last_it_wakes_everybody_who_is_next(run: Run) -> None:
+    view = view_of()
+    feed = iter(run.feed)
+    known_us = 0
+    for taken, following_turn in pairwise(run.turns):
+        while known_us < following_turn.market_us:
+            row = next(feed)
+            known_us = row.market_us
+            view.offer([row])
+        rows = [with_what_is_fresh(row, view) for row in taken.rows.values()]
+        for row in rows:
+            woken = set(woken_by(row))
+            others = following_turn.rows.keys() - {row.participant}  # whoever writes looks again anyway
+            assert all(woken & roles_of(other) for other in others), (row, others)
+        view.offer(rows)
+
+
+def with_what_is_fresh(row: Progress, view: RunView) -> Progress:
+    """Return a gateway's row as the gateway writes it: it names executions again whose bots had no turn since."""
+    if row.participant != GATEWAY:
+        return row
+    gone = row.produced.keys() - view.executions - {VENUE_REQUESTS_STREAM}
+    produced = {stream: number for stream, number in row.produced.items() if stream not in gone}
+    return replace(row, produced={**{stream: view.heads[stream] for stream in view.fresh}, **produced})

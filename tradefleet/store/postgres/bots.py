@@ -154,7 +154,7 @@ def _statement(fleet: str, commit: BotCommit) -> tuple[str, dict[str, Any]]:
         step = progress_parameters(fleet, commit.run, commit.progress)
         parameters |= step
         parameters["step_message"] = step["message"]
-        parameters["channels"] = channels(fleet, commit.run, commit.progress.phase)
+        parameters["channels"] = channels(fleet, commit.run, commit.progress)
     return bot_sql.COMMIT[has_messages, commit.progress is not None], parameters
 
 

@@ -1,19 +1,20 @@
 """SQL of lockstep progress: the row, the proof that a repeat is the same row, and the hint."""
 
-# Rule 21: the same row again is accepted. The second statement of the pair is the proof.
+# Rule 21: the same row again is accepted. `same` is the proof where the row was there already.
 WRITE = """
-INSERT INTO tradefleet.progress (fleet, run, market_us, round, phase, participant, produced, next_due_us, has_left)
-VALUES (%(fleet)s, %(run)s, %(market_us)s, %(round)s, %(phase)s, %(participant)s, %(produced)s::jsonb,
-    %(next_due_us)s, %(has_left)s)
-ON CONFLICT DO NOTHING"""
-
-PROVE = """
-SELECT tradefleet.require(count(*) = 1, 'TF006', %(message)s) FROM tradefleet.progress
-WHERE fleet = %(fleet)s AND run = %(run)s AND market_us = %(market_us)s AND round = %(round)s AND phase = %(phase)s
-    AND participant = %(participant)s AND produced = %(produced)s::jsonb
-    AND next_due_us IS NOT DISTINCT FROM %(next_due_us)s AND has_left = %(has_left)s"""
-
-NOTIFY = "SELECT count(pg_notify(channel, '')) FROM unnest(%(channels)s::text[]) AS channel"
+WITH written AS (
+    INSERT INTO tradefleet.progress (fleet, run, market_us, round, phase, participant, produced, next_due_us, has_left)
+    VALUES (%(fleet)s, %(run)s, %(market_us)s, %(round)s, %(phase)s, %(participant)s, %(produced)s::jsonb,
+        %(next_due_us)s, %(has_left)s)
+    ON CONFLICT DO NOTHING RETURNING participant
+), same AS (
+    SELECT FROM tradefleet.progress
+    WHERE fleet = %(fleet)s AND run = %(run)s AND market_us = %(market_us)s AND round = %(round)s
+        AND phase = %(phase)s AND participant = %(participant)s AND produced = %(produced)s::jsonb
+        AND next_due_us IS NOT DISTINCT FROM %(next_due_us)s AND has_left = %(has_left)s
+)
+SELECT tradefleet.require(EXISTS (SELECT FROM written) OR EXISTS (SELECT FROM same), 'TF006', %(message)s),
+    (SELECT count(pg_notify(channel, '')) FROM unnest(%(channels)s::text[]) AS channel)"""
 
 CREATE_RUN = """
 INSERT INTO tradefleet.run (fleet, run, feed, created_us) VALUES (%(fleet)s, %(run)s, %(feed)s, tradefleet.now_us())

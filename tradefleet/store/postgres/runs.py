@@ -1,7 +1,8 @@
 """Lockstep runs in Postgres: progress rows, and NOTIFY as the hint that there is a new one."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -10,7 +11,7 @@ from psycopg import sql
 from tradefleet.domain.bar import MICROSECONDS
 from tradefleet.domain.errors import Permanent
 from tradefleet.domain.progress import Participant, Phase, Progress
-from tradefleet.store.ports import WAKES, RunId
+from tradefleet.store.ports import RunId, woken_by
 from tradefleet.store.postgres import progress_sql
 from tradefleet.store.postgres.encoding import to_json
 from tradefleet.store.postgres.session import Connection, Session, Transaction
@@ -27,7 +28,7 @@ class PostgresRuns:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._listening: set[str] = set()
-        self._heard: set[str] = set()
+        self._heard: set[str] = set()  # channels with hints that were not given out yet
 
     def create_run(self, run: RunId, feed: str, participants: Sequence[Participant]) -> None:
         """Fix the participants of a run; the same call again is accepted, another feed or participants: Permanent."""
@@ -69,31 +70,34 @@ class PostgresRuns:
         )
         return [_progress_of(row) for row in rows]
 
-    def wait_progress(self, run: RunId, role: str, *, timeout_us: int) -> bool:
-        """Wait for the hint that somebody wrote a row `role` may care about; False after the timeout. Only a hint.
+    def wait_progress(self, run: RunId, roles: Collection[str], *, timeout_us: int) -> bool:
+        """Wait for the hint that somebody wrote a row that wakes one of `roles`; False after the timeout. Only a hint.
 
         The first call, and the first one on a new connection, start to listen and return True: look, then wait.
         """
-        name = channel(self._session.fleet, run, role)
-        if name not in self._listening:
+        names = {channel(self._session.fleet, run, role) for role in roles}
+        for name in names - self._listening:
             self._listening.add(name)
-            self._session.on_open(lambda connection: self._listen(connection, name))
+            self._session.on_open(partial(self._listen, name))
         connection = self._session.connection
         deadline_us = self._session.clock_us() + timeout_us
         try:
             # Hints that came with the answer to another statement wait in the connection and are given out first.
-            while name not in self._heard and (left_us := deadline_us - self._session.clock_us()) > 0:
-                for notify in connection.notifies(timeout=left_us / MICROSECONDS, stop_after=1):
+            left_us = 0
+            while True:
+                for notify in connection.notifies(timeout=left_us / MICROSECONDS, stop_after=1 if left_us else None):
                     self._heard.add(notify.channel)
+                left_us = deadline_us - self._session.clock_us()
+                if left_us <= 0 or not names.isdisjoint(self._heard):
+                    break
         except psycopg.Error as error:
             self._session.close()
             raise translate(error, committing=False) from error
-        if name not in self._heard:
-            return False
-        self._heard.discard(name)
-        return True
+        heard = names & self._heard
+        self._heard -= heard
+        return bool(heard)
 
-    def _listen(self, connection: Connection, name: str) -> None:
+    def _listen(self, name: str, connection: Connection) -> None:
         connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(name)))
         self._heard.add(name)
 
@@ -103,12 +107,12 @@ def channel(fleet: str, run: RunId, role: str) -> str:
     name = f"tf_{fleet}_{run}_{role}"
     if len(name.encode()) <= CHANNEL_LENGTH_MAX:
         return name
-    return f"tf_{hashlib.sha256(f'{fleet} {run}'.encode()).hexdigest()[:_DIGEST_LENGTH]}_{role}"
+    return f"tf_{hashlib.sha256(f'{fleet} {run} {role}'.encode()).hexdigest()[:_DIGEST_LENGTH]}"
 
 
-def channels(fleet: str, run: RunId, phase: Phase) -> list[str]:
-    """Return the channels that a row of `phase` wakes."""
-    return [channel(fleet, run, role) for role in WAKES[phase]]
+def channels(fleet: str, run: RunId, progress: Progress) -> list[str]:
+    """Return the channels that a row wakes."""
+    return [channel(fleet, run, role) for role in woken_by(progress)]
 
 
 def progress_parameters(fleet: str, run: RunId, progress: Progress) -> dict[str, Any]:
@@ -131,9 +135,7 @@ def progress_parameters(fleet: str, run: RunId, progress: Progress) -> dict[str,
 def write_progress(transaction: Transaction, fleet: str, run: RunId, progress: Progress) -> None:
     """Write a row and wake who may care about it; the transaction fails when the row is there with other content."""
     parameters = progress_parameters(fleet, run, progress)
-    transaction.run(progress_sql.WRITE, parameters)
-    transaction.run(progress_sql.PROVE, parameters)
-    transaction.run(progress_sql.NOTIFY, {"channels": channels(fleet, run, progress.phase)})
+    transaction.run(progress_sql.WRITE, parameters | {"channels": channels(fleet, run, progress)})
 
 
 def _progress_of(row: Sequence[Any]) -> Progress:
