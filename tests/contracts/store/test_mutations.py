@@ -151,7 +151,7 @@ MUTATIONS = [
     Mutation(
         "same step",
         progress_sql,
-        ("PROVE",),
+        ("WRITE",),
         " AND produced = %(produced)s::jsonb",
         test_runs.test_the_same_row_again_is_accepted_and_another_is_not,
     ),
