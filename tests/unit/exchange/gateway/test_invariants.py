@@ -189,6 +189,9 @@ class Fleet(RuleBasedStateMachine):
         before = saved(self.gateway)
         self.twin = restored(self.gateway)
         assert saved(self.twin) == before
+        assert list(self.twin.orders) == list(self.gateway.orders)
+        for key, account in self.gateway.accounts.items():
+            assert list(self.twin.accounts[key].orders) == list(account.orders)
 
     @rule(us=st.sampled_from([1, 400_000, 30_000_000, 10 * MINUTE_US, DAY_US]))
     def wait(self, us: int) -> None:

@@ -4,7 +4,18 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.exchange.gateway.scenes import ATOMS, LOT, RICH, A, B, Player, bot_config, gateway_config, terms
+from tests.unit.exchange.gateway.scenes import (
+    ATOMS,
+    LOT,
+    RICH,
+    A,
+    B,
+    Player,
+    bot_config,
+    gateway_config,
+    restored,
+    terms,
+)
 from tradefleet.domain.canonical import CanonicalFill
 from tradefleet.domain.errors import InvalidValue, StreamGap
 from tradefleet.domain.executions import Origin
@@ -322,6 +333,17 @@ def test_a_bot_adopts_its_books_with_its_open_orders() -> None:
     assert books.locked["USD"] == player.locked()
     assert [(held.lots, held.cost_atoms) for held in books.positions] == [(5, 400 * ATOMS)]
     assert [(order.client_order_id, order.status) for order in books.orders] == [(order_id, OrderStatus.ACCEPTED)]
+
+
+def test_a_restored_gateway_has_its_orders_in_the_order_in_which_they_were_made() -> None:
+    """What is canceled together is canceled in that order: another one would number the requests differently."""
+    player = Player(bot_config(A), bot_config(B))
+    orders = [player.buy(1, 90, bot=bot) for bot in (B, A, B, A, A)]
+    successor = restored(player.gateway)
+    assert list(successor.orders) == orders
+    assert list(successor.accounts[A].orders) == [orders[1], orders[3], orders[4]]
+    successor.on_halts(["fleet"], player.market_us)
+    assert [request.client_order_id for request in successor.take().venue_requests] == orders
 
 
 def test_a_live_account_is_not_funded_by_us() -> None:
