@@ -53,9 +53,13 @@ class LocalFleet:
             )
 
     def prepare(self, *, ports: dict[str, int], code_folder: Path | None = None) -> None:
-        """Make the folder if it is new, and keep what the user set. Raises Permanent for a port that is taken."""
+        """Make the folder if it is new, and keep what the user set. Raises Permanent for a port that is taken, or a
+        disk without room.
+        """
         for service, port in ports.items():
             choose_port(service, wanted=port, last=None)
+        self.home.lock.claim()  # what the supervisor would be refused, in time for one clear message
+        self.home.lock.release()
         facts = self.home.claim()
         self.home.keep(replace(facts, ports={**facts.ports, **ports}))
         if code_folder is not None:

@@ -97,7 +97,7 @@ class FleetCommands:
                 continue
             try:
                 command = (entry / "cmdline").read_bytes().decode("utf-8", "replace")
-                place = os.readlink(entry / "cwd")
+                place = str((entry / "cwd").readlink())
                 state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
             except OSError:
                 continue

@@ -51,7 +51,10 @@ GOOD = files.bot("alpha", "{name: sma-cross}")
         (GOOD.replace("wallet:", "walet:"), ["spec.walet", "is not a field here", "did you mean wallet?"]),
         (GOOD.replace("sma-cross", "sma-cros"), ["spec.strategy.name", "did you mean sma-cross?"]),
         (GOOD.replace("{name: sma-cross}", "{name: sma-cross, params: {fats: 5}}"), ["params.fats", "fast"]),
-        (GOOD.replace("{name: sma-cross}", "{name: sma-cross, params: {fast: 1}}"), ["params.fast", "at least 2"]),
+        (
+            GOOD.replace("{name: sma-cross}", "{name: sma-cross, params: {fast: 1}}"),
+            ["params.fast", "must be >= 2, was 1"],
+        ),
         (
             GOOD.replace("[BTC-USD]", "[DOGE-USD]"),
             ["spec.instruments[0]", "DOGE-USD has no tick and lot", "add it there"],

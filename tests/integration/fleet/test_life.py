@@ -1,5 +1,6 @@
 """One fleet's life, as a user leads it. The tests are one story and run in the order of the file."""
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -240,8 +241,6 @@ def _ready(resource: dict) -> bool:
 
 
 def _ready_text(text: str) -> bool:
-    import json
-
     return _ready(json.loads(text))
 
 
