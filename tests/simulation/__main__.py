@@ -1,6 +1,6 @@
 """`python -m tests.simulation SEED…` runs seeds again and shows the trace of one that fails.
 
-`FIRST-LAST` stands for a range, `--mutant NAME` puts a deliberate bug in; then the first seed that catches it is enough.
+`FIRST-LAST` stands for a range, `--mutant NAME` puts a deliberate bug in; the first seed that catches it is enough.
 """
 
 import argparse

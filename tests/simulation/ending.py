@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tests.simulation.fleet import ACCOUNT, EXCHANGE, TAKER_PPM, WALLET_ATOMS, encode_bar
+from tests.simulation.fleet import ACCOUNT, EXCHANGE, TAKER_PPM, encode_bar
+from tests.simulation.scenario import WALLET_ATOMS
 from tradefleet.bus.memory import MemoryBus
 from tradefleet.domain.bar import MINUTE_US
 from tradefleet.domain.bots import BotConfig
@@ -80,7 +81,9 @@ def _venue_is_settled(world: World) -> bool:
     if not world.venue.is_started or not isinstance(worker, VenueWorker):
         return False
     rows = world.database.fleets["fleet"]
-    if any(rows.streams[stream].last_seq > seq for stream, seq in worker.bar_positions.items() if stream in rows.streams):
+    if any(
+        rows.streams[stream].last_seq > seq for stream, seq in worker.bar_positions.items() if stream in rows.streams
+    ):
         return False
     own = msgspec.json.decode(rows.gateways[ACCOUNT].blobs["gateway"])
     if world.scenario.keeps_numbers:
@@ -115,9 +118,9 @@ def _check_venue(world: World, worker: VenueWorker) -> None:
     }
     assert ours.keys() == theirs.keys(), f"open orders: only ours {ours.keys() - theirs}, theirs {theirs.keys() - ours}"
     for order_id, (lots, filled_lots, price_ticks) in ours.items():
-        there = theirs[order_id]
-        assert (lots, filled_lots) == there[:2], f"order {order_id}: ours {lots, filled_lots}, the venue's {there}"
-        assert price_ticks is None or price_ticks == there[2], f"order {order_id}: ours at {price_ticks}, {there}"
+        other = theirs[order_id]
+        assert (lots, filled_lots) == other[:2], f"order {order_id}: ours {lots, filled_lots}, the venue's {other}"
+        assert price_ticks is None or price_ticks == other[2], f"order {order_id}: ours at {price_ticks}, {other}"
     moved: dict[str, int] = defaultdict(int)
     deposited: dict[str, int] = defaultdict(int)
     for books in world.invariants.books.values():

@@ -7,6 +7,8 @@ from random import Random
 from tradefleet.bus.memory_broker import AppendFate, Fate
 from tradefleet.domain.errors import OutcomeUnknown, Retryable
 
+OFTEN = 4.0  # a weight: sends are few, so each must be in danger
+
 
 class Crash(BaseException):
     """The process dies here, as by SIGKILL: nothing of its memory is left. No handler of ours may catch it."""
@@ -35,6 +37,7 @@ POINTS = (
     "journal: written by a fenced writer",
     "broker: cut off",
     "broker: wiped of messages",
+    "send: paused before",
     "venue: paused before send",
     "venue: before send, crash",
     "venue: send lost",
@@ -51,6 +54,7 @@ POINTS = (
     "owner: halt set",
     "owner: halt cleared",
     "owner: paused, resumed or flattened",
+    "owner: new generation of a bot",
     "owner: deleted a bot",
     "clock: jumped",
 )
@@ -106,7 +110,7 @@ class Faults:
 
     # --- the broker -----------------------------------------------------------------------------------------------
 
-    def publish(self, topic: str, key: str) -> Fate:  # noqa: ARG002 - the port's signature
+    def publish(self, topic: str, key: str) -> Fate:
         """Return what becomes of a message."""
         if self.strikes("publish: lost", 4):
             return Fate(copies=(), acknowledged=False)
@@ -120,7 +124,7 @@ class Faults:
             return Fate(acknowledged=False)
         return Fate()
 
-    def append(self, topic: str, key: str) -> AppendFate:  # noqa: ARG002 - the port's signature
+    def append(self, topic: str, key: str) -> AppendFate:
         """Return what becomes of an append to the journal."""
         if self.strikes("journal: nothing written"):
             return AppendFate.NOTHING_WRITTEN

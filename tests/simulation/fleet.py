@@ -14,7 +14,7 @@ from tradefleet.bus.memory import MemoryBus
 from tradefleet.bus.numbered import NumberedStreams, OutboxPublisher, Place
 from tradefleet.domain.bar import MINUTE_US, Bar
 from tradefleet.domain.bots import BotCommand, BotConfig
-from tradefleet.domain.ids import AccountId, StreamName, bars_stream, executions_stream
+from tradefleet.domain.ids import AccountId, BotKey, StreamName, bars_stream, executions_stream
 from tradefleet.domain.progress import FEED, GATEWAY, VENUE, bot_participant
 from tradefleet.domain.venue import DepositFunds
 from tradefleet.messages.codec import encode
@@ -36,7 +36,6 @@ LEASE_US = 2_000_000
 TIMEOUT_US = LEASE_US // 10
 TICK_US = 5_000
 START_US = 1_000_000
-STEP_US = 60 * TICK_US  # from one bar to the next in a free run
 VENUE_PLACE = 1  # of the first venue in the list of processes
 MAKER_PPM, TAKER_PPM = 500, 1_000
 
@@ -68,6 +67,7 @@ class Fleet:
             participation_ppm=rng.choice((None, 2_000)),
             intervals_us=dict.fromkeys(SYMBOLS, (MINUTE_US,)),
         )
+        self.step_us = TICK_US * rng.choice((12, 60))  # from one bar to the next in a free run
         self.snapshot_every = rng.choice((3, 20, 1_000))
         self.database = MemoryDatabase(lambda: self.time.now_us)
         self.owner = MemoryStore(self.database)
@@ -95,9 +95,8 @@ class Fleet:
             Process("venue", "venue", "venue-1", self._make_venue),
             Process("gateway", "gateway", "gateway-1", self._make_gateway),
         ]
-        for config in self.configs:
-            made.append(Process(config.key, "bot", f"{config.key}-1", self._bot_maker(config)))
-        return made
+        keys = [config.key for config in self.configs]
+        return [*made, *(Process(key, "bot", f"{key}-1", self._bot_maker(key)) for key in keys)]
 
     def fund(self) -> None:
         """Give the account its money at a venue that is not ours to fill. To be called before anything can break."""
@@ -107,9 +106,7 @@ class Fleet:
         process.is_started = True
         assert isinstance(process.worker, VenueWorker)
         atoms = WALLET_ATOMS * len(self.configs)
-        process.worker.receive(
-            ACCOUNT, [DepositFunds(no=1, reference="fund", asset="USD", atoms=atoms, market_us=0)]
-        )
+        process.worker.receive(ACCOUNT, [DepositFunds(no=1, reference="fund", asset="USD", atoms=atoms, market_us=0)])
 
     # --- the feed's source and pace -------------------------------------------------------------------------------
 
@@ -119,7 +116,7 @@ class Fleet:
 
     def due_us(self, market_us: int) -> int:
         """Return when a step is due in a free run."""
-        return START_US + market_us * STEP_US // MINUTE_US
+        return START_US + market_us * self.step_us // MINUTE_US
 
     # --- workers --------------------------------------------------------------------------------------------------
 
@@ -130,9 +127,7 @@ class Fleet:
         publisher.faults, publisher.rows = self.faults, self.database.fleets["fleet"]
         return store, bus, publisher
 
-    def _streams(
-        self, bus: MemoryBus, store: MemoryStore, *, executions: BotConfig | None = None
-    ) -> NumberedStreams:
+    def _streams(self, bus: MemoryBus, store: MemoryStore, *, executions: BotConfig | None = None) -> NumberedStreams:
         places: dict[StreamName, Place] = {
             bars_stream(EXCHANGE, symbol, MINUTE_US): Place(OHLC_STABLE.name, f"{EXCHANGE}:{symbol}")
             for symbol in SYMBOLS
@@ -195,8 +190,9 @@ class Fleet:
         worker = GatewayWorker(plan, store=store, streams=streams, venue=door, publisher=publisher, clock=self.time)
         return worker, bus
 
-    def _bot_maker(self, config: BotConfig) -> Callable[[Process], tuple[Worker, MemoryBus]]:
+    def _bot_maker(self, key: BotKey) -> Callable[[Process], tuple[Worker, MemoryBus]]:
         def make(process: Process) -> tuple[Worker, MemoryBus]:
+            config = next(config for config in self.configs if config.key == key)  # its newest generation
             store, bus, publisher = self._ports(process)
             plan = HostPlan(
                 bots=(config,),

@@ -29,7 +29,7 @@ class Invariants:
         self._statuses: dict[ClientOrderId, OrderStatus] = {}
         self._reserved: dict[BotUid, dict[ClientOrderId, tuple[str, int]]] = defaultdict(dict)
         self._submits: dict[ClientOrderId, int] = {}
-        self._positions_read: dict[StreamName, int] = {}
+        self._positions_read: dict[tuple[BotUid, int, StreamName], int] = {}
         self._halted: set[str] = set()
         self.halts = 0
         self.checked = 0  # commits and sends held against the invariants
@@ -63,13 +63,14 @@ class Invariants:
         self.checked += 1
         moved = 0
         for stream, seq in commit.positions.items():
-            before = self._positions_read.get(stream + commit.uid)
+            place = (commit.uid, commit.generation, stream)
+            before = self._positions_read.get(place)
             if before is None:
                 record = self._rows.bots[commit.uid].record
                 assert record is not None
                 before = record.start.get(stream, 0)
             moved += seq - before
-            self._positions_read[StreamName(stream + commit.uid)] = seq
+            self._positions_read[place] = seq
         own = commit.sources.count(0)
         assert moved == len(commit.sources) - own, f"bot {commit.bot}: {len(commit.sources)} inputs moved it by {moved}"
 

@@ -51,7 +51,9 @@ MUTANTS: tuple[Mutant, ...] = (
         "a stream's number applied twice",
         (Change(_STREAMS, "        if seq <= position:\n            return []\n", ""),),
     ),
-    Mutant("a gap in a stream not filled", (Change(_STREAMS, "        if seq > position + 1:\n", "        if False:\n"),)),
+    Mutant(
+        "a gap in a stream not filled", (Change(_STREAMS, "        if seq > position + 1:\n", "        if False:\n"),)
+    ),
     Mutant(
         "a stream's lost last message never looked for",
         (Change(_STREAMS, "if now_us >= self._look_at_us:", "if False:"),),
@@ -78,7 +80,11 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "cancel of an order that never arrived dropped",
-        (Change(_GATEWAY, "isinstance(request, CancelOrder | AmendOrder) and request.client_order_id in lost", "False"),),
+        (
+            Change(
+                _GATEWAY, "isinstance(request, CancelOrder | AmendOrder) and request.client_order_id in lost", "False"
+            ),
+        ),
     ),
     Mutant(
         "number that was settled without arriving not sent",
@@ -126,7 +132,13 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "halt not read in the transaction that accepts",
-        (Change(_GATEWAY, "                self._lock_halts(transaction, requests, market_us)\n", "                pass\n"),),
+        (
+            Change(
+                _GATEWAY,
+                "                self._lock_halts(transaction, requests, market_us)\n",
+                "                pass\n",
+            ),
+        ),
     ),
     Mutant("halt not looked at before sending", (Change(_GATEWAY, "        if not risky:\n", "        if True:\n"),)),
     Mutant(
@@ -156,8 +168,28 @@ MUTANTS: tuple[Mutant, ...] = (
         (Change(_REPORTS, "        if trade.trade_id in order.trade_ids:\n            return\n", ""),),
     ),
     Mutant("risk taken on old data", (Change(_RISK, "state.now_us - mark_us > oldest_us", "False"),)),
-    Mutant("fold without timers", (Change(_RECORD, "bot.on_timer(value.market_us)", "pass"),)),
-    Mutant("fold without commands", (Change(_RECORD, "bot.on_command(value.state, value.market_us)", "pass"),)),
+    Mutant(
+        "fold without timers",
+        (
+            Change(
+                _RECORD,
+                "            apply_own(self._bot, decode_own(payloads[self.ordinal]))\n",
+                "            own = decode_own(payloads[self.ordinal])\n"
+                "            if not isinstance(own, TimerInput):\n                apply_own(self._bot, own)\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "fold without commands",
+        (
+            Change(
+                _RECORD,
+                "            apply_own(self._bot, decode_own(payloads[self.ordinal]))\n",
+                "            own = decode_own(payloads[self.ordinal])\n"
+                "            if not isinstance(own, CommandInput):\n                apply_own(self._bot, own)\n",
+            ),
+        ),
+    ),
     Mutant(
         "journal applied before it is written",
         (
@@ -188,7 +220,13 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "requests forgotten while the journal is folded again",
-        (Change(_VENUE, "        self._last = None\n        self._bar_seqs = dict", "        self._inbox, self._last = {}, None\n        self._bar_seqs = dict"),),
+        (
+            Change(
+                _VENUE,
+                "        self._last = None\n        self._bar_seqs = dict",
+                "        self._inbox, self._last = {}, None\n        self._bar_seqs = dict",
+            ),
+        ),
     ),
     Mutant(
         "outbox not swept at start",
@@ -241,7 +279,9 @@ def changed(source: str, changes: Sequence[Change]) -> str:
     for change in changes:
         found = source.count(change.old)
         if found != 1:
-            raise ValueError(f"mutant of {change.module}: its snippet occurs {found} times, must be once:\n{change.old}")
+            raise ValueError(
+                f"mutant of {change.module}: its snippet occurs {found} times, must be once:\n{change.old}"
+            )
         source = source.replace(change.old, change.new)
     return source
 

@@ -1,18 +1,19 @@
 """Simulated processes: a worker that lives, dies, hangs and comes back, and what it sees of clock and database."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 from tests.fakes.memory_database import BotRow, FleetRows, GatewayRow, Generation, LeaseRow, MemoryDatabase
 from tests.fakes.memory_store import MemoryStore
-from tests.simulation.faults import Faults
+from tests.simulation.faults import OFTEN, Faults
 from tradefleet.bus.memory import MemoryBus
 from tradefleet.bus.memory_broker import MemoryBroker
 from tradefleet.bus.numbered import OutboxPublisher
+from tradefleet.domain.ids import AccountId, BotKey
 from tradefleet.runtime.ports import Worker
-from tradefleet.store.ports import BotCommit, GatewayCommit, Lease, OutboxMessage
-
+from tradefleet.store.ports import BotCommit, GatewayCommit, Halt, Lease, OutboxMessage
 
 READS_A_STEP = 6  # looks at the clock after which somebody is waiting
 WAIT_US = 5_000
@@ -89,6 +90,13 @@ class WatchedStore(MemoryStore):
         super()._commit(check)
         self._points.pause("commit: paused after")
 
+    @contextmanager
+    def sending(self, account: AccountId, bots: Sequence[BotKey]) -> Iterator[list[Halt]]:
+        """Hold the halt switches while orders are sent; the process may stand still before it."""
+        self._points.pause("send: paused before", OFTEN)
+        with super().sending(account, bots) as halts:
+            yield halts
+
     def _held(self, lease: Lease) -> LeaseRow:
         row = super()._held(lease)
         assert row.epoch == lease.epoch, f"lease {lease.name}: epoch {lease.epoch} committed, newest is {row.epoch}"
@@ -139,7 +147,8 @@ class CrashingPublisher(OutboxPublisher):
         """Publish, or die before it. Only what was committed may leave."""
         for message in messages:
             row = self.rows.streams.get(message.stream)
-            assert row is not None and message.seq <= row.last_seq, f"{message.stream}: {message.seq} is not committed"
+            assert row is not None, f"{message.stream}: the stream is not known"
+            assert message.seq <= row.last_seq, f"{message.stream}: {message.seq} is not committed"
             committed = row.bars or row.messages[message.seq - 1].payload == message.payload
             assert committed, f"{message.stream}: another message {message.seq} was committed"
         self.faults.crash("publish: before it, crash")

@@ -9,6 +9,8 @@ from tests.simulation.faults import POINTS
 from tests.simulation.scenario import scenario
 from tests.simulation.world import World
 
+SHOWN = 10  # failed seeds
+
 
 @dataclass(slots=True)
 class Outcome:
@@ -44,10 +46,11 @@ class Summary:
         """Return the summary as lines."""
         lines = [f"{self.fired[point]:9d}  {point}" for point in POINTS]
         lines.append(
-            f"{self.seeds} seeds, {self.fills} fills, {self.checked} commits and sends checked, after the last fault at "
-            f"most {self.quiet_ticks_max} ticks to the end"
+            f"{self.seeds} seeds, {self.fills} fills, {self.checked} commits and sends checked, "
+            f"after the last fault at most {self.quiet_ticks_max} ticks to the end"
         )
-        for seed, failure in self.failed.items():
+        lines += [f"{len(self.failed)} seeds failed"] if self.failed else []
+        for seed, failure in list(self.failed.items())[:SHOWN]:
             lines.append(f"seed {seed} failed, see it again with `python -m tests.simulation {seed}`: {failure}")
         return "\n".join(lines)
 
@@ -68,7 +71,7 @@ def run_seed(seed: int) -> Outcome:
     failure, trace = "", ""
     try:
         world.play()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, the seed found it
         failure, trace = f"{type(error).__name__}: {error}", traceback.format_exc()
     return Outcome(
         seed=seed,

@@ -1,4 +1,4 @@
-"""Strategies that use what the built-in ones leave alone: timers, amendments, cancels, with and without declared state."""
+"""Strategies that use what the built-in ones leave alone: timers, amendments, cancels; with and without snapshots."""
 
 from tradefleet.domain.bar import MINUTE_US, Bar
 from tradefleet.domain.executions import Execution
@@ -26,7 +26,9 @@ class Restless(Strategy):
             self._change(orders[-1].client_order_id, bar.close)
         elif self.random.random() < 0.6:
             size = self.equity * 0.1 / bar.close
-            self.limit(Side.BUY, size, bar.close * (1 - self.random.random() * 0.01), bar.symbol)
+            order_id = self.limit(Side.BUY, size, bar.close * (1 - self.random.random() * 0.01), bar.symbol)
+            if order_id is not None and self.random.random() < 0.2:
+                self.cancel(order_id)  # both leave in one batch, and may get lost together
         elif self.sellable(bar.symbol) > 0.001:
             self.limit(Side.SELL, self.sellable(bar.symbol) * 0.7, bar.close * 1.004, bar.symbol)
 

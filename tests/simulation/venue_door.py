@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from tests.simulation.faults import Faults
+from tests.simulation.faults import OFTEN, Faults
 from tests.simulation.processes import Process
 from tradefleet.domain.errors import Fenced, OutcomeUnknown, Retryable
 from tradefleet.domain.ids import AccountId, ClientOrderId
@@ -18,9 +18,6 @@ from tradefleet.domain.venue import (
     VoidRequest,
 )
 from workloads.exchange.venue_worker import VenueWorker
-
-
-OFTEN = 4.0  # sends are few, so that each must be in danger
 
 
 @dataclass(slots=True)
@@ -77,7 +74,6 @@ class Wire:
             if report.kind is ReportKind.ACCEPTED:
                 number = self.accepted.setdefault(report.client_order_id, report.no)
                 assert number == report.no, f"{report.client_order_id} accepted by reports {number} and {report.no}"
-
 
     def adapt(self, reports: Sequence[VenueReport], is_doubled: Callable[[VenueReport], bool]) -> None:
         """Number what a real venue says, as its adapter does; it may say the same trade twice."""

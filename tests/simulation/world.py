@@ -1,5 +1,6 @@
 """A whole fleet in one thread, driven by one seed: who works next, and what strikes from outside."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 import msgspec
@@ -23,6 +24,7 @@ QUIET_TICKS_MAX = 12_000  # after the last fault a run must end within this many
 REST_TICKS = 120  # enough for each process to look after its lease
 SETTLED_EVERY = 8  # ticks between two looks whether the run is over
 INTERLEAVED_MAX = 40  # ticks of the others while a process stands still
+REPLACED_TICKS = 120  # and more, when it is beyond its lease and has a successor
 TWINS_MAX = 3
 
 
@@ -38,7 +40,6 @@ class World(Fleet):
         self.ticks = 0
         self.quiet_ticks = 0
         self._depth = 0
-        self._bots = {config.key: config for config in self.configs}
         self._states: dict[str, BotCommand] = {config.key: BotCommand(config=config) for config in self.configs}
         self.deleted: set[str] = set()
 
@@ -125,11 +126,15 @@ class World(Fleet):
         if self._depth:
             return
         self._depth = 1
-        until_us = self.time.now_us + (TIMEOUT_US // 2 if briefly else 10 * LEASE_US)
+        ticks, until_us = self.rng.randrange(1, INTERLEAVED_MAX), self.time.now_us + 10 * LEASE_US
+        if briefly:
+            until_us = self.time.now_us + TIMEOUT_US // 2
+        elif self.rng.random() < 0.4:
+            self._replace_busy()
+            self.time.advance(LEASE_US)
+            ticks += REPLACED_TICKS
         try:
-            if not briefly and self.rng.random() < 0.3:
-                self.time.advance(LEASE_US)
-            for _ in range(self.rng.randrange(1, INTERLEAVED_MAX)):
+            for _ in range(ticks):
                 self._tick()
                 if not briefly:
                     self._disturb()
@@ -137,6 +142,11 @@ class World(Fleet):
                     return
         finally:
             self._depth = 0
+
+    def _replace_busy(self) -> None:
+        """Start a successor of the process that stands still, as is done for a pod on a node that does not answer."""
+        for process in [each for each in self.processes if each.is_busy]:
+            self._twin(process)
 
     def _deliver_late(self) -> None:
         """Let what was delayed on its way to the venue arrive; the venue takes nothing from an old connection."""
@@ -195,16 +205,16 @@ class World(Fleet):
         if process.is_started and faults.strikes("process: ended by SIGTERM", 0.1):
             assert process.worker is not None
             process.is_busy = True
-            try:
+            with suppress(Crash, Retryable, OutcomeUnknown, Fenced):  # it ends all the same; its lease runs out
                 process.worker.stop()
-            except (Crash, Retryable, OutcomeUnknown, Fenced):
-                pass  # it ends all the same; its lease runs out
             process.is_busy = False
             process.kill(self.time.now_us + rng.randrange(1, 100 * TICK_US))
 
     def _twin(self, process: Process) -> None:
         """Start a second instance: as an old pod on a cut-off node would be, or under the name of the first one."""
         same = [each for each in self.processes if each.name == process.name]
+        if process.role == "venue" and not self.scenario.keeps_numbers:
+            return  # it stands for a real venue, of which there is one
         if process.is_retired or sum(not each.is_retired for each in same) >= TWINS_MAX:
             return
         number = 1 + max(int(each.holder.rpartition("-")[2]) for each in same)
@@ -263,6 +273,8 @@ class World(Fleet):
             self.owner.clear_halt(scope, set_by="simulation")
         if faults.strikes("owner: paused, resumed or flattened", 0.4):
             self._order(config)
+        if self.run is None and faults.strikes("owner: new generation of a bot", 0.1):
+            self._renew_config(config)
         if self.run is None and faults.strikes("owner: deleted a bot", 0.03):
             self._delete(config)
 
@@ -280,6 +292,19 @@ class World(Fleet):
             after = replace(before, state=RunState.PAUSED if paused else RunState.RUNNING)
         self._states[config.key] = after
         self.owner.put_command(ACCOUNT, after)
+
+    def _renew_config(self, config: BotConfig) -> None:
+        """Change a bot's spec: its process is started again, and adopts what the generation before has left."""
+        before = self._states[config.key]
+        if before.deleting or before.state is RunState.STOPPED:
+            return
+        config = replace(config, generation=config.generation + 1, seed=config.seed + 1)
+        self.configs = [config if each.key == config.key else each for each in self.configs]
+        self._states[config.key] = replace(before, config=config)
+        self.owner.put_command(ACCOUNT, self._states[config.key])
+        for process in self.processes:
+            if process.name == config.key and not process.is_busy:
+                process.kill(self.time.now_us)
 
     def _delete(self, config: BotConfig) -> None:
         """Delete a bot as the fleet does: its processes end, then the gateway winds it down."""

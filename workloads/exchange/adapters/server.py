@@ -1,18 +1,21 @@
 """The server edge of a simulator: gateways connect, sign in to an account and call. Loopback unless told otherwise."""
 
 import hmac
+import logging
 import socket
 from collections.abc import Callable, Mapping
 from socketserver import BaseRequestHandler, ThreadingTCPServer
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any, Final
 
 import msgspec
 
-from tradefleet.domain.errors import FleetError, InvalidValue
+from tradefleet.domain.errors import Fenced, FleetError, InvalidValue, OutcomeUnknown, Retryable
 from tradefleet.domain.ids import AccountId, ClientOrderId
 from workloads.exchange.adapters.wire import Answer, Call, read_frame, unpack_requests, write_frame
 from workloads.exchange.venue_worker import VenueWorker
+
+_LOG: Final = logging.getLogger(__name__)
 
 IDLE_TIMEOUT_S: Final = 3_600.0
 
@@ -28,6 +31,8 @@ class VenueServer:
     def __init__(self, worker: VenueWorker, *, host: str, port: int, tokens: Mapping[AccountId, str]) -> None:
         self._worker = worker
         self._tokens = dict(tokens)
+        self._receiving = Lock()
+        self._newest: dict[AccountId, int] = {}  # number of the connection that signed in last
         server = self
 
         class Handler(BaseRequestHandler):
@@ -55,6 +60,7 @@ class VenueServer:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.settimeout(IDLE_TIMEOUT_S)
         account: AccountId | None = None
+        number = 0
         while True:
             try:
                 body = read_frame(connection)
@@ -65,12 +71,18 @@ class VenueServer:
                 return
             try:
                 if call.method == "sign_in":
-                    account = self._sign_in(call.argument)
+                    account, number = self._sign_in(call.argument)
                     answer = _answer(None)
                 elif account is None:
                     answer = _refusal("sign in first")
+                elif call.method == "send":
+                    self._receive(account, number, call.argument)
+                    answer = _answer(None)
                 else:
                     answer = _answer(self._call(account, call))
+            except (Retryable, OutcomeUnknown, Fenced) as error:
+                _LOG.warning("account %s: closing its connection: %s", account, error)
+                return  # it asks again on a new one; an answer would say that asking again cannot help
             except (FleetError, msgspec.MsgspecError) as error:
                 answer = _refusal(str(error))
             try:
@@ -78,18 +90,30 @@ class VenueServer:
             except OSError:
                 return
 
-    def _sign_in(self, argument: msgspec.Raw) -> AccountId:
+    def _sign_in(self, argument: msgspec.Raw) -> tuple[AccountId, int]:
         sign_in = msgspec.msgpack.decode(argument, type=_SignIn)
         account = AccountId(sign_in.account)
         expected = self._tokens.get(account)
         if expected is None or not hmac.compare_digest(expected.encode(), sign_in.token.encode()):
             raise InvalidValue(f"account {account!r}: unknown, or the key is not its own")
-        return account
+        with self._receiving:
+            number = self._newest[account] = self._newest.get(account, 0) + 1
+        return account, number
+
+    def _receive(self, account: AccountId, number: int, argument: msgspec.Raw) -> None:
+        """Take requests from an account's newest connection only.
+
+        Who signs in asks what has arrived, and sends the rest. What an older connection still has under way must not
+        come after that question: it may have been taken back in the meantime.
+        """
+        with self._receiving:
+            if self._newest[account] != number:
+                raise Fenced(f"account {account}: a newer connection has signed in")
+            self._worker.receive(account, unpack_requests(argument))
 
     def _call(self, account: AccountId, call: Call) -> object:
         worker, argument = self._worker, call.argument
         methods: dict[str, Callable[[], object]] = {
-            "send": lambda: worker.receive(account, unpack_requests(argument)),
             "request_no": lambda: worker.request_no(account),
             "query": lambda: worker.query(account, ClientOrderId(msgspec.msgpack.decode(argument, type=str))),
             "open_orders": lambda: worker.open_orders(account),
@@ -98,7 +122,7 @@ class VenueServer:
         }
         method = methods.get(call.method)
         if method is None:
-            raise InvalidValue(f"no method {call.method!r}, there are {', '.join(methods)}")
+            raise InvalidValue(f"no method {call.method!r}, there are sign_in, send, {', '.join(methods)}")
         return method()
 
 
