@@ -59,6 +59,7 @@ FIGURES: Final = (
     Figure("bot_process", "memory and start of a dedicated bot's process, beside an empty one"),
     Figure("fleet_memory", "memory of the demo's fleet with its broker and database"),
     Figure("backtest", "bars a second, beside backtrader and nautilus_trader"),
+    Figure("simulation", "ten thousand fleets under faults, and the deliberate bugs they find"),
 )
 
 
