@@ -106,7 +106,7 @@ class World(Fleet):
             if not process.is_started:
                 process.worker.start()
                 process.is_started = True
-            process.worker.step(1_000)
+            process.worker.step(0)  # only the world moves time
         except LeaseHeld:
             process.is_started = False
             process.down_until_us = self.time.now_us + LEASE_US // 4
