@@ -401,8 +401,8 @@ def measure() -> Result:
         numbers=(
             f"gateway     {spread(found['gateway'], ',.0f')} orders/s",
             f"bare rows   {spread(found['bare'], ',.0f')} orders/s",
-            f"{world.orders:,} orders of {BOTS} bots, each requested, reserved, sent and acknowledged, in {transactions} "
-            f"transactions; {rounds} runs each",
+            f"{world.orders:,} orders of {BOTS} bots, each requested, reserved, sent and acknowledged",
+            f"{transactions} transactions a run, {rounds} runs each",
         ),
     )
 

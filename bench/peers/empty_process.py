@@ -1,4 +1,4 @@
-"""An asyncio process that does nothing but hold what any bot needs: a connected producer, consumer and database session.
+"""An asyncio process that holds what any bot needs, a connected producer, consumer and database session, and no more.
 
 It takes the broker from BENCH_KAFKA and the database from BENCH_DATABASE, says "ready" when all three have answered,
 and waits to be ended. It imports nothing of ours, but runs in our environment: the same interpreter and libraries.
