@@ -123,4 +123,4 @@ class MemoryBots(MemoryLeases, MemoryStreams, MemoryRuns):
                 record.snapshot_request_count = commit.request_count
                 record.snapshot_request_hash = commit.request_hash
             self._write_messages(commit.requests)
-            self._write_progress(commit.run, commit.progress)
+            self._write_progress(commit.run, commit.progress, commit.turn_size)

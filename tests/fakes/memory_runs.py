@@ -68,7 +68,7 @@ class MemoryRuns(MemoryHandle):
         if known is not None and known != progress:
             raise NonDeterministic(f"run {run}: {progress.participant} wrote {known} before, now {progress}")
 
-    def _write_progress(self, run: RunId | None, progress: Progress | None) -> None:
+    def _write_progress(self, run: RunId | None, progress: Progress | None, turn_size: int = 1) -> None:
         if run is None or progress is None:
             return
         row = self._rows.runs[run]
@@ -76,5 +76,8 @@ class MemoryRuns(MemoryHandle):
         if place not in row.rows:
             row.rows[place] = progress
             insort(row.places, place)
-        for role in woken_by(progress):
-            row.hints[role] += 1
+        start = bisect_left(row.places, (*place[:3], Participant("")))
+        end = bisect_left(row.places, (*place[:2], place[2] + 1, Participant("")))
+        if end - start >= turn_size:
+            for role in woken_by(progress):
+                row.hints[role] += 1

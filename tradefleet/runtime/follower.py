@@ -4,12 +4,9 @@ from collections.abc import Collection
 from typing import Protocol
 
 from tradefleet.domain.progress import Progress
-from tradefleet.runtime.ports import Clock
 from tradefleet.store.ports import RunId, RunStore
 
 ROWS = 512  # progress rows read at a time
-ROW_US = 500  # how long another participant needs for its turn, about
-ROWS_US_MAX = 3_000
 
 
 class View(Protocol):
@@ -30,12 +27,11 @@ class View(Protocol):
 class RunFollower:
     """Keeps a view up to date. `roles` names whose hints to wait for (see `store.ports.woken_by`)."""
 
-    def __init__(self, store: RunStore, run: RunId, roles: Collection[str], view: View, clock: Clock) -> None:
+    def __init__(self, store: RunStore, run: RunId, roles: Collection[str], view: View) -> None:
         self._store = store
         self._run = run
         self._roles = tuple(roles)
         self._view = view
-        self._clock = clock
 
     def refresh(self) -> None:
         """Read the rows from the view's place on.
@@ -62,12 +58,6 @@ class RunFollower:
                 return  # all that was written has been read, or there is nothing beyond
             limit = ROWS if self._view.place != place else 2 * limit
 
-    def wait(self, timeout_us: int, *, awaited: int = 1) -> None:
-        """Wait for a hint that something was written, or for the timeout.
-
-        Of several rows that are awaited each brings a hint of its own, in quick succession: after the first one the
-        others get a moment, so that one look sees some of them.
-        """
-        if self._store.wait_progress(self._run, self._roles, timeout_us=timeout_us) and awaited > 1:
-            self._clock.sleep_us(min((awaited - 1) * ROW_US, ROWS_US_MAX))
-            self._store.wait_progress(self._run, self._roles, timeout_us=0)
+    def wait(self, timeout_us: int) -> None:
+        """Wait for a hint that a turn has ended, or for the timeout."""
+        self._store.wait_progress(self._run, self._roles, timeout_us=timeout_us)

@@ -170,6 +170,7 @@ class BotCommit:
     snapshot: bytes | None = None  # the bot's state after the last input; kept: the newest
     progress: Progress | None = None
     run: RunId | None = None
+    turn_size: int = 1  # how many rows end the progress's turn: the last of them wakes who is next
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,6 +71,11 @@ class RunView:
         return frozenset(executions for executions, _ in self._bots.values())
 
     @property
+    def turn_size(self) -> int:
+        """How many participants the turn under way has."""
+        return len(self._waiting)
+
+    @property
     def is_finished(self) -> bool:
         """True when the feed's data is used up and the last step has ended."""
         return self._fed and not self._open and not self._bars

@@ -142,7 +142,7 @@ class GatewayWorker:
         self._streams.start({stream: self._positions.get(stream, 0) for stream in self._bar_streams})
         if plan.run is not None:
             self._view = RunView(self._store.participants(plan.run))
-            self._follower = RunFollower(self._store, plan.run, [GATEWAY_ROLE], self._view, self._clock)
+            self._follower = RunFollower(self._store, plan.run, [GATEWAY_ROLE], self._view)
         self._ask_at_us = (
             self._clock.monotonic_us() + plan.request_timeout_us
         )  # whoever was here before us may have sent
@@ -212,7 +212,7 @@ class GatewayWorker:
         self._follower.refresh()
         due = self._view.due()
         if due is None or GATEWAY not in due.waiting:
-            self._follower.wait(timeout_us, awaited=0 if due is None else len(due.waiting))
+            self._follower.wait(timeout_us)
             return False
         if due.turn.phase is Phase.GATEWAY_REPORTS:
             return self._reports_turn(due, timeout_us)

@@ -113,7 +113,7 @@ class VenueWorker:
         self._streams.start(self._bar_seqs)
         if plan.run is not None:
             self._view = RunView(self._store.participants(plan.run))
-            self._follower = RunFollower(self._store, plan.run, [VENUE_ROLE], self._view, self._clock)
+            self._follower = RunFollower(self._store, plan.run, [VENUE_ROLE], self._view)
 
     def _restore(self) -> None:
         plan, journal = self._plan, self._journal
@@ -195,7 +195,7 @@ class VenueWorker:
         self._follower.refresh()
         due = self._view.due()
         if due is None or VENUE not in due.waiting:
-            self._follower.wait(timeout_us, awaited=0 if due is None else len(due.waiting))
+            self._follower.wait(timeout_us)
             return False
         place = _Place(due.market_us, due.turn.round, due.turn.phase)
         is_journaled = self._last is not None and self._last[0] >= place

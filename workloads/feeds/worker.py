@@ -88,7 +88,7 @@ class FeedWorker:
         self._seqs, self._ahead, self.is_finished = {}, [], False
         if plan.run is not None:
             self._view = RunView(self._store.participants(plan.run))
-            self._follower = RunFollower(self._store, plan.run, (), self._view, self._clock)
+            self._follower = RunFollower(self._store, plan.run, (), self._view)
         self._steps = iter(self._source.steps())
         self._skip_committed()
         self._publisher.sweep(sorted(self._seqs))

@@ -95,7 +95,7 @@ class HostWorker:
         if plan.run is not None:
             self._view = RunView(self._store.participants(plan.run))
             roles = [BOTS_ROLE, *(slot.sources.executions for slot in self.slots.values())]
-            self._follower = RunFollower(self._store, plan.run, roles, self._view, self._clock)
+            self._follower = RunFollower(self._store, plan.run, roles, self._view)
 
     def _open(self, config: BotConfig) -> Slot:
         """Return a bot's slot: its generation opened if it is new, its inputs folded if it has had any."""
@@ -331,10 +331,12 @@ class HostWorker:
     def _commit(self, slots: Sequence[Slot], progress: Mapping[BotKey, Progress]) -> None:
         """Commit, and only then publish what the bots decided."""
         run = self._plan.run
+        turn_size = 1 if self._view is None else self._view.turn_size
         commits: list[tuple[Slot, BotCommit]] = []
         for slot in slots:
             row = progress.get(slot.config.key)
-            commits.append((slot, slot.build_commit(progress=row, run=run if row is not None else None)))
+            own_run = run if row is not None else None
+            commits.append((slot, slot.build_commit(progress=row, run=own_run, turn_size=turn_size)))
         ours = self._store.commit_bots([commit for _, commit in commits])
         for slot, commit in commits:
             if commit.bot not in ours:

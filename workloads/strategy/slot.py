@@ -135,7 +135,9 @@ class Slot:
 
     # --- commit ---------------------------------------------------------------------------------------------------
 
-    def build_commit(self, *, progress: Progress | None = None, run: RunId | None = None) -> BotCommit:
+    def build_commit(
+        self, *, progress: Progress | None = None, run: RunId | None = None, turn_size: int = 1
+    ) -> BotCommit:
         """Return the commit of all inputs since the last one; `committed` follows once it is durable."""
         config = self.config
         ordinal = self.input_count + len(self._pending)
@@ -159,6 +161,7 @@ class Slot:
             snapshot=snapshot,
             progress=progress,
             run=run,
+            turn_size=turn_size,
         )
 
     def committed(self, commit: BotCommit) -> None:

@@ -10,6 +10,8 @@ from tests.contracts.store.samples import (
     BOT,
     EXCHANGE,
     OTHER_ACCOUNT,
+    OTHER_BOT,
+    OTHER_UID,
     START_US,
     TTL_US,
     UID,
@@ -157,6 +159,17 @@ def test_a_bots_row_wakes_the_gateway(world: World) -> None:
     bot_row = Progress(participant=ALPHA, market_us=10, round=0, phase=Phase.BOTS)
     host.commit_bots([bot_commit(lease, record.version, run=RUN, progress=bot_row)])
     assert waiting.wait_progress(RUN, ["gateway"], timeout_us=10_000_000)
+
+
+def test_of_those_who_take_a_turn_together_the_last_one_wakes_who_is_next(world: World) -> None:
+    waiting, first, second = world.runs(), world.bot(BOT, UID), world.bot(OTHER_BOT, OTHER_UID)
+    waiting.wait_progress(RUN, ["gateway"], timeout_us=1_000)
+    for host, bot, uid, is_last in ((first, BOT, UID, False), (second, OTHER_BOT, OTHER_UID, True)):
+        lease, record = take_bot(host, bot=bot, uid=uid)
+        turn = Progress(participant=bot_participant(bot, uid), market_us=10, round=0, phase=Phase.BOTS)
+        commit = bot_commit(lease, record.version, bot=bot, uid=uid, run=RUN, progress=turn)
+        host.commit_bots([replace(commit, turn_size=2)])
+        assert waiting.wait_progress(RUN, ["gateway"], timeout_us=10_000_000 if is_last else 50_000) is is_last
 
 
 def command(key: str, uid: str, **more: object) -> BotCommand:

@@ -7,7 +7,6 @@ from tradefleet.domain.bar import MINUTE_US
 from tradefleet.domain.canonical import canonical_hash
 from tradefleet.domain.errors import OutcomeUnknown, Retryable
 from tradefleet.domain.progress import GATEWAY, VENUE, Participant, Phase
-from tradefleet.runtime.clock import SystemClock
 from tradefleet.runtime.follower import RunFollower
 from tradefleet.store.ports import RunId
 from tradefleet.store.postgres.canonical import read_canonical_lines
@@ -62,7 +61,7 @@ class Watch:
         self._first_us = 0
         self.participants = self._runs.participants(run)
         self._view = RunView(self.participants)
-        self._follower = RunFollower(self._runs, run, [], self._view, SystemClock())
+        self._follower = RunFollower(self._runs, run, [], self._view)
 
     def close(self) -> None:
         """Let go of the database."""

@@ -7,7 +7,6 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.fakes.clock import FakeClock
 from tests.unit.backtest.runs import BARS_STREAM, BOTS, RUNS, Run, sort_key
 from tradefleet.domain.ids import BotKey, BotUid, executions_stream
 from tradefleet.domain.progress import (
@@ -136,7 +135,7 @@ class Written:
 
 def following(view: RunView) -> tuple[Written, RunFollower]:
     store = Written()
-    return store, RunFollower(store, RunId("run"), ["venue"], view, FakeClock())  # type: ignore[arg-type]  # it only reads rows
+    return store, RunFollower(store, RunId("run"), ["venue"], view)  # type: ignore[arg-type]  # it only reads rows
 
 
 @given(RUNS, st.randoms(use_true_random=False))

@@ -51,8 +51,7 @@ _STEP_IS_THE_SAME = """tradefleet.require(NOT EXISTS (SELECT FROM fenced) OR EXI
         WHERE fleet = %(fleet)s AND run = %(run)s AND market_us = %(market_us)s AND round = %(round)s
             AND phase = %(phase)s AND participant = %(participant)s AND produced = %(produced)s::jsonb
             AND next_due_us IS NOT DISTINCT FROM %(next_due_us)s AND has_left = %(has_left)s
-    ), 'TF006', %(step_message)s),
-    (SELECT count(pg_notify(channel, '')) FROM fenced, unnest(%(channels)s::text[]) AS channel)"""
+    ), 'TF006', %(step_message)s)"""
 
 _OURS = "SELECT (SELECT count(*) FROM fenced) AS ours"
 

@@ -6,8 +6,8 @@ from typing import Any
 from tradefleet.domain.errors import Fenced, FleetError, Permanent
 from tradefleet.domain.ids import BotKey, BotUid, StreamName, orders_stream
 from tradefleet.store.checks import CHUNK_INPUTS, check_batch, check_bot_lease, record_mismatch, stream_advances
-from tradefleet.store.ports import BotCommit, BotRecord, Lease
-from tradefleet.store.postgres import bot_sql
+from tradefleet.store.ports import BotCommit, BotRecord, Lease, RunId
+from tradefleet.store.postgres import bot_sql, progress_sql
 from tradefleet.store.postgres.encoding import advance_parameters, message_rows, to_json
 from tradefleet.store.postgres.leases import PostgresLeases
 from tradefleet.store.postgres.runs import channels, progress_parameters
@@ -83,7 +83,30 @@ class PostgresBotStore(PostgresLeases, PostgresStreams):
         lost = [commit for commit, is_ours in zip(commits, ours, strict=True) if not is_ours]
         for commit in lost:
             self._refuse_broken_record(commit)
-        return frozenset(commit.bot for commit, is_ours in zip(commits, ours, strict=True) if is_ours)
+        kept = [commit for commit, is_ours in zip(commits, ours, strict=True) if is_ours]
+        self._wake(kept)
+        return frozenset(commit.bot for commit in kept)
+
+    def _wake(self, commits: Sequence[BotCommit]) -> None:
+        """Hint at turns that have ended with these commits. A hint that is not sent costs a while, no more."""
+        fleet = self._session.fleet
+        turns: dict[tuple[RunId, int, int, int, int], set[str]] = {}
+        for commit in commits:
+            row = commit.progress
+            if row is not None and commit.run is not None:
+                turn = (commit.run, row.market_us, row.round, int(row.phase), commit.turn_size)
+                turns.setdefault(turn, set()).update(channels(fleet, commit.run, row))
+        for (run, market_us, round_no, phase, turn_size), names in turns.items():
+            parameters = {
+                "fleet": fleet,
+                "run": run,
+                "market_us": market_us,
+                "round": round_no,
+                "phase": phase,
+                "turn_size": turn_size,
+                "channels": sorted(names),
+            }
+            self._session.commit(progress_sql.WAKE, parameters)
 
     def _commit_together(self, commits: Sequence[BotCommit]) -> list[bool]:
         """Commit in one transaction; return, in the order of `commits`, which were ours."""
@@ -154,7 +177,6 @@ def _statement(fleet: str, commit: BotCommit) -> tuple[str, dict[str, Any]]:
         step = progress_parameters(fleet, commit.run, commit.progress)
         parameters |= step
         parameters["step_message"] = step["message"]
-        parameters["channels"] = channels(fleet, commit.run, commit.progress)
     return bot_sql.COMMIT[has_messages, commit.progress is not None], parameters
 
 

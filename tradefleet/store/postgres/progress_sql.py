@@ -16,6 +16,14 @@ WITH written AS (
 SELECT tradefleet.require(EXISTS (SELECT FROM written) OR EXISTS (SELECT FROM same), 'TF006', %(message)s),
     (SELECT count(pg_notify(channel, '')) FROM unnest(%(channels)s::text[]) AS channel)"""
 
+# For those who take a turn beside others, after their COMMIT: whoever is the last sees that all rows are there, so one
+# hint is given in place of many (each of which would stir every session that listens, to whatever). And Postgres holds
+# one lock from a NOTIFY to the end of its COMMIT: with the hint inside, commits would wait for each other's disk.
+WAKE = """
+SELECT count(pg_notify(channel, '')) FROM unnest(%(channels)s::text[]) AS channel
+WHERE (SELECT count(*) FROM tradefleet.progress WHERE fleet = %(fleet)s AND run = %(run)s AND market_us = %(market_us)s
+        AND round = %(round)s AND phase = %(phase)s) >= %(turn_size)s"""
+
 CREATE_RUN = """
 INSERT INTO tradefleet.run (fleet, run, feed, created_us) VALUES (%(fleet)s, %(run)s, %(feed)s, tradefleet.now_us())
 ON CONFLICT DO NOTHING RETURNING run"""
