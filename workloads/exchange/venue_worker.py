@@ -4,7 +4,8 @@ The state is the fold of the journal, from the newest snapshot on. A worker that
 journal again; a lockstep turn that is in the journal, but whose row was not written, gets the same row.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from threading import Condition
 from typing import NamedTuple, Protocol
@@ -12,7 +13,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from tradefleet.bus.ports import Bus, Journal
-from tradefleet.domain.errors import FleetError, Permanent
+from tradefleet.domain.errors import FleetError, Permanent, Retryable
 from tradefleet.domain.ids import AccountId, ClientOrderId, StreamName, bars_stream
 from tradefleet.domain.progress import REPORTS_STREAM, VENUE, VENUE_REQUESTS_STREAM, Phase, Progress
 from tradefleet.domain.venue import VenueOrder, VenueReport, VenueRequest
@@ -89,6 +90,7 @@ class VenueWorker:
         self._snapshot_seq = 0
         self._seq = 0  # journal records written
         self._bar_seqs: dict[StreamName, int] = {}  # bars of each stream that are in the journal: our position
+        self._is_folded = False  # until then an order that is in the journal would look unknown
         self._failure: FleetError | None = None  # of the journal, in a server's thread
         self._last: tuple[_Place, int | None] | None = None  # turn of the last record, and the report it reached
         self._inbox: dict[AccountId, dict[int, VenueRequest]] = {}
@@ -108,8 +110,9 @@ class VenueWorker:
             self._journal.close()
         self._journal = self._bus.journal(JOURNAL.name, plan.exchange)
         with self.changed:
-            self._failure = None
+            self._failure, self._is_folded = None, False
             self._restore()
+            self._is_folded = True
         self._streams.start(self._bar_seqs)
         if plan.run is not None:
             self._view = RunView(self._store.participants(plan.run))
@@ -357,7 +360,7 @@ class VenueWorker:
         their turn. An error of the journal is raised here and again by the next `step`; until the journal was folded
         again nobody knows what is in it, so nothing is taken.
         """
-        with self.changed:
+        with self._folded():
             if self._failure is not None:
                 raise self._failure
             taken = self._state.venue.request_no(account)
@@ -377,30 +380,38 @@ class VenueWorker:
 
     def request_no(self, account: AccountId) -> int:
         """Return the last request number that is in the journal."""
-        with self.changed:
+        with self._folded():
             return self._state.venue.request_no(account)
 
     def reports(self, account: AccountId, since: int) -> list[VenueReport]:
         """Return the reports after `since`; those up to it will not be asked for again."""
-        with self.changed:
+        with self._folded():
             self._state.venue.trim_reports(account, since)
             return self._state.venue.reports(account, since)
 
     def query(self, account: AccountId, client_order_id: ClientOrderId) -> VenueOrder | None:
         """Return an order, open or finished."""
-        with self.changed:
+        with self._folded():
             found = self._state.venue.query(account, client_order_id)
         return replace(found.order, is_open=False) if isinstance(found, FinishedOrder) else found
 
     def open_orders(self, account: AccountId) -> list[VenueOrder]:
         """Return the open orders of an account."""
-        with self.changed:
+        with self._folded():
             return self._state.venue.open_orders(account)
 
     def balances(self, account: AccountId) -> Mapping[str, tuple[int, int]]:
         """Return free and locked atoms per asset of an account."""
-        with self.changed:
+        with self._folded():
             return self._state.venue.balances(account)
+
+    @contextmanager
+    def _folded(self) -> Iterator[None]:
+        """Hold the machine. Raises Retryable while its journal is not folded: nothing true could be said."""
+        with self.changed:
+            if not self._is_folded:
+                raise Retryable(f"exchange {self._plan.exchange}: its journal is being read: ask again in a moment")
+            yield
 
 
 def record_of(payload: bytes) -> JournalRecord | None:
