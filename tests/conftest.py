@@ -1,6 +1,7 @@
-"""What holds for every test: how hypothesis searches here."""
+"""What holds for every test: how hypothesis searches here, and that Ctrl-C reaches what a test starts."""
 
 import os
+import signal
 
 from hypothesis import HealthCheck, settings
 
@@ -14,3 +15,7 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("tradefleet")
+
+# A run in the background of a shell starts with Ctrl-C ignored, and whatever it starts inherits that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
