@@ -1,7 +1,9 @@
 """A lockstep run as anybody can see it in Postgres: how far it is, and what is in flight."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from tradefleet.domain.bar import MINUTE_US
 from tradefleet.domain.canonical import canonical_hash
@@ -13,6 +15,8 @@ from tradefleet.store.postgres.canonical import read_canonical_lines
 from tradefleet.store.postgres.runs import PostgresRuns
 from tradefleet.store.postgres.session import Session
 from workloads.backtest.lockstep import Due, RunView
+
+T = TypeVar("T")
 
 POLL_S = 0.01
 RECONNECT_S = 0.2
@@ -78,19 +82,19 @@ class Watch:
         """How many minutes of market time have begun."""
         self._refresh()
         if not self._first_us and self._view.market_us:
-            self._first_us = self._session.read(_FIRST_BAR, self._key)[0][0]
+            self._first_us = self._patiently(lambda: self._session.read(_FIRST_BAR, self._key))[0][0]
         return (self._view.market_us - self._first_us) // MINUTE_US + 1 if self._view.market_us else 0
 
     def flight(self) -> Flight:
         """Return what is in flight now."""
         self._refresh()
-        unsettled = self._session.read(_UNSETTLED, self._key)[0][0]
-        unpublished = self._session.read(_UNPUBLISHED, self._key)[0][0]
+        unsettled = self._patiently(lambda: self._session.read(_UNSETTLED, self._key))[0][0]
+        unpublished = self._patiently(lambda: self._session.read(_UNPUBLISHED, self._key))[0][0]
         return Flight(self._view.due(), tuple(unsettled), unpublished)
 
     def ledger(self) -> list[str]:
         """Return the canonical ledger of the fleet."""
-        return read_canonical_lines(self._session)
+        return self._patiently(lambda: read_canonical_lines(self._session))
 
     def ledger_hash(self) -> str:
         """Return its hash."""
@@ -101,16 +105,18 @@ class Watch:
         return {"fleet": self._session.fleet, "run": self._run}
 
     def _refresh(self) -> None:
+        self._patiently(self._follower.refresh)
+
+    def _patiently(self, look: Callable[[], T]) -> T:
+        """Return what `look` sees: a database that was killed is back in a moment."""
         deadline = time.monotonic() + self._patience_s
         while True:
             try:
-                self._follower.refresh()
+                return look()
             except (Retryable, OutcomeUnknown):
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(RECONNECT_S)
-            else:
-                return
 
 
 def participant_of(component: str, participants: frozenset[Participant]) -> Participant | None:
