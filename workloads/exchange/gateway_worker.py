@@ -32,6 +32,7 @@ from tradefleet.domain.venue import (
 )
 from tradefleet.messages.codec import UndecodableMessage, decode, encode
 from tradefleet.messages.convert import BotRequestMessage, request_of, statistics_message
+from tradefleet.messages.convert_journal import journal_stream
 from tradefleet.messages.topics import METRICS
 from tradefleet.messages.trading import AmendRequested, CancelRequested, OrderRequested
 from tradefleet.runtime.follower import RunFollower
@@ -102,6 +103,7 @@ class GatewayWorker:
         self._clock = clock
         finest = (bars_stream(plan.exchange, symbol, interval) for symbol, interval in plan.config.finest_us.items())
         self._bar_streams = sorted({*plan.bar_streams, *finest})
+        self._journal = journal_stream(plan.exchange)  # of a simulator: a record says that there may be reports
         self.machine = Gateway(plan.config)
         self._lease: Lease | None = None
         self._version = 0
@@ -114,6 +116,8 @@ class GatewayWorker:
         self._upkeep_at_us = 0
         self._ask_at_us = 0  # when a venue's "I do not know that order" can be believed (rule 16)
         self._is_asking = False  # something is unsettled, and the venue has not been asked yet
+        self._has_more = False  # the last transaction was full: more requests may wait
+        self._has_sent = False  # the venue may have answered by now, and nothing else would wake us up
         self._view: RunView | None = None
         self._follower: RunFollower | None = None
 
@@ -137,6 +141,7 @@ class GatewayWorker:
             self._positions = dict(record.positions)
             self._unsettled = {row.request.no: row.request for row in record.unsettled}
         self._upkeep_at_us = 0
+        self._has_more = self._has_sent = False
         books = self.machine.accounts.values()
         self._publisher.sweep([executions_stream(account.config.uid) for account in books])
         self._streams.start({stream: self._positions.get(stream, 0) for stream in self._bar_streams})
@@ -187,14 +192,15 @@ class GatewayWorker:
 
     def _free(self, timeout_us: int) -> bool:
         due = self._clock.monotonic_us() >= self._upkeep_at_us
-        items = self._streams.poll(0 if due else timeout_us)
+        wanted = due or self._has_more
+        items = self._streams.poll(0 if wanted or self._has_sent else timeout_us)
+        self._has_more = self._has_sent = False
         bars: list[Bar] = []
-        wanted = due
         for item in items:
             if item.bar is not None:
                 bars.append(item.bar)
                 self._positions[item.stream] = item.seq
-            else:
+            elif item.stream != self._journal:
                 wanted = True
         reports = self._venue.reports(self.machine.report_no)
         if not (bars or reports or wanted):
@@ -265,6 +271,7 @@ class GatewayWorker:
             self._take_commands(market_us)
         with self._store.gateway_transaction(self._plan.config.account) as transaction:
             requests = self._read_requests(transaction) if take_requests else []
+            self._has_more = len(requests) == REQUESTS_MAX
             if upkeep:
                 machine.on_halts([halt.scope for halt in self._store.active_halts()], market_us)
             if requests:
@@ -334,6 +341,7 @@ class GatewayWorker:
         self._announce(effects)
         if effects.venue_requests:
             self._send(effects.venue_requests)
+            self._has_sent = True
 
     def _announce(self, effects: GatewayEffects) -> None:
         """Tell whoever looks how the bots stand: the newest figures of each, a few times a second."""

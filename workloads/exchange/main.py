@@ -2,12 +2,13 @@
 
 import os
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 from tradefleet.bus.numbered import NumberedStreams, OutboxPublisher, Place
 from tradefleet.domain.errors import Permanent
 from tradefleet.domain.ids import AccountId, StreamName, Symbol, bars_stream
-from tradefleet.messages.topics import EXECUTIONS, OHLC_STABLE, ORDERS
+from tradefleet.messages.topics import EXECUTIONS, JOURNAL, OHLC_STABLE, ORDERS
 from tradefleet.runtime.connections import Connections, connect
 from tradefleet.runtime.ports import Worker
 from tradefleet.runtime.process import Process, run_process
@@ -70,10 +71,13 @@ def build_gateway(process: Process, settings: GatewaySettings) -> Worker:
         timeout_us=settings.request_timeout_us,
     )
     process.resources.callback(venue.close)
+    wakes = [Place(ORDERS.name, account)]
+    if plan.run is None:  # in lockstep the progress rows tell of reports; here the simulator's journal does
+        wakes.append(Place(JOURNAL.name, exchange.exchange))
     return GatewayWorker(
         plan,
         store=store,
-        streams=_bar_streams(connections, store, process, exchange, wakes=(Place(ORDERS.name, account),)),
+        streams=_bar_streams(connections, store, process, exchange, wakes=wakes),
         venue=venue,
         publisher=OutboxPublisher(connections.bus, store, process.clock),
         clock=process.clock,
@@ -86,7 +90,7 @@ def _bar_streams(
     process: Process,
     exchange: ExchangeSettings,
     *,
-    wakes: tuple[Place, ...],
+    wakes: Collection[Place],
 ) -> NumberedStreams:
     """Return a reader of the exchange's bars, every interval of every instrument."""
     return NumberedStreams(connections.bus, store, process.clock, _bar_places(exchange), wakes=wakes)
