@@ -1,6 +1,5 @@
 """`tradefleet delete`, `pause`, `resume`, `flatten` and `halt`: what a person does to a fleet that runs."""
 
-import getpass
 import sys
 import time
 from collections.abc import Sequence
@@ -155,6 +154,8 @@ def halt(
 
     [dim]$[/dim] tradefleet halt --clear
     """
+    from governor.local.fleet import user_name  # noqa: PLC0415 - imported by who runs it
+
     from tradefleet.store.postgres.halts import PostgresHaltStore  # noqa: PLC0415
 
     fleet = local_fleet(data_dir)
@@ -165,10 +166,10 @@ def halt(
         halts = PostgresHaltStore(session)
         for scope in () if show else scopes:
             if clear:
-                halts.clear_halt(scope, set_by=_who())
+                halts.clear_halt(scope, set_by=user_name())
                 sys.stdout.write(f"the halt of {scope} is cleared\n")
             else:
-                halts.set_halt(scope, reason=reason, set_by=_who())
+                halts.set_halt(scope, reason=reason, set_by=user_name())
                 sys.stdout.write(f"{scope} is halted: {reason}\n")
         for each in halts.active_halts() if show else ():
             sys.stdout.write(f"{each.scope} is halted by {each.set_by}: {each.reason}\n")
@@ -185,10 +186,3 @@ def _scope(resource: "Resource") -> str:
     if resource.kind == "TradingBot":
         return f"bot/{key}"
     raise Permanent(f"{resource.key}: only bots, exchanges and the whole fleet can be halted")
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user without an account, in a container
-        return "unknown"

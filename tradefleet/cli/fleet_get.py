@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -18,10 +18,14 @@ from tradefleet.resources.common import PrinterColumn, Resource
 from tradefleet.resources.kinds import KINDS
 from tradefleet.resources.load import dump
 
+if TYPE_CHECKING:
+    from governor.local.resources import Event
+
 OUTPUTS: Final = ("table", "wide", "json", "yaml", "name")
 WATCH_S: Final = 1.0
 FOLLOW_S: Final = 0.3
 LINES: Final = 100
+EVENTS: Final = 15
 NOTHING: Final = "<none>"
 _CONDITION: Final = re.compile(r"[.]status[.]conditions\[\?\(@[.]type==\"(?P<type>\w+)\"\)\][.](?P<field>\w+)")
 
@@ -159,6 +163,7 @@ def describe(
     fleet = local_fleet(data_dir)
     with open_resources(fleet) as resources:
         chosen = named(resources.all(), words, namespace)
+        events = {each.key: resources.events(each.key, limit=EVENTS) for each in chosen}
     session = fleet.session()
     try:
         for number, each in enumerate(chosen):
@@ -169,6 +174,7 @@ def describe(
                 from tradefleet.cli.fleet_books import print_books  # noqa: PLC0415 - only for bots
 
                 print_books(session, each.metadata.uid or "")
+            _print_events(events[each.key])
     finally:
         session.close()
 
@@ -207,6 +213,15 @@ def _describe(resource: Resource) -> None:
                 for each in conditions
             ],
         )
+
+
+def _print_events(events: "Sequence[Event]") -> None:
+    from workloads.feeds.times import format_time  # noqa: PLC0415 - only here
+
+    if events:
+        sys.stdout.write("\n")
+        rows = [[age(format_time(each.at_us)), each.actor, each.action, each.detail] for each in events]
+        printing.print_rows(["Age", "By", "What", "Detail"], rows, title="Events, the newest first")
 
 
 def _lines(value: Any, indent: str) -> Iterator[str]:  # noqa: ANN401 - JSON is what it is

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -66,7 +67,12 @@ def read(
     from_beginning: Annotated[bool, typer.Option("--from-beginning", help="The oldest first, all there are.")] = False,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes; Ctrl-C ends.")] = False,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many.")] = None,
-    broker: Annotated[str | None, typer.Option("--broker", help="host:port of the fleet's Kafka.")] = None,
+    broker: Annotated[
+        str | None, typer.Option("--broker", help="host:port of the fleet's Kafka. Default: that of the local fleet.")
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option("--data-dir", metavar="FOLDER", help="The data folder of a local fleet.")
+    ] = None,
 ) -> None:
     """Show the newest messages of a topic (ten, unless --limit says otherwise), or all from the beginning.
 
@@ -82,7 +88,7 @@ def read(
     prefix = os.environ.get(f"{PREFIX}KAFKA_PREFIX", "")
     found = find_topic(topic, prefix)
     settings = KafkaSettings(
-        bootstrap=_bootstrap(broker, os.environ),
+        bootstrap=_bootstrap(broker, data_dir, os.environ),
         prefix=prefix,
         security=read_security(read_secret(os.environ, "kafka_security")),
     )
@@ -102,13 +108,21 @@ def read(
             _print(plain_record(record), output)
 
 
-def _bootstrap(broker: str | None, environment: Mapping[str, str]) -> str:
-    found = broker or environment.get(f"{PREFIX}KAFKA_BOOTSTRAP")
-    if not found:
+def _bootstrap(broker: str | None, data_dir: Path | None, environment: Mapping[str, str]) -> str:
+    """Return the broker to read from: the one named, else the environment's, else the local fleet's."""
+    found = broker or (environment.get(f"{PREFIX}KAFKA_BOOTSTRAP") if data_dir is None else None)
+    if found:
+        return found
+    from governor.local.fleet import LocalFleet  # noqa: PLC0415 - the embedded services are imported by who needs them
+    from governor.local.home import Home, default_folder  # noqa: PLC0415
+
+    home = Home(data_dir or default_folder(environment))
+    if data_dir is None and not home.exists:
         raise NoBroker(
-            f"there is no broker to read from: name it with --broker host:port or set {PREFIX}KAFKA_BOOTSTRAP"
+            "there is no broker to read from: start a fleet with `tradefleet up FILES`, name the data folder of one "
+            f"with --data-dir, or name the broker with --broker host:port or {PREFIX}KAFKA_BOOTSTRAP"
         )
-    return found
+    return LocalFleet(home).bootstrap
 
 
 def _print(values: dict[str, object], output: str) -> None:

@@ -128,6 +128,7 @@ class Crew:
         self._folder = home.make(home.processes)
         self._ports = _Ports(self._folder / "ports.json")
         self._members: dict[str, _Member] = {}
+        self._ends: list[tuple[Workload, str]] = []
 
     # --- what others ask ------------------------------------------------------------------------------------------
 
@@ -141,6 +142,11 @@ class Crew:
     def children(self) -> list[Child]:
         """Return the running children, whose descriptors tell of their end."""
         return [each.child for each in self._members.values() if each.child is not None]
+
+    def take_ends(self) -> list[tuple[Workload, str]]:
+        """Return the ends that nobody had asked for, since the last call, each with its reason."""
+        ends, self._ends = self._ends, []
+        return ends
 
     def is_gone(self, name: str) -> bool:
         """Return whether no process of that workload runs any more."""
@@ -283,6 +289,7 @@ class Crew:
         if code == ExitStatus.ENDED and member.workload.role is Role.FEED:
             member.state, member.message = ProcessState.ENDED, ""
             return
+        self._ends.append((member.workload, member.message))
         member.restarts += 1
         if code in (ExitStatus.REFUSED, ExitStatus.SUPERSEDED):
             member.state = ProcessState.REFUSED

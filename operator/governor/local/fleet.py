@@ -1,6 +1,7 @@
 """A local fleet from outside: start its supervisor, stop it, reach its resources. What the command line works with."""
 
 import contextlib
+import getpass
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from tradefleet.store.logins import component_login
 from tradefleet.store.postgres.session import Session
 from tradefleet.store.roles import Component
 
+from .broker import Broker
 from .database import Database
 from .folder import log_tail
 from .home import Home, SupervisorFacts
@@ -118,10 +120,16 @@ class LocalFleet:
         """Return the database URL of one of the fleet's log-ins; it holds a password."""
         return Database(self.home.postgres).dsn(component_login(self.home.facts().fleet, component))
 
+    @property
+    def bootstrap(self) -> str:
+        """Where the fleet's broker listens. Raises Permanent when the fleet is stopped."""
+        self.supervisor()
+        return Broker(self.home.kafka).bootstrap
+
     def resources(self) -> LocalResources:
         """Return the fleet's resources. Raises Permanent when it is stopped."""
         self.supervisor()
-        return LocalResources(self.url(), self.home.facts().fleet)
+        return LocalResources(self.url(), self.home.facts().fleet, actor=user_name())
 
     def session(self, component: Component = Component.SUPERVISOR) -> Session:
         """Return a session on the fleet's database. Raises Permanent when the fleet is stopped."""
@@ -192,6 +200,14 @@ class RunningSupervisor:
         if self._is_alive():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._pid, number)
+
+
+def user_name() -> str:
+    """Return who is at work, as it is noted beside what they do."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without an account, in a container
+        return "unknown"
 
 
 def unready(resources: Iterable[Resource]) -> list[Resource]:

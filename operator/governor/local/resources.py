@@ -37,12 +37,25 @@ class Change(NamedTuple):
     verb: str
 
 
-class LocalResources:
-    """The rows of one fleet. A lost connection is opened again by the next call, which may raise Retryable."""
+class Event(NamedTuple):
+    """Something that was done to a resource, or befell it."""
 
-    def __init__(self, url: str, fleet: str) -> None:
+    at_us: int
+    actor: str
+    action: str
+    detail: str
+
+
+class LocalResources:
+    """The rows of one fleet; what is changed is noted as done by `actor`.
+
+    A lost connection is opened again by the next call, which may raise Retryable.
+    """
+
+    def __init__(self, url: str, fleet: str, *, actor: str) -> None:
         self._url = url
         self._fleet = fleet
+        self._actor = actor
         self._connection: Connection | None = None
         self._parsed: dict[tuple[str, int], Resource] = {}
 
@@ -139,18 +152,23 @@ class LocalResources:
         if old is None:
             more = {"uid": str(uuid.uuid4()), "finalizers": [FINALIZER], "now_us": now_us()}
             connection.execute(resource_sql.CREATE, {**values, **more})
+            self._note(connection, new.key, "created")
             return Change(new.key, "created")
         same_spec = old.digest() == new.digest()
         if same_spec and old.metadata.labels == new.metadata.labels and old.metadata.annotations == annotations:
             return Change(new.key, "unchanged")
         connection.execute(resource_sql.CHANGE, {**values, "generations": 0 if same_spec else 1})
+        self._note(connection, new.key, "configured")
         return Change(new.key, "configured")
 
     def change_spec(self, key: ResourceKey, changes: Mapping[str, object]) -> bool:
         """Set fields of a spec by their names in YAML; False when they are so already."""
         parameters = {**self._place(key), "changes": json.dumps(changes)}
         with self._transaction() as connection:
-            return bool(connection.execute(resource_sql.CHANGE_SPEC, parameters).fetchall())
+            is_changed = bool(connection.execute(resource_sql.CHANGE_SPEC, parameters).fetchall())
+            if is_changed:
+                self._note(connection, key, "configured", str(parameters["changes"]))
+            return is_changed
 
     def annotate(self, key: ResourceKey, name: str, value: Callable[[str | None], str]) -> None:
         """Set an annotation to what `value` makes of the one before (None when there is none)."""
@@ -161,6 +179,7 @@ class LocalResources:
                 raise Permanent(f"{key}: is not there any more")
             annotations = json.dumps({name: value(row[0])})
             connection.execute(resource_sql.ANNOTATE, {**place, "annotations": annotations})
+            self._note(connection, key, "annotated", annotations)
 
     def delete(self, keys: Collection[ResourceKey]) -> list[ResourceKey]:
         """Ask for the deletion of resources; return those that it was not asked for before."""
@@ -170,12 +189,14 @@ class LocalResources:
                 parameters = {**self._place(key), "now_us": now_us()}
                 if connection.execute(resource_sql.DELETE, parameters).fetchall():
                     asked.append(key)
+                    self._note(connection, key, "deletion asked for")
         return asked
 
-    def remove(self, uid: str) -> None:
+    def remove(self, resource: Resource) -> None:
         """Remove a resource that was deleted and has nothing left to be wound down."""
         with self._transaction() as connection:
-            connection.execute(resource_sql.REMOVE, {"fleet": self._fleet, "uid": uid})
+            connection.execute(resource_sql.REMOVE, {"fleet": self._fleet, "uid": resource.metadata.uid})
+            self._note(connection, resource.key, "deleted")
 
     def write_statuses(self, statuses: Mapping[str, Mapping[str, object]]) -> None:
         """Replace statuses, by UID."""
@@ -184,6 +205,22 @@ class LocalResources:
         rows = [{"fleet": self._fleet, "uid": uid, "status": json.dumps(status)} for uid, status in statuses.items()]
         with self._errors() as connection, connection.cursor() as cursor:
             cursor.executemany(resource_sql.WRITE_STATUS, rows)
+
+    def note(self, key: ResourceKey, action: str, detail: str) -> None:
+        """Note what befell a resource."""
+        with self._errors() as connection:
+            self._note(connection, key, action, detail)
+
+    def events(self, key: ResourceKey, *, limit: int) -> list[Event]:
+        """Return the last events of a resource, the newest first."""
+        parameters = {"fleet": self._fleet, "object": str(key), "limit": limit}
+        with self._errors() as connection:
+            rows = connection.execute(resource_sql.EVENTS, parameters).fetchall()
+        return [Event(at_us, actor, action, detail.get("text", "")) for at_us, actor, action, detail in rows]
+
+    def _note(self, connection: Connection, key: ResourceKey, action: str, detail: str = "") -> None:
+        values = {"fleet": self._fleet, "now_us": now_us(), "actor": self._actor, "action": action, "object": str(key)}
+        connection.execute(resource_sql.NOTE, {**values, "detail": json.dumps({"text": detail} if detail else {})})
 
     def _place(self, key: ResourceKey) -> dict[str, object]:
         return {"fleet": self._fleet, **key._asdict()}

@@ -91,7 +91,7 @@ class Supervisor:
             _LOG.warning("ended %s (%d), which an earlier supervisor left", record.name, record.pid)
         self._services.start()
         url = self._services.url(Component.SUPERVISOR)
-        self._resources = LocalResources(url, self._facts.fleet)
+        self._resources = LocalResources(url, self._facts.fleet, actor="supervisor")
         self._resources.listen()
         self._session = Session(url, fleet=self._facts.fleet, application="supervisor")
         self._eyes = Eyes(self._session)
@@ -153,6 +153,8 @@ class Supervisor:
             code_folders=facts.code_folders,
         )
         self._crew.tend(planned.workloads, surroundings)
+        for workload, message in self._crew.take_ends():
+            self._resources.note(workload.owner, "process ended", f"{workload.name}: {message}")
         self._jobs.code_folders = facts.code_folders
         jobs = self._jobs.tend(jobs_of(resources, self._home))
         statuses = statuses_of(resources, planned, seen, self._crew.facts(), settled, jobs, now_us=now_us())
@@ -246,12 +248,12 @@ class Supervisor:
                         self._retire(each)
                 case Exchange():
                     if not any(isinstance(bot, TradingBot) and _trades_on(bot, each) for bot in resources):
-                        self._resources.remove(uid)
+                        self._resources.remove(each)
                 case BotSet():
                     if not any(bot.metadata.annotations.get(OWNER_ANNOTATION) == uid for bot in resources):
-                        self._resources.remove(uid)
+                        self._resources.remove(each)
                 case _:
-                    self._resources.remove(uid)
+                    self._resources.remove(each)
 
     def _retire(self, bot: TradingBot) -> None:
         """Take away what a bot that was wound down still has: lease, command, log-in, resource."""
@@ -262,7 +264,7 @@ class Supervisor:
         PostgresCommandStore(self._session).forget_command(uid)
         self._services.dismiss_bot(uid)
         self._told.pop(uid, None)
-        self._resources.remove(uid)
+        self._resources.remove(bot)
         _LOG.info("%s: deleted", bot.key)
 
 

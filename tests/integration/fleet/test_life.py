@@ -120,13 +120,20 @@ def test_apply_changes_all_or_nothing(fleet: FleetCommands, wrong: str, words: l
 def test_describe_shows_conditions_and_books(fleet: FleetCommands) -> None:
     out = fleet.ok("describe", "tb", "cancels")
 
-    for part in ("Ready", "Stalled", "Open orders", "Wallet"):
+    for part in ("Ready", "Stalled", "Open orders", "Wallet", "Events", "created"):
         assert part in out
 
 
 def test_logs_are_readable(fleet: FleetCommands) -> None:
     assert "bot-default-hold" in fleet.ok("logs").split()
     assert fleet.ok("logs", "hold") != ""
+
+
+def test_topics_are_readable(fleet: FleetCommands) -> None:
+    messages = [json.loads(line) for line in fleet.ok("topic", "read", "trading.executions").splitlines()]
+
+    assert messages
+    assert "ACCEPTED" in json.dumps(messages)
 
 
 def test_a_killed_process_comes_back(fleet: FleetCommands) -> None:
