@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,21 +25,19 @@ from bench.machine import PEERS, describe
 ROOT: Final = Path(__file__).parents[1]
 RESULTS: Final = Path(__file__).with_name("RESULTS.md")
 PEER_PYTHON: Final = ROOT / ".venv" / "bench" / "bin" / "python"
-TIMEOUT_S: Final = 3_600
+LINES_KEPT: Final = 40  # of what a figure says, to be shown when it could not be measured
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One script of this folder: its name, what it measures, its arguments, and those for a quick look."""
+    """One script of this folder: its name, and what it measures."""
 
     name: str
     about: str
-    arguments: tuple[str, ...] = ()
-    quick_arguments: tuple[str, ...] = ("--quick",)
 
     def command(self, *, quick: bool) -> list[str]:
         """Return how the figure is measured alone, after the interpreter."""
-        return ["-m", f"bench.{self.name}", *(self.quick_arguments if quick else self.arguments)]
+        return ["-m", f"bench.{self.name}", *(["--quick"] if quick else [])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,33 +58,37 @@ FIGURES: Final = (
     Figure("bot_process", "memory and start of a dedicated bot's process, beside an empty one"),
     Figure("fleet_memory", "memory of the demo's fleet with its broker and database"),
     Figure("backtest", "bars a second, beside backtrader and nautilus_trader"),
+    Figure("lockstep", "steps a second of eight bots as processes, and the backtest's ledger under kills"),
+    Figure("simulation", "whole fleets under faults, from many seeds, and deliberate bugs that must be caught"),
     Figure("simulation", "ten thousand fleets under faults, and the deliberate bugs they find"),
 )
 
 
 def measure(figure: Figure, *, quick: bool) -> Measured:
-    """Run one figure and return what it found."""
-    command = figure.command(quick=quick)
+    """Run one figure, with everything it says shown, and return what it found."""
     print(f"== {figure.name}: {figure.about}", flush=True)
-    began = time.perf_counter()
+    began_s = time.perf_counter()
+    last: deque[str] = deque(maxlen=LINES_KEPT)
     with tempfile.TemporaryDirectory() as folder:
-        told, log = Path(folder) / "told", Path(folder) / "log"
+        told = Path(folder) / "told"
         told.touch()
-        with log.open("wb") as output:
-            done = subprocess.run(
-                [sys.executable, *command],
-                cwd=ROOT,
-                env={**os.environ, RESULTS_VARIABLE: str(told)},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                check=False,
-                timeout=TIMEOUT_S,
-            )
-        text = log.read_text(encoding="utf-8", errors="replace")
+        with subprocess.Popen(
+            [sys.executable, *figure.command(quick=quick)],
+            cwd=ROOT,
+            env={**os.environ, RESULTS_VARIABLE: str(told)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                print(line, end="", flush=True)
+                last.append(line)
         results = read_results(told)
-    print(text, end="", flush=True)
-    failure = "" if results else f"status {done.returncode}\n{text[-2_000:]}"
-    return Measured(figure, results, time.perf_counter() - began, failure)
+    failure = "" if results else f"It ended with status {process.returncode}:\n{''.join(last)}"
+    return Measured(figure, results, time.perf_counter() - began_s, failure)
 
 
 def page(measured: Sequence[Measured], machine: Sequence[str]) -> str:

@@ -1,11 +1,14 @@
 """A real fleet for these tests: the supervisor of `tradefleet up` with everything it starts, looked at from outside."""
 
 import json
+import os
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Self
 
 import psycopg
-import pytest
 from governor.local.database import Database
 from governor.local.fleet import LocalFleet
 from governor.local.home import Home
@@ -23,12 +26,12 @@ POLL_S = 0.05
 class Fleet:
     """A fleet in a data folder of its own. What it runs passes the points in `points`."""
 
-    def __init__(self, folder: Path, resources: Path, environment: pytest.MonkeyPatch) -> None:
+    def __init__(self, folder: Path, resources: Path) -> None:
         self.points = folder / "points"
         self.points.mkdir()
-        environment.setenv("LOCKSTEP_POINTS", str(self.points))  # handed on to whatever the supervisor starts
-        environment.setenv("PYTHONPATH", str(INJECTED))
+        self.run = RunId("")
         self._resources = resources
+        self._environment = ExitStack()
         self._home = Home(folder / "fleet")
         self._local = LocalFleet(self._home)
 
@@ -42,8 +45,27 @@ class Fleet:
         """The database owner's URL."""
         return Database(self._home.postgres).dsn()
 
-    def start(self) -> RunId:
-        """Return the lockstep run once it has been planned."""
+    def __enter__(self) -> Self:
+        """Start, and return once the run has been planned."""
+        # The supervisor hands its environment on to all that it starts, as any process does.
+        self._environment.enter_context(variable("LOCKSTEP_POINTS", str(self.points)))
+        self._environment.enter_context(variable("PYTHONPATH", str(INJECTED)))
+        # Processes start again and again here: they shall not compile everything each time, whatever our own setting.
+        self._environment.enter_context(variable("PYTHONDONTWRITEBYTECODE", ""))
+        try:
+            self.run = self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop all of it."""
+        if self._local.is_running:
+            self._local.supervisor().stop(lambda step: None)
+        self._environment.close()
+
+    def _start(self) -> RunId:
         self._local.prepare(ports={}, code_folder=INJECTED)
         self.revive()
         resources = self._local.resources()
@@ -61,11 +83,6 @@ class Fleet:
     def revive(self) -> None:
         """Start the supervisor, which carries on where the fleet was. It dies with us."""
         self._local.start(lambda step: None, attached=True)
-
-    def stop(self) -> None:
-        """Return when nothing runs any more."""
-        if self._local.is_running:
-            self._local.supervisor().stop(lambda step: None)
 
     def names(self, kind: str) -> list[str]:
         """Return the workloads of a kind."""
@@ -92,3 +109,17 @@ class Fleet:
             f"== {path.name}\n{path.read_text(encoding='utf-8', errors='replace')[-characters:]}"
             for path in sorted(self._home.logs.glob("*.log"))
         )
+
+
+@contextmanager
+def variable(name: str, value: str) -> Iterator[None]:
+    """Set a variable of our environment inside the block."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before

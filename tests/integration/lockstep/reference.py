@@ -1,5 +1,6 @@
 """The fleet of these tests as resources, and what `tradefleet backtest` makes of them: the ledger to compare with."""
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,11 +25,11 @@ class Reference:
     fills: int
 
 
-def write_resources(folder: Path, *, bars: int = DAY_BARS) -> Path:
-    """Return a file with the fleet, over so many minutes."""
-    text = (HERE / "fleet.yaml").read_text(encoding="utf-8")
-    found = text.replace(f"bars: {DAY_BARS}", f"bars: {bars}")
-    assert bars == DAY_BARS or found != text
+def write_resources(folder: Path, *, bars: int = DAY_BARS, source: Path = HERE) -> Path:
+    """Return a file with the fleet of the folder `source`, over so many minutes of its made-up market."""
+    text = "\n---\n".join(path.read_text(encoding="utf-8") for path in sorted(source.glob("*.yaml")))
+    found, count = re.subn(r"\bbars: \d+", f"bars: {bars}", text)
+    assert count == 1, f"{source}: {count} datasets are made up, one was expected"
     path = folder / "fleet.yaml"
     path.write_text(found, encoding="utf-8")
     return path
