@@ -2,9 +2,9 @@
 
 A real fleet (`tradefleet up`: supervisor, feed, venue, gateway and one bot, each a process, embedded Kafka and
 Postgres) replays made-up minutes at 300x, five bars a second, so that no two orders overlap. The strategy sends a
-market order on every bar. This process reads the same two topics as the bot: the clock starts when the bar arrives here from
-Kafka, as it arrives at the bot, and stops when the execution ACCEPTED of the order made of that bar arrives here, as it
-arrives at the bot. In between lie:
+market order on every bar. This process reads the same two topics as the bot: the clock starts when the bar arrives
+here from Kafka, as it arrives at the bot, and stops when the execution ACCEPTED of the order made of that bar arrives
+here, as it arrives at the bot. In between lie:
 
     bot: decision, 1 commit; 1 hop over trading.orders
     gateway: risk gate, reservation, ledger, 1 commit; 1 transaction that holds the halt switches while it sends
