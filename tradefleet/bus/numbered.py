@@ -243,8 +243,10 @@ class OutboxPublisher:
         self._store = store
         self._clock = clock
         self._encode_bar = encode_bar
-        self._delivered: dict[StreamName, int] = {}
-        self._broken: set[StreamName] = set()  # a delivery failed: marks stop until the next sweep
+        self._reached: dict[StreamName, int] = {}  # everything up to this number has been delivered
+        self._beyond: dict[StreamName, set[int]] = {}  # delivered above it, with gaps
+        self._fresh: set[StreamName] = set()  # their marks are not written yet
+        self._broken: set[StreamName] = set()  # a delivery failed: to be swept
         self._mark_at_us = 0
 
     def publish(self, messages: Sequence[OutboxMessage]) -> None:
@@ -268,9 +270,9 @@ class OutboxPublisher:
         if now_us < self._mark_at_us:
             return
         self._mark_at_us = now_us + MARK_US
-        if self._delivered:
-            delivered, self._delivered = self._delivered, {}
-            self._store.mark_published(delivered)
+        if self._fresh:
+            fresh, self._fresh = self._fresh, set()
+            self._store.mark_published({stream: self._reached[stream] for stream in sorted(fresh)})
         if self._broken:
             broken, self._broken = self._broken, set()
             self.sweep(sorted(broken))
@@ -304,10 +306,27 @@ class OutboxPublisher:
         return [self._encode_bar(stream, seq, bar) for seq, bar in found]
 
     def _noter(self, message: OutboxMessage) -> Callable[[NotDelivered | None], None]:
+        # The first message of a stream follows on its mark: whoever publishes has swept it before.
+        self._reached.setdefault(message.stream, message.seq - 1)
+
         def note(error: NotDelivered | None) -> None:
-            if error is not None:
+            if error is None:
+                self._note_delivered(message.stream, message.seq)
+            else:
                 self._broken.add(message.stream)
-            elif message.stream not in self._broken:
-                self._delivered[message.stream] = max(message.seq, self._delivered.get(message.stream, 0))
 
         return note
+
+    def _note_delivered(self, stream: StreamName, seq: int) -> None:
+        """Move the mark over numbers without a gap only: answers come late, and of several copies."""
+        reached = self._reached[stream]
+        if seq <= reached:
+            return
+        beyond = self._beyond.setdefault(stream, set())
+        beyond.add(seq)
+        while reached + 1 in beyond:
+            reached += 1
+            beyond.remove(reached)
+        if reached > self._reached[stream]:
+            self._reached[stream] = reached
+            self._fresh.add(stream)

@@ -404,6 +404,24 @@ def test_the_mark_stays_before_a_message_that_failed_and_it_is_sent_again(scene:
     assert scene.store.published_seq(REQUESTS) == 3
 
 
+def test_a_late_answer_to_an_earlier_copy_does_not_hide_a_message_that_failed(scene: Scene) -> None:
+    lost, arrives = Fate(copies=(), acknowledged=False), Fate()
+    scene.publish(1)
+    serve_after_a_while(scene)
+    scene.faults.fates = [lost]
+    scene.publish(1)
+    scene.faults.cut_off = {"writer"}
+    scene.publish(2)
+    serve_after_a_while(scene)  # all three are sent again, behind the two that wait
+    scene.faults.cut_off = set()
+    scene.faults.fates = [arrives, arrives, lost]
+    serve_after_a_while(scene)
+    serve_after_a_while(scene)
+    assert published(scene) == [1, 3, 4, 3, 4, 2, 3, 4]  # the mark stayed before the second: it was sent once more
+    serve_after_a_while(scene)
+    assert scene.store.published_seq(REQUESTS) == 4
+
+
 def test_what_a_crashed_writer_left_is_published_by_the_next_one(scene: Scene) -> None:
     scene.publish(2)
     serve_after_a_while(scene)
