@@ -59,5 +59,9 @@ class RunFollower:
             limit = ROWS if self._view.place != place else 2 * limit
 
     def wait(self, timeout_us: int) -> None:
-        """Wait for a hint that a turn has ended, or for the timeout."""
+        """Wait for a hint that a turn has ended, or for the timeout, and read what was written.
+
+        Nothing is missed between two calls: who has read all rows is woken by the first that concerns him.
+        """
         self._store.wait_progress(self._run, self._roles, timeout_us=timeout_us)
+        self.refresh()

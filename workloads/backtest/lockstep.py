@@ -110,6 +110,11 @@ class RunView:
             return None
         return Due(self.market_us, self._step.turn, self._has_bars, self._waiting - self._taken.keys())
 
+    def due_of(self, participant: Participant) -> Due | None:
+        """Return the turn that waits for `participant`, None when it waits for others or there is none."""
+        due = self.due()
+        return due if due is not None and participant in due.waiting else None
+
     def _settle(self) -> None:
         """Follow the rows as far as they go."""
         while True:

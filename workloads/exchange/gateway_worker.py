@@ -148,6 +148,7 @@ class GatewayWorker:
         if plan.run is not None:
             self._view = RunView(self._store.participants(plan.run))
             self._follower = RunFollower(self._store, plan.run, [GATEWAY_ROLE], self._view)
+            self._follower.refresh()
         self._ask_at_us = (
             self._clock.monotonic_us() + plan.request_timeout_us
         )  # whoever was here before us may have sent
@@ -215,10 +216,11 @@ class GatewayWorker:
     def _lockstep(self, timeout_us: int) -> bool:
         assert self._view is not None
         assert self._follower is not None
-        self._follower.refresh()
-        due = self._view.due()
-        if due is None or GATEWAY not in due.waiting:
+        due = self._view.due_of(GATEWAY)
+        if due is None:
             self._follower.wait(timeout_us)
+            due = self._view.due_of(GATEWAY)
+        if due is None:
             return False
         if due.turn.phase is Phase.GATEWAY_REPORTS:
             return self._reports_turn(due, timeout_us)
@@ -285,6 +287,8 @@ class GatewayWorker:
                 self._positions[orders_stream(account.config.uid)] = account.request_seq
             effects = machine.take()
             commit = self._write(transaction, effects, due)
+        if commit.progress is not None and self._view is not None:
+            self._view.offer([commit.progress])
         self._after(commit, effects)
 
     def _write(self, transaction: GatewayTransaction, effects: GatewayEffects, due: Due | None) -> GatewayCommit:

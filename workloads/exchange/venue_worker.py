@@ -117,6 +117,7 @@ class VenueWorker:
         if plan.run is not None:
             self._view = RunView(self._store.participants(plan.run))
             self._follower = RunFollower(self._store, plan.run, [VENUE_ROLE], self._view)
+            self._follower.refresh()
 
     def _restore(self) -> None:
         plan, journal = self._plan, self._journal
@@ -195,10 +196,11 @@ class VenueWorker:
     def _lockstep(self, timeout_us: int) -> bool:
         assert self._follower is not None
         assert self._view is not None
-        self._follower.refresh()
-        due = self._view.due()
-        if due is None or VENUE not in due.waiting:
+        due = self._view.due_of(VENUE)
+        if due is None:
             self._follower.wait(timeout_us)
+            due = self._view.due_of(VENUE)
+        if due is None:
             return False
         place = _Place(due.market_us, due.turn.round, due.turn.phase)
         is_journaled = self._last is not None and self._last[0] >= place
@@ -247,6 +249,8 @@ class VenueWorker:
             produced={} if report_no is None else {REPORTS_STREAM: report_no},
         )
         self._store.commit_venue_progress(self._lease, plan.run, progress)
+        assert self._view is not None
+        self._view.offer([progress])
 
     @property
     def bar_positions(self) -> Mapping[StreamName, int]:

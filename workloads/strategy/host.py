@@ -96,6 +96,7 @@ class HostWorker:
             self._view = RunView(self._store.participants(plan.run))
             roles = [BOTS_ROLE, *(slot.sources.executions for slot in self.slots.values())]
             self._follower = RunFollower(self._store, plan.run, roles, self._view)
+            self._follower.refresh()
 
     def _open(self, config: BotConfig) -> Slot:
         """Return a bot's slot: its generation opened if it is new, its inputs folded if it has had any."""
@@ -245,15 +246,12 @@ class HostWorker:
     def _lockstep(self, timeout_us: int) -> bool:
         assert self._follower is not None
         assert self._view is not None
-        self._follower.refresh()
-        due = self._view.due()
-        mine = (
-            []
-            if due is None or due.turn.phase is not Phase.BOTS
-            else [slot for slot in self.slots.values() if _participant(slot) in due.waiting]
-        )
-        if due is None or not mine:
+        mine = self._due_slots()
+        if not mine:
             self._follower.wait(timeout_us)
+            mine = self._due_slots()
+        due = self._view.due()
+        if due is None or not mine:
             return False
         first = due.turn.round == 0
         heads = {
@@ -290,6 +288,11 @@ class HostWorker:
         self._index()
         if not self.slots:
             raise error
+
+    def _due_slots(self) -> list[Slot]:
+        """Return the bots whose turn it is."""
+        assert self._view is not None
+        return [slot for slot in self.slots.values() if self._view.due_of(_participant(slot)) is not None]
 
     def _take_turn(self, slot: Slot, due: Due, found: Mapping[StreamName, Sequence[StreamItem]]) -> None:
         """Apply a bot's inputs of this turn: executions in stream order, then due timers, then bars (rule 20)."""
@@ -343,6 +346,8 @@ class HostWorker:
                 self._drop(slot)
                 continue
             slot.committed(commit)
+            if commit.progress is not None and self._view is not None:
+                self._view.offer([commit.progress])
             if commit.requests:
                 self._publisher.publish(commit.requests)
 
