@@ -12,7 +12,7 @@ from tradefleet.runtime.ports import Worker
 from tradefleet.runtime.process import Process, run_process
 from tradefleet.runtime.settings import load_settings, process_settings
 from tradefleet.store.ports import RunId
-from tradefleet.store.postgres.databases import BotDatabase
+from tradefleet.store.postgres.bot_database import BotDatabase
 from workloads.strategy.host import HostPlan, HostWorker
 from workloads.strategy.settings import HostSettings
 

@@ -1,6 +1,5 @@
-"""Everything that each kind of worker reads and writes, over one session."""
+"""Everything that each kind of worker reads and writes, over one session. A bot's is in `bot_database`."""
 
-from tradefleet.store.postgres.bots import PostgresBotStore
 from tradefleet.store.postgres.commands import PostgresCommandStore
 from tradefleet.store.postgres.feeds import PostgresFeedStore
 from tradefleet.store.postgres.gateways import PostgresGatewayStore
@@ -31,12 +30,4 @@ class GatewayDatabase(PostgresGatewayStore, PostgresRuns, PostgresHaltStore, Pos
 
     def __init__(self, session: Session) -> None:
         PostgresGatewayStore.__init__(self, session)
-        PostgresRuns.__init__(self, session)
-
-
-class BotDatabase(PostgresBotStore, PostgresRuns, PostgresCommandStore):
-    """For a bot host."""
-
-    def __init__(self, session: Session) -> None:
-        PostgresBotStore.__init__(self, session)
         PostgresRuns.__init__(self, session)
