@@ -1,6 +1,7 @@
 """`tradefleet demo`: a fleet of processes trades history before your eyes, and is ranked against holding."""
 
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -8,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Final, Protocol
 
 import typer
@@ -71,6 +73,7 @@ def demo(
 
     check_writable(report, "--report")
     parse_speed(speed)
+    signal.signal(signal.SIGTERM, _end)
     wanted = fleet_of_files(data, speed=speed) if data else synthetic_fleet(speed=speed)
     with _folder(data_dir) as folder:
         fleet = LocalFleet(Home(folder))
@@ -82,6 +85,12 @@ def demo(
             supervisor.stop(_tell)
     if not is_fine:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """Let a request to end stop the fleet and remove its folder, as Ctrl-C does."""
+    del frame
+    raise SystemExit(128 + number)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The demo on two small files: it ends by itself, and its ledger is that of the backtest on the same resources."""
 
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,24 @@ def test_a_demo_without_trades_fails(tmp_path: Path) -> None:
 
     assert done.code == 1, done.text
     assert "no bot has traded" in done.err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_demo_that_is_ended_early_leaves_nothing(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    path = files.candles(tmp_path / "mine_BTC-USD_1m.csv", "BTC-USD", bars=5000, price="7000")
+    fleet = FleetCommands(tmp_path / "fleet", tmp_path)
+    process = fleet.start("demo", "--data", str(path), "--data-dir", str(fleet.folder))
+    assert process.stdout is not None
+    for line in process.stdout:
+        if " Running" in line:
+            break
+
+    process.send_signal(number)
+    process.communicate(timeout=120)
+
+    assert process.returncode == code
+    assert fleet.processes() == []
+    assert not (tmp_path / "tradefleet-demo.html").exists()
 
 
 @pytest.fixture(autouse=True)
