@@ -154,16 +154,13 @@ class Crew:
 
     # --- life -----------------------------------------------------------------------------------------------------
 
-    def tend(self, workloads: Collection[Workload], surroundings: Surroundings, held: Collection[str] = ()) -> None:
-        """Bring the processes closer to `workloads`: stop what is not among them or changed, start what is missing.
-
-        Workloads named in `held` are not restarted for a change yet.
-        """
+    def tend(self, workloads: Collection[Workload], surroundings: Surroundings) -> None:
+        """Bring the processes closer to `workloads`: stop what is not among them or changed, start what is missing."""
         wanted = {each.name: each for each in workloads}
         for name, member in list(self._members.items()):
             self._reap(member)
             new = wanted.get(name)
-            if new is None or (new.digest != member.digest and member.child is not None and name not in held):
+            if new is None or (new.digest != member.digest and member.child is not None):
                 self._ask_to_end(member)
             if new is None and member.child is None:
                 del self._members[name]
