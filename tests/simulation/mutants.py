@@ -42,29 +42,36 @@ _VENUE = "workloads.exchange.venue_worker"
 _RECORD = "workloads.strategy.recorded"
 
 MUTANTS: tuple[Mutant, ...] = (
-    Mutant("epoch of a lease not checked", (Change(_LEASES, "if row.epoch != lease.epoch:", "if False:"),)),
+    Mutant("epoch of a lease not checked", (Change(_LEASES, "if row.epoch != lease.epoch:", "if False:"),), seeds=(0,)),
     Mutant(
         "epoch of a bot not checked",
         (Change(_BOTS, "row.lease.epoch != commit.epoch or row.version", "row.version"),),
+        seeds=(11,),
     ),
     Mutant(
         "a stream's number applied twice",
         (Change(_STREAMS, "        if seq <= position:\n            return []\n", ""),),
+        seeds=(3,),
     ),
     Mutant(
-        "a gap in a stream not filled", (Change(_STREAMS, "        if seq > position + 1:\n", "        if False:\n"),)
+        "a gap in a stream not filled",
+        (Change(_STREAMS, "        if seq > position + 1:\n", "        if False:\n"),),
+        seeds=(0,),
     ),
     Mutant(
         "a stream's lost last message never looked for",
         (Change(_STREAMS, "if now_us >= self._look_at_us:", "if False:"),),
+        seeds=(46,),
     ),
     Mutant(
         "sent again without asking the venue",
         (Change(_GATEWAY, "missing = self._ask_for(open_requests)", "missing = open_requests"),),
+        seeds=(5,),
     ),
     Mutant(
         "venue asked before its time-out",
         (Change(_GATEWAY, "not open_requests or self._clock.monotonic_us() >= self._ask_at_us", "True"),),
+        seeds=(101,),
     ),
     Mutant(
         "lease not looked at before sending",
@@ -77,6 +84,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "        if False:\n            if self",
             ),
         ),
+        seeds=(170,),
     ),
     Mutant(
         "cancel of an order that never arrived dropped",
@@ -85,6 +93,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 _GATEWAY, "isinstance(request, CancelOrder | AmendOrder) and request.client_order_id in lost", "False"
             ),
         ),
+        seeds=(580,),
     ),
     Mutant(
         "number that was settled without arriving not sent",
@@ -95,6 +104,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "[self._unsettled[number] for number in numbers if number in self._unsettled]",
             ),
         ),
+        seeds=(182,),
     ),
     Mutant(
         "executions published before the commit",
@@ -106,6 +116,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "            self._publisher.publish(commit.executions)\n",
             ),
         ),
+        seeds=(0,),
     ),
     Mutant(
         "orders sent before the commit",
@@ -117,6 +128,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "            self._hand_over(effects.venue_requests)\n",
             ),
         ),
+        seeds=(0,),
     ),
     Mutant(
         "machine kept after an unknown commit",
@@ -129,6 +141,7 @@ MUTANTS: tuple[Mutant, ...] = (
             ),
             Change(_GATEWAY, "        self._version, self._positions, self._unsettled = 0, {}, {}\n", ""),
         ),
+        seeds=(3,),
     ),
     Mutant(
         "halt not read in the transaction that accepts",
@@ -139,8 +152,13 @@ MUTANTS: tuple[Mutant, ...] = (
                 "                pass\n",
             ),
         ),
+        seeds=(28,),
     ),
-    Mutant("halt not looked at before sending", (Change(_GATEWAY, "        if not risky:\n", "        if True:\n"),)),
+    Mutant(
+        "halt not looked at before sending",
+        (Change(_GATEWAY, "        if not risky:\n", "        if True:\n"),),
+        seeds=(105,),
+    ),
     Mutant(
         "order accepted without reservation",
         (
@@ -151,10 +169,12 @@ MUTANTS: tuple[Mutant, ...] = (
                 "",
             ),
         ),
+        seeds=(0,),
     ),
     Mutant(
         "reservation kept when an order ends",
         (Change(_DESK, "        release(account, order, state.effects, market_us=state.now_us)\n", ""),),
+        seeds=(0,),
     ),
     Mutant(
         "venue report applied twice",
@@ -162,12 +182,14 @@ MUTANTS: tuple[Mutant, ...] = (
             Change(_REPORTS, "            if report.no <= last:\n                continue\n", ""),
             Change(_REPORTS, "            if report.no != last + 1:\n", "            if report.no > last + 1:\n"),
         ),
+        seeds=(11,),
     ),
     Mutant(
         "trade booked twice",
         (Change(_REPORTS, "        if trade.trade_id in order.trade_ids:\n            return\n", ""),),
+        seeds=(5,),
     ),
-    Mutant("risk taken on old data", (Change(_RISK, "state.now_us - mark_us > oldest_us", "False"),)),
+    Mutant("risk taken on old data", (Change(_RISK, "state.now_us - mark_us > oldest_us", "False"),), seeds=(11,)),
     Mutant(
         "fold without timers",
         (
@@ -178,6 +200,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "            if not isinstance(own, TimerInput):\n                apply_own(self._bot, own)\n",
             ),
         ),
+        seeds=(3,),
     ),
     Mutant(
         "fold without commands",
@@ -189,6 +212,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "            if not isinstance(own, CommandInput):\n                apply_own(self._bot, own)\n",
             ),
         ),
+        seeds=(4,),
     ),
     Mutant(
         "journal applied before it is written",
@@ -202,6 +226,7 @@ MUTANTS: tuple[Mutant, ...] = (
             ),
             Change(_VENUE, "                self._failure = error\n", ""),
         ),
+        seeds=(34,),
     ),
     Mutant(
         "progress row written before the journal",
@@ -213,10 +238,12 @@ MUTANTS: tuple[Mutant, ...] = (
                 "            return True\n",
             ),
         ),
+        seeds=(1,),
     ),
     Mutant(
         "journal record of a stale epoch applied",
         (Change("workloads.exchange.venue.journal", "        if record.epoch < self.epoch:\n", "        if False:\n"),),
+        seeds=(35,),
     ),
     Mutant(
         "requests forgotten while the journal is folded again",
@@ -227,6 +254,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "        self._inbox, self._last = {}, None\n        self._bar_seqs = dict",
             ),
         ),
+        seeds=(88,),
     ),
     Mutant(
         "outbox not swept at start",
@@ -237,6 +265,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "",
             ),
         ),
+        seeds=(3,),
     ),
 )
 

@@ -26,11 +26,18 @@ class Restless(Strategy):
             self._change(orders[-1].client_order_id, bar.close)
         elif self.random.random() < 0.6:
             size = self.equity * 0.1 / bar.close
-            order_id = self.limit(Side.BUY, size, bar.close * (1 - self.random.random() * 0.01), bar.symbol)
-            if order_id is not None and self.random.random() < 0.2:
-                self.cancel(order_id)  # both leave in one batch, and may get lost together
+            self._bid(size, bar)
         elif self.sellable(bar.symbol) > 0.001:
             self.limit(Side.SELL, self.sellable(bar.symbol) * 0.7, bar.close * 1.004, bar.symbol)
+
+    def _bid(self, size: float, bar: Bar) -> None:
+        """Bid near the price, or far from it and think better of it: then both requests may get lost together."""
+        if self.random.random() < 0.7:
+            self.limit(Side.BUY, size, bar.close * (1 - self.random.random() * 0.01), bar.symbol)
+            return
+        order_id = self.limit(Side.BUY, size, bar.close * 0.9, bar.symbol)
+        if order_id is not None:
+            self.cancel(order_id)
 
     def _change(self, order_id: str, close: float) -> None:
         order = self.order(order_id)
