@@ -1,9 +1,10 @@
 """Runs the figures, each in a process of its own, and writes them to bench/RESULTS.md.
 
-    python -m bench [NAME...] [--list] [--quick]
+    python -m bench [NAME...] [--list] [--quick] [--write]
 
-Without names all of them run. A full run replaces RESULTS.md; with names or --quick it is printed only. The exit status
-is 1 when a figure could not be measured; a missed goal is a finding, and is said in the results.
+Without names all of them run. A full run replaces RESULTS.md, as some named figures do with --write; else the results
+are printed only. The exit status is 1 when a figure could not be measured; a missed goal is a finding, and is said in
+the results.
 """
 
 import argparse
@@ -138,6 +139,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one or more of {', '.join(names)}")
     parser.add_argument("--list", action="store_true", help="show the figures and run nothing")
     parser.add_argument("--quick", action="store_true", help="only see that they run: fewer rounds, nothing written")
+    parser.add_argument("--write", action="store_true", help="replace RESULTS.md by the figures that are named")
     given = parser.parse_args()
     unknown = [name for name in given.names if name not in names]
     if unknown:
@@ -150,7 +152,7 @@ def main() -> int:
     wanted = [figure for figure in FIGURES if not given.names or figure.name in given.names]
     measured = [measure(figure, quick=given.quick) for figure in wanted]
     text = page(measured, machine)
-    if given.names or given.quick:
+    if (given.names and not given.write) or given.quick:
         print(f"\n{text}", end="")
     else:
         RESULTS.write_text(text, encoding="utf-8")

@@ -166,16 +166,15 @@ class AcceptingVenue:
         """Report each request as done."""
         for request in requests:
             self._no = request.no
-            assert isinstance(request, SubmitOrder | DepositFunds)
-            is_order = isinstance(request, SubmitOrder)
-            self._reports.append(
-                VenueReport(
-                    no=len(self._reports) + 1,
-                    kind=ReportKind.ACCEPTED if is_order else ReportKind.DEPOSITED,
-                    client_order_id=request.client_order_id if is_order else ClientOrderId(request.reference),
-                    market_us=request.market_us,
-                )
-            )
+            match request:
+                case SubmitOrder():
+                    self._say(ReportKind.ACCEPTED, request.client_order_id, request.market_us)
+                case DepositFunds():
+                    self._say(ReportKind.DEPOSITED, ClientOrderId(request.reference), request.market_us)
+
+    def _say(self, kind: ReportKind, about: ClientOrderId, market_us: int) -> None:
+        number = len(self._reports) + 1
+        self._reports.append(VenueReport(no=number, kind=kind, client_order_id=about, market_us=market_us))
 
     def request_no(self) -> int | None:
         """Return the last number taken."""
