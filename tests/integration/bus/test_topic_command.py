@@ -60,7 +60,7 @@ def test_a_key_without_messages_shows_nothing(environment: dict[str, str]) -> No
     ("arguments", "environment", "message"),
     [
         (["read", "trading.orderz"], {"TRADEFLEET_KAFKA_BOOTSTRAP": "127.0.0.1:1"}, "no topic 'trading.orderz'"),
-        (["read", "trading.orders"], {}, "there is no broker to read from: name it with --broker"),
+        (["read", "trading.orders"], {}, "there is no broker to read from: start a fleet with `tradefleet up FILES`"),
         (["read", "trading.orders", "-o", "xml"], {}, "-o xml: must be one of json, yaml"),
         (["read", "trading.orders", "--broker", "127.0.0.1:1"], {}, "Kafka does not answer, asking 127.0.0.1:1"),
     ],

@@ -86,7 +86,7 @@ class Fleet:
 
     def names(self, kind: str) -> list[str]:
         """Return the workloads of a kind."""
-        return [path.stem for path in sorted(self._home.processes.glob(f"{kind}-*.json"))]
+        return [path.stem for path in sorted(self._home.processes.glob(f"{kind or '*'}-*.json"))]
 
     def pid(self, name: str) -> int | None:
         """Return the pid of a workload, a service or the supervisor; None while it is dead."""
