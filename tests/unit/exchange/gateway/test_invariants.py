@@ -128,6 +128,7 @@ class Fleet(RuleBasedStateMachine):
         shared=st.builds(
             AccountLimits,
             max_order_atoms=st.none() | st.just(2_000 * ATOMS),
+            max_position_atoms=st.none() | st.just(5_000 * ATOMS),
             max_open_orders=st.none() | st.just(5),
             max_orders_per_second=st.none() | st.just(3),
         ),

@@ -276,6 +276,49 @@ def test_a_position_limit_is_per_instrument_and_does_not_hold_a_sell() -> None:
     assert sent_lots(player) == 10
 
 
+def shared_limit(**changes: Any) -> Player:
+    """Return a player of two bots whose account may hold BTC worth 10 lots at 100 ticks."""
+    shared = AccountLimits(max_position_atoms=1_000 * ATOMS)
+    return Player(bot_config(A, **changes), bot_config(B, **changes), limits=shared)
+
+
+def test_the_accounts_position_limit_counts_what_all_bots_hold_and_may_buy() -> None:
+    player = shared_limit()
+    player.hold(3, bot=A)
+    player.buy(4, 90, bot=B)
+    resize(player, player.buy, 10, 3, Reason.POSITION_LIMIT, bot=B)
+    for bot in (A, B):
+        player.buy(1, bot=bot)
+        assert denied(player) is Reason.POSITION_LIMIT
+
+
+def test_the_accounts_position_limit_is_per_instrument_and_does_not_hold_a_sell() -> None:
+    player = shared_limit(symbols=(BTC, LTC))
+    player.price(100, LTC)
+    player.hold(10, bot=A)
+    player.buy(5, symbol=LTC, bot=B)
+    assert sent_lots(player) == 5
+    player.sell(10, bot=A)
+    assert sent_lots(player) == 10
+
+
+def test_the_smaller_of_both_position_limits_binds() -> None:
+    for own, expected in ((600, 6), (1_400, 10)):
+        player = shared_limit(limits=limits(max_position_atoms=own * ATOMS))
+        resize(player, player.buy, 20, expected, Reason.POSITION_LIMIT)
+
+
+def test_an_amendment_replaces_its_order_in_the_accounts_position() -> None:
+    player = shared_limit()
+    order_id = player.buy(8, 90)
+    player.accept(order_id)
+    player.amend(order_id, lots=10)
+    assert player.last.executions == []
+    player.report(ReportKind.AMENDED, order_id, lots=10)
+    player.amend(order_id, lots=11)
+    assert player.execution.reason is Reason.POSITION_LIMIT
+
+
 def test_an_exposure_limit_counts_all_positions_and_open_buys() -> None:
     player = Player(
         bot_config(wallet={"USD": 1_000 * ATOMS}, symbols=(BTC, LTC), limits=limits(max_exposure_ppm=800_000))
