@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+from governor.housekeeping import Housekeeping
 from governor.plan import Observed, plan
 from governor.workload import Plan, Role, Workload
 from tradefleet.domain.bots import BotCommand, DeletionPolicy, RunState
@@ -27,6 +28,7 @@ from tradefleet.resources.trading_bot import TradingBot
 from tradefleet.runtime.logging import set_up_logging
 from tradefleet.store.ports import RunId
 from tradefleet.store.postgres.commands import PostgresCommandStore
+from tradefleet.store.postgres.retention import PostgresRetentionStore
 from tradefleet.store.postgres.runs import PostgresRuns
 from tradefleet.store.postgres.session import Session
 from tradefleet.store.postgres.upkeep import PostgresFleetStore
@@ -67,8 +69,8 @@ class Supervisor:
         self._resources: LocalResources | None = None
         self._session: Session | None = None
         self._eyes: Eyes | None = None
+        self._housekeeping: Housekeeping | None = None
         self._told: dict[str, BotCommand] = {}
-        self._created_runs: set[str] = set()
 
     def ask_to_end(self) -> None:
         """Let `run` come to its end."""
@@ -95,6 +97,7 @@ class Supervisor:
         self._resources.listen()
         self._session = Session(url, fleet=self._facts.fleet, application="supervisor")
         self._eyes = Eyes(self._session)
+        self._housekeeping = Housekeeping(PostgresRetentionStore(self._session), time.monotonic)
         # What was Ready in an earlier life is not yet so in this one, and somebody may be waiting for it.
         self._resources.write_statuses(
             {each.metadata.uid or "": waking(each, now_us=now_us()) for each in self._resources.all()}
@@ -161,6 +164,9 @@ class Supervisor:
         changed = {uid: status for uid, (old, status) in statuses.items() if status != old}
         self._resources.write_statuses(changed)
         self._remove_ended(resources, planned, settled)
+        assert self._housekeeping is not None
+        self._housekeeping.tend(planned.commands, runs=seen.runs, finished=seen.finished)
+        self._home.bound_logs()
 
     def _wait(self, began_s: float) -> None:
         """Wait for a hint, the end of a child, or the next look."""

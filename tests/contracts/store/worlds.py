@@ -27,12 +27,12 @@ from tradefleet.store.postgres.feeds import PostgresFeedStore
 from tradefleet.store.postgres.gateways import PostgresGatewayStore
 from tradefleet.store.postgres.halts import PostgresHaltStore
 from tradefleet.store.postgres.leases import row_key
+from tradefleet.store.postgres.retention import PostgresRetentionStore
 from tradefleet.store.postgres.runs import PostgresRuns
 from tradefleet.store.postgres.session import Session
 from tradefleet.store.postgres.upkeep import (
     PostgresActionStore,
     PostgresFleetStore,
-    PostgresRetentionStore,
     PostgresTopicStore,
 )
 from tradefleet.store.postgres.venues import PostgresVenueStore

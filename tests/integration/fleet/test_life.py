@@ -3,13 +3,20 @@
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from governor.housekeeping import Housekeeping, Retention
+from governor.local.fleet import LocalFleet
+from governor.workload import Command
 
 from tests.integration.fleet import files
 from tests.integration.fleet.commands import FleetCommands
+from tradefleet.domain.ids import AccountId
+from tradefleet.store.postgres.commands import PostgresCommandStore
+from tradefleet.store.postgres.retention import PostgresRetentionStore
 
 GRID = "{name: grid, params: {levels: 5, spacing: 0.01}}"
 
@@ -118,6 +125,7 @@ def test_apply_changes_all_or_nothing(fleet: FleetCommands, wrong: str, words: l
 
 
 def test_describe_shows_conditions_and_books(fleet: FleetCommands) -> None:
+    fleet.wait_for("the bot has open buys", lambda: _open_buys(fleet, "cancels") > 0)
     out = fleet.ok("describe", "tb", "cancels")
 
     for part in ("Ready", "Stalled", "Open orders", "Wallet", "Events", "created"):
@@ -185,6 +193,28 @@ def test_a_changed_spec_begins_a_new_generation(fleet: FleetCommands) -> None:
 
     generations = "SELECT record_generation FROM tradefleet.bot WHERE bot = 'default/hold' AND retired IS NULL"
     fleet.wait_for("a newer record", lambda: fleet.query(generations)[0][0] > 1)
+
+
+def test_the_governor_registers_who_consumes(fleet: FleetCommands) -> None:
+    registered = "SELECT split_part(consumer, '/', 1), count(*) FROM tradefleet.consumer GROUP BY 1 ORDER BY 1"
+
+    # Of four bots only this one is left, and its gateway: who was deleted holds nothing back any more.
+    fleet.wait_for("two consumers", lambda: fleet.query(registered) == [("bot", 1), ("gateway", 1)])
+
+
+def test_messages_of_closed_records_go_and_nothing_is_lost(fleet: FleetCommands) -> None:
+    rows = "SELECT DISTINCT bot FROM tradefleet.bot JOIN tradefleet.outbox ON stream = 'orders/' || uid ORDER BY bot"
+    assert ("default/cancels",) in fleet.query(rows)
+
+    def is_trimmed() -> bool:
+        _keep_house(fleet)
+        return set(fleet.query(rows)) <= {("default/hold",)}
+
+    fleet.wait_for("no requests but of the bot that is left", is_trimmed)
+
+    assert fleet.query("SELECT count(*) FROM tradefleet.bot_generation") == [(0,)]
+    fleet.ok("audit")
+    assert fleet.ok("verify-parity", "hold").count("the same byte for byte") == 1
 
 
 def test_a_killed_supervisor_takes_its_children_along_and_up_carries_on(fleet: FleetCommands) -> None:
@@ -261,6 +291,20 @@ def _pid_of(fleet: FleetCommands, workload: str) -> int:
         except OSError:
             continue
     return 0
+
+
+def _keep_house(fleet: FleetCommands) -> None:
+    """Do at once what the supervisor does after days."""
+    local = LocalFleet(fleet.home)
+    session = local.session()
+    try:
+        retention = Retention(every_s=0.0, closed_generations_us=0)
+        house = Housekeeping(PostgresRetentionStore(session), time.monotonic, retention)
+        found = PostgresCommandStore(session).bot_commands(AccountId("default/simulator:main"))
+        commands = [Command(account=AccountId("default/simulator:main"), command=each) for each in found]
+        house.tend(commands, runs={}, finished=())
+    finally:
+        session.close()
 
 
 def _is_service(pid: int, folder: Path) -> bool:
