@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tradefleet.domain.bots import BotConfig, config_from_values
+from tradefleet.domain.bots import BotConfig, Closure, config_from_values
 from tradefleet.domain.ids import BotKey, BotUid, Symbol
 from tradefleet.domain.progress import Participant, Phase
 from tradefleet.domain.statistics import BotStatistics
@@ -47,11 +47,14 @@ SELECT stream, last_seq FROM tradefleet.stream WHERE fleet = %(fleet)s AND start
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Books:
-    """What a gateway keeps of one bot, as far as its end is concerned."""
+    """What a gateway keeps of one bot, as far as its end and its troubles are concerned."""
 
     is_ending: bool  # it knows of the bot's deletion or stop
     has_exits: bool  # a position is being sold
     lots: Mapping[Symbol, int]
+    closures: Mapping[Closure, str]
+    unreadable_seq: int
+    is_drawn_down: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +149,9 @@ def _books(blobs: Iterable[tuple[str, str, bytes]]) -> Iterable[tuple[str, Books
                 is_ending=bool(state["deleting"]) or state["state"] == "Stopped",
                 has_exits=bool(state["exits"]),
                 lots={Symbol(symbol): held["lots"] for symbol, held in state["positions"].items()},
+                closures={Closure(cause): why for cause, why in state["closures"].items()},
+                unreadable_seq=state["unreadable_seq"],
+                is_drawn_down=state["is_drawn_down"],
             ),
         )
 

@@ -93,6 +93,19 @@ def test_a_resumed_bot_runs_again(fleet: FleetCommands) -> None:
     fleet.wait_for("Running", lambda: fleet.bot("hold")["status"]["phase"] == "Running")
 
 
+def test_what_a_person_says_about_a_closed_stream_reaches_the_gateway(fleet: FleetCommands) -> None:
+    fleet.ok("resume", "hold", "--reopen", "--skip-request", "41")
+
+    fleet.wait_for(
+        "the command says so",
+        lambda: (
+            fleet.query("SELECT reopen_no, skip_seq FROM tradefleet.bot_command WHERE bot = 'default/hold'")
+            == [(1, 41)]
+        ),
+    )
+    assert fleet.bot("hold")["status"]["phase"] == "Running"
+
+
 def test_a_halt_is_shown_and_stops_new_risk_until_it_is_cleared(fleet: FleetCommands) -> None:
     fleet.wait_for("the bot has open buys", lambda: _open_buys(fleet, "cancels") > 0)
 
@@ -135,6 +148,21 @@ def test_describe_shows_conditions_and_books(fleet: FleetCommands) -> None:
 def test_logs_are_readable(fleet: FleetCommands) -> None:
     assert "bot-default-hold" in fleet.ok("logs").split()
     assert fleet.ok("logs", "hold") != ""
+
+
+def test_fills_are_readable_in_sql_in_the_units_of_the_market(fleet: FleetCommands) -> None:
+    fills = (
+        "SELECT bool_and(price BETWEEN 1000 AND 1000000), bool_and(size < 1), bool_and(fee >= 0) "
+        "FROM tradefleet.readable_fill"
+    )
+
+    assert fleet.query(fills) == [(True, True, True)]
+
+
+def test_this_releases_schemas_are_published_for_those_of_others(fleet: FleetCommands) -> None:
+    out = fleet.ok("topic", "read", "fleet.schemas")
+
+    assert "OrderExecuted" in out
 
 
 def test_topics_are_readable(fleet: FleetCommands) -> None:

@@ -82,7 +82,7 @@ class RiskGate:
         state = self._state
         if raises_risk and state.is_halted(account.key):
             return Reason.HALTED
-        if account.closed or account.deleting or account.state is RunState.STOPPED:
+        if account.closures or account.deleting or account.state is RunState.STOPPED:
             return Reason.NOT_TRADING
         if raises_risk and account.state is RunState.PAUSED:
             return Reason.NOT_TRADING
@@ -173,21 +173,22 @@ class RiskGate:
         return Reason.NONE
 
     def loss_refusal(self, account: BotAccount) -> Reason:
-        """Return DAILY_LOSS or DRAWDOWN when equity has fallen too far. A day that has no bar yet starts with now."""
+        """Return DAILY_LOSS or DRAWDOWN when equity has fallen too far. A day that has no bar yet starts with now.
+
+        A new day heals a loss; only a person clears a drawdown that a bar has shown.
+        """
         limits = account.config.limits
         if limits.max_daily_loss_ppm is None and limits.max_drawdown_ppm is None:
             return Reason.NONE
         equity = account.mark_equity(self._state.marks)
-        start, peak = account.day_start_equity_atoms, account.peak_equity_atoms
+        start = account.day_start_equity_atoms
         if (
             limits.max_daily_loss_ppm is not None
             and self._state.now_us // DAY_US == account.day
             and (start - equity) * PPM >= limits.max_daily_loss_ppm * start
         ):
             return Reason.DAILY_LOSS
-        if limits.max_drawdown_ppm is not None and (peak - equity) * PPM >= limits.max_drawdown_ppm * peak:
-            return Reason.DRAWDOWN
-        return Reason.NONE
+        return Reason.DRAWDOWN if account.is_drawn_down or account.is_below_peak(equity) else Reason.NONE
 
 
 def reservation(account: BotAccount, terms: OrderTerms, mark_ticks: int, config: GatewayConfig) -> Reservation:

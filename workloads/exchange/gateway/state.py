@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tradefleet.domain.bots import Closure
 from tradefleet.domain.executions import Adoption, Execution, Fill
 from tradefleet.domain.ids import UID_HASH_LENGTH, BotKey, ClientOrderId, Symbol
 from tradefleet.domain.orders import Reason, Side
@@ -128,11 +129,18 @@ class GatewayState:
         """Note something that a risk owner asks about."""
         self.effects.events.append(RiskEvent(self.now_us, bot, reason, detail))
 
-    def close(self, account: BotAccount, why: str) -> None:
-        """Close a bot's stream: no new risk, cancels allowed, until its books are resolved (rule 9)."""
-        account.closed = account.closed or why
+    def close(self, account: BotAccount, cause: Closure, why: str) -> None:
+        """Close a bot's stream: no new risk, cancels allowed, until it is resolved (rule 9)."""
+        account.closures.setdefault(cause, why)
         self.effects.accounts.add(account.key)
         self.event(account.key, Reason.NOT_TRADING, why)
+
+    def reopen(self, account: BotAccount, causes: Iterable[Closure]) -> None:
+        """Take away what closes a bot's stream, as far as it is one of `causes`."""
+        for cause in causes:
+            if cause in account.closures:
+                self.event(account.key, Reason.NONE, f"reopened: {account.closures.pop(cause)}")
+                self.effects.accounts.add(account.key)
 
     def halted_buys(self) -> list[ManagedOrder]:
         """Return the open buys of the bots that a switch stops."""
