@@ -12,6 +12,7 @@ from tradefleet.domain.bar import Bar
 from tradefleet.domain.errors import InvalidValue, OutcomeUnknown, Permanent, Retryable
 from tradefleet.domain.ids import (
     BotKey,
+    BotUid,
     ClientOrderId,
     StreamName,
     Symbol,
@@ -384,8 +385,14 @@ class GatewayWorker:
             self._publisher.announce(METRICS.name, each.bot, encode(message))
 
     def _take_commands(self, market_us: int) -> None:
+        """Take what the bots' owners want. A bot that cannot be traded so is refused; the others go on."""
+        refusals: dict[BotUid, str] = {}
         for command in self._store.bot_commands(self._plan.config.account):
-            self.machine.on_command(command, market_us)
+            try:
+                self.machine.on_command(command, market_us)
+            except Permanent as error:
+                refusals[command.config.uid] = str(error)
+        self.machine.on_refusals(refusals)
 
     def _read_requests(
         self, transaction: GatewayTransaction

@@ -71,6 +71,7 @@ class Seen:
     epochs: Mapping[str, int] = field(default_factory=dict)
     gateway_epochs: Mapping[str, int] = field(default_factory=dict)
     external_orders: Mapping[str, int] = field(default_factory=dict)
+    refusals: Mapping[str, str] = field(default_factory=dict)  # why a gateway does not trade a bot as its owner wants
     bars: Mapping[str, int] = field(default_factory=dict)  # by exchange, over all its streams
     halts: tuple[Halt, ...] = ()
 
@@ -96,6 +97,7 @@ class Eyes:
             {name for run in runs.keys() - self._finished for (name,) in self._read(_LEFT, run=run)} if ending else ()
         )
         blobs = list(self._read(_BLOBS, accounts=sorted(accounts)))
+        own = {account: json.loads(value) for account, key, value in blobs if key == OWN_BLOB}
         bars: dict[str, int] = {}
         for stream, last_seq in self._read(_BARS):
             exchange = stream.removeprefix("bars/").partition(":")[0]
@@ -110,11 +112,8 @@ class Eyes:
             statistics={row[0]: statistics_of(row[1:]) for row in self._read(_STATISTICS, uids=sorted(uids))},
             epochs=dict(self._read(_EPOCHS, uids=sorted(uids))),
             gateway_epochs=dict(self._read(_GATEWAYS)),
-            external_orders={
-                account: int(json.loads(value).get("external_orders", 0))
-                for account, key, value in blobs
-                if key == OWN_BLOB
-            },
+            external_orders={account: state["external_orders"] for account, state in own.items()},
+            refusals={uid: why for state in own.values() for uid, why in state["refusals"].items()},
             bars=bars,
             halts=tuple(self._halts.active_halts()),
         )

@@ -1,7 +1,9 @@
 """The gateway's edge in a free run: what it waits for, and what it does not."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,13 +13,14 @@ from tests.fakes.memory_database import GatewayRow, MemoryDatabase
 from tests.fakes.memory_store import MemoryStore
 from tests.unit.exchange.gateway.scenes import BTC, START_US, A, B, bot_config, gateway_config
 from tradefleet.domain.bar import MINUTE_US, Bar
-from tradefleet.domain.bots import BotCommand, BotConfig, Closure
+from tradefleet.domain.bots import BotCommand, BotConfig, Closure, RunState
 from tradefleet.domain.ids import (
     AccountId,
     BotKey,
     BotUid,
     ClientOrderId,
     StreamName,
+    Symbol,
     bars_stream,
     bot_order_id,
     orders_stream,
@@ -373,6 +376,41 @@ def test_a_bot_that_a_report_has_closed_is_still_heard(scene):
     scene.rest()
     assert scene.account(BOT).request_seq == 3
     assert scene.venue.canceled == [order_id]
+
+
+# --- commands that cannot be carried out --------------------------------------------------------------------------
+
+
+def refusals(scene: Scene) -> dict[str, str]:
+    """Return what the gateway has committed of refused commands."""
+    row = scene.store._rows.gateways[CONFIG.account]
+    return json.loads(row.blobs["gateway"])["refusals"]
+
+
+def test_a_bot_that_cannot_be_traded_is_refused_and_its_neighbours_go_on(scene):
+    scene.command(replace(BOT, wallet={"USD": 1}), state=RunState.PAUSED)
+    scene.command(OTHER, state=RunState.PAUSED)
+    assert scene.account(OTHER).state is RunState.PAUSED
+    assert scene.account(BOT).state is RunState.RUNNING
+    assert list(refusals(scene)) == [BOT.uid]
+    assert "wallet cannot change" in refusals(scene)[BOT.uid]
+    scene.request(1)
+    scene.rest()
+    assert len(scene.venue.submitted) == 1  # what it was before, it still is
+
+
+def test_a_bot_that_was_never_opened_is_refused_too(scene):
+    stranger = bot_config(BotKey("default/c"), uid=BotUid("uid-c"), symbols=(Symbol("DOGE-USD"),))
+    scene.store.register_bot(stranger.key, stranger.uid)
+    scene.command(stranger)
+    assert "unknown instrument DOGE-USD" in refusals(scene)["uid-c"]
+    assert list(scene.worker.machine.accounts) == [A, B]
+
+
+def test_a_refusal_ends_with_its_reason(scene):
+    scene.command(replace(BOT, wallet={"USD": 1}))
+    scene.command(BOT)
+    assert refusals(scene) == {}
 
 
 # --- halts ---------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from tradefleet.domain.bar import Bar
 from tradefleet.domain.bots import BotCommand, BotConfig, Closure, RunState
 from tradefleet.domain.errors import InvalidValue
 from tradefleet.domain.executions import Adoption
-from tradefleet.domain.ids import BotKey, ClientOrderId, Symbol
+from tradefleet.domain.ids import BotKey, BotUid, ClientOrderId, Symbol
 from tradefleet.domain.orders import BotRequest, OrderStatus, Reason, Side
 from tradefleet.domain.statistics import BotStatistics
 from tradefleet.domain.venue import AmendOrder, DepositFunds, SubmitOrder, VenueReport, VenueRequest
@@ -114,7 +114,10 @@ class Gateway:
         state.reach(market_us)
         account = state.accounts.get(command.config.key)
         if account is not None and account.config.uid != command.config.uid:
-            if command.deleting or not self._is_replaceable(account):
+            if command.deleting:
+                return
+            self._check(command.config)  # before anything of the one that was here is given up
+            if not self._is_replaceable(account):
                 return
             state.effects.gone.append(account.config.uid)
             account = None
@@ -123,6 +126,10 @@ class Gateway:
                 return
             account = self._open(command)
         self._obey(account, command)
+
+    def on_refusals(self, refusals: Mapping[BotUid, str]) -> None:
+        """Take which commands were refused at the last look at all of them, and why. The other bots trade on."""
+        self._state.refusals = dict(refusals)
 
     def _is_replaceable(self, account: BotAccount) -> bool:
         """Return whether a namesake may take the place of these books, and cancel what stands in its way.
