@@ -10,6 +10,7 @@ from tradefleet.store.checks import (
     lease_parts,
 )
 from tradefleet.store.ports import (
+    DeadLetter,
     LeaseName,
     OrderRow,
     RunId,
@@ -18,7 +19,7 @@ from tradefleet.store.upkeep import Action, TopicIdentity
 
 
 class MemoryUpkeep(MemoryHandle):
-    """Implements `RetentionStore`, `CommandStore`, `ActionStore` and `TopicStore`."""
+    """Implements `RetentionStore`, `DeadLetterStore`, `CommandStore`, `ActionStore` and `TopicStore`."""
 
     # --- retention ------------------------------------------------------------------------------------------------
 
@@ -117,10 +118,10 @@ class MemoryUpkeep(MemoryHandle):
         row = self._rows.bots.get(BotUid(uid)) if kind == "bot" else self._rows.gateways.get(AccountId(key))
         return row.positions.get(stream, 0) if row is not None else 0
 
-    # --- actions --------------------------------------------------------------------------------------------------
+    def put_aside(self, letters: Sequence[DeadLetter]) -> None:
+        self._rows.dead_letters.extend((self._database.clock_us(), letter) for letter in letters)
 
-    def record_action(self, action: Action) -> None:
-        self._rows.actions.append((self._database.clock_us(), action))
+    # --- actions --------------------------------------------------------------------------------------------------
 
     def actions(self, *, limit: int) -> list[Action]:
         return [action for _, action in self._rows.actions[::-1][:limit]]

@@ -86,10 +86,7 @@ class Action:
 
 
 class ActionStore(Protocol):
-    """The log of who did what. Switching halts writes into it by itself."""
-
-    def record_action(self, action: Action) -> None:
-        """Add an entry. Entries are never changed."""
+    """The log of who did what: each entry is written in the transaction of what it tells of, and never changed."""
 
     def actions(self, *, limit: int) -> list[Action]:
         """Return the newest entries, the newest first."""

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from governor.workload import Command
 
 from tests.integration.fleet import files
 from tests.integration.fleet.commands import FleetCommands
+from tradefleet.bus.kafka import KafkaBus
+from tradefleet.bus.kafka_client import KafkaSettings
 from tradefleet.domain.ids import AccountId
 from tradefleet.store.postgres.commands import PostgresCommandStore
 from tradefleet.store.postgres.retention import PostgresRetentionStore
@@ -160,7 +163,7 @@ def test_fills_are_readable_in_sql_in_the_units_of_the_market(fleet: FleetComman
 
 
 def test_this_releases_schemas_are_published_for_those_of_others(fleet: FleetCommands) -> None:
-    out = fleet.ok("topic", "read", "fleet.schemas")
+    out = fleet.ok("topic", "read", "fleet.schemas", "--from-beginning")
 
     assert "OrderExecuted" in out
 
@@ -170,6 +173,29 @@ def test_topics_are_readable(fleet: FleetCommands) -> None:
 
     assert messages
     assert "ACCEPTED" in json.dumps(messages)
+
+
+def test_market_data_that_cannot_be_read_is_put_aside_and_the_readers_go_on(fleet: FleetCommands) -> None:
+    with KafkaBus(KafkaSettings(bootstrap=LocalFleet(fleet.home).bootstrap)) as bus:
+        bus.publish("market.ohlc.stable", "default/simulator:BTC-USD", b"rubbish")
+        bus.flush(10_000_000)
+
+    letters = "SELECT split_part(reason, ':', 1), payload FROM tradefleet.dead_letter ORDER BY 1"
+    rows = [("gateway-default-simulator", b"rubbish"), ("venue-default-simulator", b"rubbish")]
+    fleet.wait_for("a row from each reader that may write one", lambda: fleet.query(letters) == rows)
+
+    def readers() -> set[str]:
+        found = [json.loads(line) for line in fleet.ok("topic", "read", "dead-letter").splitlines()]
+        return {each["message"]["reader"] for each in found}
+
+    bots = {f"bot-default-{name}" for name in ("hold", "cancels", "sells", "keeps")}
+    everybody = {"gateway-default-simulator", "venue-default-simulator", *bots}
+    fleet.wait_for("a message from each reader", lambda: readers() == everybody)
+    assert 'tradefleet_dead_letters_total{topic="market.ohlc.stable"} 1.0' in _metrics(fleet, "bot-default-hold")
+    assert "put aside a message of market.ohlc.stable" in fleet.ok("logs", "gateway-default-simulator", "--tail", "999")
+    bars = fleet.values("fd", "replay")[0]["status"]["bars"]
+    fleet.wait_for("more bars", lambda: fleet.values("fd", "replay")[0]["status"]["bars"] > bars)
+    fleet.wait_for("Ready", lambda: all(_ready(each) for each in fleet.values("tb")))
 
 
 def test_a_killed_process_comes_back(fleet: FleetCommands) -> None:
@@ -319,6 +345,12 @@ def _pid_of(fleet: FleetCommands, workload: str) -> int:
         except OSError:
             continue
     return 0
+
+
+def _metrics(fleet: FleetCommands, workload: str) -> str:
+    port = json.loads((fleet.home.processes / "ports.json").read_text())[f"health-{workload}"]
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        return answer.read().decode()
 
 
 def _keep_house(fleet: FleetCommands) -> None:

@@ -8,7 +8,7 @@ from tradefleet.domain.ids import BotKey, BotUid, executions_stream, orders_stre
 from tradefleet.domain.instrument import Instrument
 from tradefleet.store.checks import CHUNK_INPUTS
 from tradefleet.store.postgres import bot_sql, halt_sql, stream_sql, upkeep_sql
-from tradefleet.store.postgres.encoding import action_parameters, to_json
+from tradefleet.store.postgres.encoding import to_json
 from tradefleet.store.postgres.session import Session
 from tradefleet.store.upkeep import Action, TopicIdentity
 
@@ -76,10 +76,6 @@ class PostgresActionStore:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-
-    def record_action(self, action: Action) -> None:
-        """Add an entry. Entries are never changed."""
-        self._session.commit(upkeep_sql.RECORD_ACTION, action_parameters(self._session.fleet, action))
 
     def actions(self, *, limit: int) -> list[Action]:
         """Return the newest entries, the newest first."""
