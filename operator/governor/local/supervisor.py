@@ -21,6 +21,7 @@ from governor.workload import Plan, Role, Workload
 from tradefleet.domain.bots import BotCommand, DeletionPolicy, RunState
 from tradefleet.domain.errors import FleetError, Permanent
 from tradefleet.domain.ids import BotKey, BotUid
+from tradefleet.domain.instrument import Instrument
 from tradefleet.resources.bot_set import BotSet, expand
 from tradefleet.resources.common import Resource
 from tradefleet.resources.exchange import Exchange
@@ -71,6 +72,7 @@ class Supervisor:
         self._eyes: Eyes | None = None
         self._housekeeping: Housekeeping | None = None
         self._told: dict[str, BotCommand] = {}
+        self._listed: dict[str, tuple[Instrument, ...]] = {}
 
     def ask_to_end(self) -> None:
         """Let `run` come to its end."""
@@ -195,8 +197,12 @@ class Supervisor:
         )
 
     def _carry_out(self, planned: Plan, seen: Seen) -> None:
-        """Write what workloads read: runs, bots' rows and commands. Nothing is written that is so already."""
+        """Write what others read: instruments, bots' rows and commands, runs. Nothing is written that is so already."""
         assert self._session is not None
+        for exchange, instruments in planned.listed.items():
+            if self._listed.get(exchange) != instruments:
+                PostgresFleetStore(self._session).put_instruments(exchange, instruments)
+                self._listed[exchange] = instruments
         commands = PostgresCommandStore(self._session)
         for wanted in planned.commands:
             config = wanted.command.config

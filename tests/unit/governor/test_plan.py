@@ -86,6 +86,14 @@ def test_limits_and_costs_of_the_exchange_reach_its_workloads():
     assert settings["limits"]["max_open_orders"] == 9
 
 
+def test_the_instruments_of_an_exchange_are_listed_for_who_reads_amounts_in_sql():
+    planned = _plan(fleets.exchange(), fleets.exchange("idle", suspend=True))
+
+    assert {name: [str(each.symbol) for each in found] for name, found in planned.listed.items()} == {
+        "default/simulator": ["BTC-USD", "LTC-USD"]
+    }
+
+
 def test_a_lockstep_run_is_asked_for_once_with_all_participants():
     first = _plan(*_fleet(fleets.bot("alpha"), fleets.bot("beta")))
 
