@@ -416,6 +416,28 @@ def test_a_daily_loss_denies_buys_until_the_next_day() -> None:
     assert sent_lots(player) == 1
 
 
+def test_a_late_bar_of_yesterday_does_not_begin_the_day_anew() -> None:
+    player = Player(
+        bot_config(wallet={"USD": 1_000 * ATOMS}, symbols=(BTC, LTC), limits=limits(max_daily_loss_ppm=100_000))
+    )
+    player.hold(5)
+    player.market_us = START_US + DAY_US
+    player.price(80)
+    player.buy(1)
+    assert sent_lots(player) == 1  # the day began at this price
+    player.price(40)
+    player.buy(1)
+    assert denied(player) is Reason.DAILY_LOSS
+    now_us, player.market_us = player.market_us, START_US + DAY_US - 2 * MINUTE_US
+    player.price(100, LTC)
+    player.market_us = now_us
+    player.buy(1)
+    assert denied(player) is Reason.DAILY_LOSS
+    player.price(40)
+    player.buy(1)
+    assert denied(player) is Reason.DAILY_LOSS
+
+
 def test_a_new_day_without_a_bar_begins_with_what_there_is() -> None:
     player = limited(wallet=1_000 * ATOMS, max_daily_loss_ppm=100_000)
     player.hold(5)
