@@ -29,7 +29,8 @@ from workloads.exchange.gateway.machine import Gateway
 from workloads.exchange.gateway_worker import GatewayWorker
 from workloads.exchange.venue.journal import replay
 from workloads.exchange.venue.venue import Venue
-from workloads.exchange.venue_worker import VenueWorker, record_of
+from workloads.exchange.venue_records import record_of
+from workloads.exchange.venue_worker import VenueWorker
 from workloads.strategy.bot import Bot
 from workloads.strategy.recorded import sources_of
 from workloads.strategy.registry import build_strategy
@@ -140,7 +141,7 @@ def _check_venue(world: World, worker: VenueWorker) -> None:
 def _check_journal(world: World, worker: VenueWorker) -> None:
     """What the venue acknowledged is durable: its state is the fold of its journal from the beginning."""
     records = MemoryBus(world.broker).journal(JOURNAL.name, EXCHANGE).read(0)
-    folded = replay(world.venue_config, [record for each in records if (record := record_of(each.value)) is not None])
+    folded = replay([record_of(each.value) for each in records])
     assert folded.venue.state_hash() == worker.state_hash(), "the venue is not what its journal says"
 
 

@@ -39,6 +39,7 @@ _DESK = "workloads.exchange.gateway.desk"
 _REPORTS = "workloads.exchange.gateway.reports"
 _RISK = "workloads.exchange.gateway.risk"
 _VENUE = "workloads.exchange.venue_worker"
+_FOLD = "workloads.exchange.venue_fold"
 _RECORD = "workloads.strategy.recorded"
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -218,7 +219,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "journal applied before it is written",
         (
             Change(
-                _VENUE,
+                _FOLD,
                 "        self._offset = self._journal.append(payloads)[-1]\n        self._seq += len(payloads)\n"
                 "        for record in records:\n            self._apply(record)\n",
                 "        for record in records:\n            self._apply(record)\n"
@@ -246,12 +247,24 @@ MUTANTS: tuple[Mutant, ...] = (
         seeds=(35,),
     ),
     Mutant(
+        "edited exchange not in the journal",
+        (
+            Change(
+                _FOLD,
+                "        self.commit([ConfiguredRecord(epoch=epoch, market_us=self.market_us, config=config)])\n",
+                "        record = ConfiguredRecord(epoch=epoch, market_us=self.market_us, config=config)\n"
+                "        self.commit([record]) if self._state.config is None else self._state.apply(record)\n",
+            ),
+        ),
+        seeds=(10,),
+    ),
+    Mutant(
         "requests forgotten while the journal is folded again",
         (
             Change(
                 _VENUE,
-                "        self._last = None\n        self._bar_seqs = dict",
-                "        self._inbox, self._last = {}, None\n        self._bar_seqs = dict",
+                "            self._fold.restore()\n",
+                "            self._fold.restore()\n            self._inbox = {}\n",
             ),
         ),
         seeds=(88,),
