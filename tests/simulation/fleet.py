@@ -177,6 +177,8 @@ class Fleet:
             run=self.run,
             lease_ttl_us=LEASE_US,
             request_timeout_us=TIMEOUT_US,
+            look_every_us=1,  # at every upkeep
+            look_again_us=1,
         )
         door = VenueDoor(
             lambda: [each for each in self.processes if each.role == "venue"],

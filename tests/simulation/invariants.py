@@ -32,6 +32,7 @@ class Invariants:
         self._positions_read: dict[tuple[BotUid, int, StreamName], int] = {}
         self._halted: set[str] = set()
         self.halts = 0
+        self.looked = 0  # when books and venue last agreed
         self.checked = 0  # commits and sends held against the invariants
 
     # --- halts ----------------------------------------------------------------------------------------------------
@@ -80,6 +81,9 @@ class Invariants:
         """Look at a gateway's commit."""
         self.checked += 1
         assert not commit.dead_letters, f"dead letter: {commit.dead_letters[0]}"
+        own = json.loads(commit.blobs["gateway"] or b"{}")
+        assert not own["doubts"], "the gateway believes that books and venue differ"
+        self.looked = max(self.looked, own["reconciled_us"])
         for entry in commit.entries:
             self._entry(commit.uids[entry.bot], entry)
         for fill in commit.fills:

@@ -35,6 +35,7 @@ _LEASES = "tests.fakes.memory_leases"
 _BOTS = "tests.fakes.memory_bots"
 _STREAMS = "tradefleet.bus.numbered"
 _GATEWAY = "workloads.exchange.gateway_worker"
+_LINE = "workloads.exchange.gateway_line"
 _DESK = "workloads.exchange.gateway.desk"
 _REPORTS = "workloads.exchange.gateway.reports"
 _RISK = "workloads.exchange.gateway.risk"
@@ -66,12 +67,12 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "sent again without asking the venue",
-        (Change(_GATEWAY, "missing = self._ask_for(open_requests)", "missing = open_requests"),),
+        (Change(_LINE, "missing = self._ask_for(open_requests)", "missing = open_requests"),),
         seeds=(5,),
     ),
     Mutant(
         "venue asked before its time-out",
-        (Change(_GATEWAY, "not open_requests or self._clock.monotonic_us() >= self._ask_at_us", "True"),),
+        (Change(_LINE, "not open_requests or self._clock.monotonic_us() >= self._ask_at_us", "True"),),
         seeds=(101,),
     ),
     Mutant(
@@ -89,18 +90,14 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "cancel of an order that never arrived dropped",
-        (
-            Change(
-                _GATEWAY, "isinstance(request, CancelOrder | AmendOrder) and request.client_order_id in lost", "False"
-            ),
-        ),
+        (Change(_LINE, "isinstance(request, CancelOrder | AmendOrder) and request.client_order_id in lost", "False"),),
         seeds=(580,),
     ),
     Mutant(
         "number that was settled without arriving not sent",
         (
             Change(
-                _GATEWAY,
+                _LINE,
                 "[self._unsettled.get(number, VoidRequest(no=number)) for number in numbers]",
                 "[self._unsettled[number] for number in numbers if number in self._unsettled]",
             ),
@@ -140,7 +137,12 @@ MUTANTS: tuple[Mutant, ...] = (
                 "self._store.load_gateway(plan.config.account)\n",
                 "None if self._version else self._store.load_gateway(plan.config.account)\n",
             ),
-            Change(_GATEWAY, "        self._version, self._positions, self._unsettled = 0, {}, {}\n", ""),
+            Change(_GATEWAY, "        self._version, self._positions = 0, {}\n", ""),
+            Change(
+                _GATEWAY,
+                "self._line.start([] if record",
+                "self._line.start(self._line._unsettled.values() if self._version else [] if record",
+            ),
         ),
         seeds=(3,),
     ),

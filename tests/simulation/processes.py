@@ -38,6 +38,10 @@ class Time:
             self.now_us += WAIT_US
         return self.now_us
 
+    def wall_us(self) -> int:
+        """Return the same, without a look that counts."""
+        return self.now_us
+
     def sleep_us(self, duration_us: int) -> None:
         """Return at once: a worker that sleeps has nothing to do, and others shall have their turn."""
 

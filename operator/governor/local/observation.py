@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from governor.status import AccountView
 from tradefleet.domain.bots import BotConfig, Closure, config_from_values
 from tradefleet.domain.ids import BotKey, BotUid, Symbol
 from tradefleet.domain.progress import Participant, Phase
@@ -70,7 +71,7 @@ class Seen:
     statistics: Mapping[str, BotStatistics] = field(default_factory=dict)
     epochs: Mapping[str, int] = field(default_factory=dict)
     gateway_epochs: Mapping[str, int] = field(default_factory=dict)
-    external_orders: Mapping[str, int] = field(default_factory=dict)
+    accounts: Mapping[str, AccountView] = field(default_factory=dict)
     refusals: Mapping[str, str] = field(default_factory=dict)  # why a gateway does not trade a bot as its owner wants
     bars: Mapping[str, int] = field(default_factory=dict)  # by exchange, over all its streams
     halts: tuple[Halt, ...] = ()
@@ -112,7 +113,15 @@ class Eyes:
             statistics={row[0]: statistics_of(row[1:]) for row in self._read(_STATISTICS, uids=sorted(uids))},
             epochs=dict(self._read(_EPOCHS, uids=sorted(uids))),
             gateway_epochs=dict(self._read(_GATEWAYS)),
-            external_orders={account: state["external_orders"] for account, state in own.items()},
+            accounts={
+                account: AccountView(
+                    mismatch=state["mismatch"],
+                    external_orders=state["external_orders"],
+                    external=tuple(state["external"]),
+                    reconciled_us=state["reconciled_us"],
+                )
+                for account, state in own.items()
+            },
             refusals={uid: why for state in own.values() for uid, why in state["refusals"].items()},
             bars=bars,
             halts=tuple(self._halts.active_halts()),

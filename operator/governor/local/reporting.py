@@ -3,7 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-from governor.status import BotView, ProcessView, bot_status, exchange_status, feed_status, plain_status, set_status
+from governor.status import (
+    AccountView,
+    BotView,
+    ProcessView,
+    bot_status,
+    exchange_status,
+    feed_status,
+    plain_status,
+    set_status,
+)
 from governor.workload import Plan
 from tradefleet.domain.ids import BotUid
 from tradefleet.resources.bot_set import BotSet, expand
@@ -115,6 +124,7 @@ class _Reporter:
             refused=self._seen.refusals.get(uid, ""),
             has_drifted=bot.key in self._planned.drifted,
             market_us=self._market_us.get(place, 0),
+            mismatch=self._account_of(exchange).mismatch,
             is_replayed=place in self._finished_exchanges,
         )
         return bot_status(bot, self._planned.verdicts.get(bot.key), view, instruments, now_us=self._now_us)
@@ -149,6 +159,11 @@ class _Reporter:
         mine = [
             bot
             for bot in self._bots
+    def _account_of(self, exchange: Resource | None) -> AccountView:
+        if not isinstance(exchange, Exchange):
+            return AccountView()
+        return self._seen.accounts.get(_account(exchange), AccountView())
+
             if (bot.key.namespace, bot.spec.exchange_ref.name) == (exchange.key.namespace, exchange.key.name)
         ]
         uids = [bot.metadata.uid or "" for bot in mine]
@@ -160,7 +175,7 @@ class _Reporter:
             open_orders=sum(self._seen.open_orders.get(uid, 0) for uid in uids),
             fills=sum(self._seen.statistics[uid].fills for uid in uids if uid in self._seen.statistics),
             epoch=self._seen.gateway_epochs.get(account),
-            external_orders=self._seen.external_orders.get(account, 0),
+            account=self._account_of(exchange),
             halted=self._halted(exchange, f"account/{account}"),
             now_us=self._now_us,
         )

@@ -34,6 +34,7 @@ from tradefleet.domain.venue import (
     ReportKind,
     SubmitOrder,
     Trade,
+    VenueOrder,
     VenueReport,
     VenueRequest,
     VoidRequest,
@@ -45,12 +46,14 @@ from tradefleet.messages.topics import EXECUTIONS, ORDERS
 from tradefleet.runtime.ports import StreamItem
 from tradefleet.store.ports import BotCommit, DeadLetter, GatewayCommit, Halt, OutboxMessage, bot_lease
 from workloads.exchange.gateway.account import BotAccount
+from workloads.exchange.gateway.reconciliation import LOOKS_MAX
 from workloads.exchange.gateway_worker import REQUESTS_MAX, UPKEEP_US, GatewayPlan, GatewayWorker
 
 EXCHANGE = "default/sim"
 WAIT_US = 200_000
 BAR = Bar(BTC, MINUTE_US, START_US, 100.0, 101.0, 99.0, 100.0, 1.0)
 WAKE = StreamItem(StreamName("orders/somebody"), 1)
+TERMS = OrderTerms(symbol=BTC, side=Side.BUY, type=OrderType.LIMIT, lots=1, price_ticks=9_900)
 CONFIG = gateway_config()
 BOT = bot_config(A, uid=BotUid("uid-a"), wallet={"USD": 10**15})
 OTHER = bot_config(B, uid=BotUid("uid-b"), wallet={"USD": 10**15})
@@ -82,6 +85,10 @@ class Venue:
     def __init__(self) -> None:
         self.said: list[VenueReport] = []
         self.asked: list[VenueRequest] = []
+        self.orders: dict[ClientOrderId, VenueOrder] = {}
+        self.money = 0
+        self.looks = 0
+        self.meanwhile: Callable[[], None] = lambda: None  # happens while the gateway looks
 
     def connect(self) -> None: ...
 
@@ -90,10 +97,13 @@ class Venue:
             self.asked.append(request)
             match request:
                 case SubmitOrder():
+                    self.orders[request.client_order_id] = resting(request)
                     self._say(ReportKind.ACCEPTED, request.client_order_id)
                 case CancelOrder():
+                    del self.orders[request.client_order_id]
                     self._say(ReportKind.CANCELED, request.client_order_id)
                 case DepositFunds():
+                    self.money += request.atoms
                     self._say(ReportKind.DEPOSITED, ClientOrderId(request.reference))
 
     def trade(self, order_id: ClientOrderId, *, lots: int) -> None:
@@ -120,6 +130,29 @@ class Venue:
 
     def reports(self, since: int) -> list[VenueReport]:
         return self.said[since:]
+
+    def balances(self) -> dict[str, tuple[int, int]]:
+        self.looks += 1
+        self.meanwhile()
+        return {"USD": (self.money, 0)}
+
+    def open_orders(self) -> list[VenueOrder]:
+        return list(self.orders.values())
+
+    def query(self, client_order_id: ClientOrderId) -> VenueOrder | None:
+        return self.orders.get(client_order_id)
+
+
+def resting(request: SubmitOrder) -> VenueOrder:
+    return VenueOrder(
+        account=CONFIG.account,
+        client_order_id=request.client_order_id,
+        symbol=request.terms.symbol,
+        side=request.terms.side,
+        lots=request.terms.lots,
+        filled_lots=0,
+        price_ticks=request.terms.price_ticks,
+    )
 
 
 class Publisher:
@@ -231,10 +264,9 @@ class Scene:
 
 def order(seq: int, config: BotConfig = BOT) -> OutboxMessage:
     order_id = bot_order_id(uid_hash(config.uid), seq)
-    terms = OrderTerms(symbol=BTC, side=Side.BUY, type=OrderType.LIMIT, lots=1, price_ticks=9_900)
     return message(
         config,
-        OrderRequest(bot=config.key, seq=seq, client_order_id=order_id, terms=terms, market_us=BAR.close_us),
+        OrderRequest(bot=config.key, seq=seq, client_order_id=order_id, terms=TERMS, market_us=BAR.close_us),
     )
 
 
@@ -411,6 +443,83 @@ def test_a_refusal_ends_with_its_reason(scene):
     scene.command(replace(BOT, wallet={"USD": 1}))
     scene.command(BOT)
     assert refusals(scene) == {}
+
+
+# --- looking at the venue -----------------------------------------------------------------------------------------
+
+
+def pass_looks(scene: Scene, count: int) -> None:
+    """Let so many looks at the venue come that follow one that differed."""
+    for _ in range(count):
+        scene.clock.sleep_us(scene.worker._plan.look_again_us)
+        scene.upkeep()
+
+
+def test_the_venue_is_looked_at_now_and_then_and_not_between(scene):
+    scene.upkeep()
+    looks = scene.venue.looks
+    assert looks > 0
+    scene.request(1)
+    scene.rest()
+    scene.upkeep()
+    assert scene.venue.looks == looks
+    scene.clock.sleep_us(scene.worker._plan.look_every_us)
+    scene.upkeep()
+    assert scene.venue.looks == looks + 1
+    assert scene.worker.machine.own_snapshot()["reconciled_us"] == scene.clock.now_us
+
+
+def test_money_that_is_missing_at_the_venue_stops_new_risk_and_a_successor_knows(scene):
+    scene.upkeep()
+    scene.venue.money -= 1
+    scene.clock.sleep_us(scene.worker._plan.look_every_us)
+    pass_looks(scene, LOOKS_MAX)
+    assert "the venue has" in scene.worker.machine.mismatch
+    scene.worker = scene.make("slot")
+    scene.worker.start()
+    scene.request(1)
+    scene.rest()
+    assert scene.venue.submitted == []
+    scene.venue.money += 1
+    pass_looks(scene, 1)
+    assert scene.worker.machine.mismatch == ""
+
+
+def test_a_look_during_which_something_happens_counts_for_nothing(scene):
+    scene.request(1)
+    scene.upkeep()
+    (order_id,) = scene.venue.orders
+
+    def ends() -> None:
+        if scene.venue.orders.pop(order_id, None) is not None:
+            scene.venue._say(ReportKind.EXPIRED, order_id)
+
+    scene.venue.meanwhile = ends
+    scene.clock.sleep_us(scene.worker._plan.look_every_us)
+    scene.upkeep()
+    assert scene.worker.machine.own_snapshot()["doubts"] == 0
+    assert not scene.worker.machine.orders
+
+
+def test_a_bot_in_doubt_is_looked_at_soon_and_reopened(scene):
+    scene.request(1)
+    scene.upkeep()
+    scene.venue.trade(next(iter(scene.venue.orders)), lots=7)
+    scene.rest()
+    assert scene.account(BOT).closures
+    pass_looks(scene, 1)
+    assert scene.account(BOT).closures == {}
+
+
+def test_an_order_of_somebody_else_is_counted_and_left_alone(scene):
+    scene.upkeep()
+    stranger = replace(resting(SubmitOrder(no=1, client_order_id="web-1", terms=TERMS, market_us=0)), lots=3)
+    scene.venue.orders[stranger.client_order_id] = stranger
+    scene.clock.sleep_us(scene.worker._plan.look_every_us)
+    scene.upkeep()
+    row = scene.store._rows.gateways[CONFIG.account]
+    assert json.loads(row.blobs["gateway"])["external"]["web-1"]["lots"] == 3
+    assert scene.venue.canceled == []
 
 
 # --- halts ---------------------------------------------------------------------------------------------------------

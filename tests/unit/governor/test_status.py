@@ -1,9 +1,10 @@
 import pytest
-from governor.status import BotView, ProcessView, bot_status
+from governor.status import AccountView, BotView, ProcessView, bot_status, exchange_status
 
 from tests.unit.governor import fleets
 from tradefleet.domain.bots import Closure
-from tradefleet.resources.common import Condition, ConditionStatus, ConditionType, Phase
+from tradefleet.resources.common import Condition, ConditionStatus, ConditionType, Phase, Status
+from tradefleet.resources.exchange import ExchangeStatus
 from tradefleet.resources.trading_bot import TradingBotStatus
 
 RUNS = ProcessView(is_ready=True)
@@ -13,7 +14,22 @@ def _status(bot=None, **view) -> TradingBotStatus:
     return bot_status(bot or fleets.bot("alpha"), None, BotView(process=RUNS, **view), {}, now_us=0)
 
 
-def _says(status: TradingBotStatus, kind: ConditionType) -> Condition | None:
+def _exchange(account: AccountView, halted: str = "") -> ExchangeStatus:
+    return exchange_status(
+        fleets.exchange(),
+        None,
+        [RUNS, RUNS],
+        bots=[],
+        open_orders=0,
+        fills=0,
+        epoch=1,
+        account=account,
+        halted=halted,
+        now_us=0,
+    )
+
+
+def _says(status: Status, kind: ConditionType) -> Condition | None:
     found = status.condition(kind)
     return found if found is not None and found.status is ConditionStatus.TRUE else None
 
@@ -82,3 +98,32 @@ def test_a_bot_without_trouble_has_no_warning():
     status = _status()
 
     assert (_says(status, ConditionType.WARNING), _says(status, ConditionType.STALLED)) == (None, None)
+
+
+def test_an_account_whose_books_differ_from_the_venue_is_halted_and_says_how_they_differ():
+    account = AccountView(mismatch="USD: 10 in the books, the venue has 9", reconciled_us=1_700_000_000_000_000)
+
+    status, of_bot = _exchange(account), _status(mismatch=account.mismatch)
+
+    for each in (status, of_bot):
+        warning = _says(each, ConditionType.WARNING)
+        assert warning is not None
+        assert warning.reason == "NotReconciled"
+        assert "USD: 10 in the books, the venue has 9: put the account in order" in warning.message
+        assert each.reason == warning.message
+    assert (status.halted, status.last_reconciled_time) == (True, "2023-11-14T22:13:20Z")
+
+
+def test_orders_of_somebody_else_are_counted_and_named():
+    status = _exchange(AccountView(external_orders=3, external=("web-1", "web-2")))
+
+    warning = _says(status, ConditionType.WARNING)
+    assert warning is not None
+    assert (warning.reason, status.external_orders, status.halted) == ("ExternalOrders", 3, False)
+    assert warning.message == "3 open orders at the venue of somebody else, left alone: web-1, web-2, …"
+
+
+def test_an_account_that_was_never_compared_and_has_no_trouble_says_nothing():
+    status = _exchange(AccountView())
+
+    assert (_says(status, ConditionType.WARNING), status.last_reconciled_time) == (None, None)

@@ -1,10 +1,11 @@
 """The risk gate: may this order be sent, and how large (design §5)?
 
-The questions come in a fixed order and the first "no" is the answer: halt, trading state, instrument, exit under way,
-data age, price collar, order size, position, exposure, open orders, order rate, daily loss, drawdown, funds. Where bot
-and account both have a limit, the bot's comes first. (That a request is no duplicate is known before: its id follows
-from its number.) A limit on size makes an order smaller before it refuses it. A sell can only reduce a position on a
-spot account, so what only limits risk is not asked of it. The gateway's own exits do not come here at all.
+The questions come in a fixed order and the first "no" is the answer: halt, books that differ from the venue, trading
+state, instrument, exit under way, data age, price collar, order size, position, exposure, open orders, order rate,
+daily loss, drawdown, funds. Where bot and account both have a limit, the bot's comes first. (That a request is no
+duplicate is known before: its id follows from its number.) A limit on size makes an order smaller before it refuses
+it. A sell can only reduce a position on a spot account, so what only limits risk is not asked of it. The gateway's own
+exits do not come here at all.
 """
 
 from collections.abc import Iterable
@@ -82,6 +83,8 @@ class RiskGate:
         state = self._state
         if raises_risk and state.is_halted(account.key):
             return Reason.HALTED
+        if raises_risk and state.mismatch:
+            return Reason.UNRECONCILED
         if account.closures or account.deleting or account.state is RunState.STOPPED:
             return Reason.NOT_TRADING
         if raises_risk and account.state is RunState.PAUSED:
