@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.fakes.memory_database import FleetRows, MemoryDatabase
 from tradefleet.domain.bots import BotConfig
-from tradefleet.domain.ids import AccountId, BotKey, BotUid, ClientOrderId, StreamName, Symbol
+from tradefleet.domain.ids import AccountId, BotKey, BotUid, ClientOrderId, StreamName, Symbol, orders_stream
 from tradefleet.domain.ledger import Book, LedgerEntry
 from tradefleet.domain.orders import OrderStatus, Side
 from tradefleet.domain.venue import SubmitOrder
@@ -140,8 +140,12 @@ class Invariants:
         oldest_us = self._configs[order.uid].limits.max_data_age_us
         if oldest_us is not None:
             own = json.loads(commit.blobs["gateway"] or b"{}")
-            age_us = order.created_us - own["mark_us"][order.terms.symbol]
-            assert age_us <= oldest_us, f"order {order.client_order_id} was accepted on data of {age_us} us ago"
+            assert order.request_seq is not None, "the gateway's own orders close positions"
+            stream = orders_stream(order.uid)
+            (request,) = self._rows.streams[stream].after(stream, order.request_seq - 1, 1)
+            for found_us in (own["mark_us"][order.terms.symbol], request.market_us):
+                age_us = order.created_us - found_us
+                assert age_us <= oldest_us, f"order {order.client_order_id} was accepted on data of {age_us} us ago"
 
     def _wallet(self, uid: BotUid, state: dict[str, Any]) -> None:
         """A bot's books as the gateway keeps them against the postings, the reservations and the fills."""

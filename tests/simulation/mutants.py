@@ -194,6 +194,11 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant("risk taken on old data", (Change(_RISK, "state.now_us - mark_us > oldest_us", "False"),), seeds=(11,)),
     Mutant(
+        "risk taken by an old decision",
+        (Change(_RISK, "state.now_us - decided_us > oldest_us", "False"),),
+        seeds=(0,),
+    ),
+    Mutant(
         "fold without timers",
         (
             Change(

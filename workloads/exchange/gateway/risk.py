@@ -52,10 +52,10 @@ class RiskGate:
         self._state = state
         self._config = state.config
 
-    def judge(self, account: BotAccount, terms: OrderTerms) -> Verdict:
-        """Return the verdict on a bot's new order."""
+    def judge(self, account: BotAccount, terms: OrderTerms, decided_us: int) -> Verdict:
+        """Return the verdict on a bot's new order; `decided_us` is the market time at which it was decided."""
         raises_risk = terms.side is Side.BUY
-        reason = self.refusal(account, terms, raises_risk=raises_risk)
+        reason = self.refusal(account, terms, decided_us, raises_risk=raises_risk)
         if reason is Reason.NONE:
             reason = self.collar_refusal(account, terms)
         if reason is not Reason.NONE:
@@ -78,8 +78,11 @@ class RiskGate:
             return Verdict(terms, Reason.INSUFFICIENT_FUNDS, denied=True)
         return Verdict(accepted, why)
 
-    def refusal(self, account: BotAccount, terms: OrderTerms, *, raises_risk: bool) -> Reason:
-        """Return why an order may not be sent whatever its price and size; NONE when it may."""
+    def refusal(self, account: BotAccount, terms: OrderTerms, decided_us: int, *, raises_risk: bool) -> Reason:
+        """Return why an order may not be sent whatever its price and size; NONE when it may.
+
+        A decision grows old like the price: a bot that comes back after a week decides on the bars it has missed.
+        """
         state = self._state
         if raises_risk and state.is_halted(account.key):
             return Reason.HALTED
@@ -96,6 +99,8 @@ class RiskGate:
         mark_us = state.mark_us.get(terms.symbol)
         oldest_us = account.config.limits.max_data_age_us
         if mark_us is None or (oldest_us is not None and state.now_us - mark_us > oldest_us):
+            return Reason.STALE_DATA
+        if raises_risk and oldest_us is not None and state.now_us - decided_us > oldest_us:
             return Reason.STALE_DATA
         return Reason.NONE
 

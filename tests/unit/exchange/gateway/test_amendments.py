@@ -224,6 +224,21 @@ def test_what_makes_a_buy_larger_or_dearer_meets_the_gate(
     assert refused(player) is reason
 
 
+def test_an_old_decision_makes_a_buy_smaller_but_not_larger_or_dearer() -> None:
+    player = Player(bot_config(limits=BARS_ONLY))
+    order_id = resting(player)
+    decided_us = player.market_us - 5 * MINUTE_US
+    player.amend(order_id, lots=11, market_us=decided_us - 1)
+    assert refused(player) is Reason.STALE_DATA
+    player.amend(order_id, price_ticks=91, market_us=decided_us - 1)
+    assert refused(player) is Reason.STALE_DATA
+    player.amend(order_id, lots=9, market_us=decided_us - 1)
+    assert len(player.last.venue_requests) == 1
+    player.report(ReportKind.AMENDED, order_id, lots=9, price_ticks=90)
+    player.amend(order_id, lots=11, market_us=decided_us)
+    assert len(player.last.venue_requests) == 1
+
+
 def test_the_order_itself_does_not_count_against_its_limits() -> None:
     player = Player(bot_config(limits=limits(max_position_atoms=1_200 * ATOMS, max_open_orders=1)))
     order_id = resting(player)

@@ -134,6 +134,24 @@ def test_a_price_is_stale_once_it_is_older_than_allowed() -> None:
     assert denied(player) is Reason.STALE_DATA
 
 
+def test_a_decision_is_stale_once_it_is_older_than_allowed_however_fresh_the_price_is() -> None:
+    player = Player(bot_config(limits=limits(max_data_age_us=5 * MINUTE_US)))
+    player.hold(5)
+    decided_us = player.market_us - 5 * MINUTE_US
+    player.order(terms(Side.BUY, 1), market_us=decided_us)
+    assert sent_lots(player) == 1
+    player.order(terms(Side.BUY, 1), market_us=decided_us - 1)
+    assert denied(player) is Reason.STALE_DATA
+    player.order(terms(Side.SELL, 1), market_us=decided_us - 1)
+    assert sent_lots(player) == 1
+
+
+def test_without_a_limit_a_decision_may_be_of_any_age() -> None:
+    player = Player()
+    player.order(terms(Side.BUY, 1), market_us=player.market_us - 7 * DAY_US)
+    assert sent_lots(player) == 1
+
+
 def test_a_neighbours_bar_does_not_freshen_a_price() -> None:
     player = Player(bot_config(symbols=(BTC, LTC), limits=limits(max_data_age_us=MINUTE_US)))
     player.price(100, LTC)
