@@ -17,7 +17,7 @@ class Routine:
     callers: frozenset[str] = frozenset()
 
 
-_EVERYBODY = frozenset({"feed", "gateway", "venue", "holder", "backtest", "reader", "supervisor"})
+_EVERYBODY = frozenset({"feed", "gateway", "venue", "holder", "backtest", "recorder", "reader", "supervisor"})
 
 NOW_US = Routine(
     signature="tradefleet.now_us()",

@@ -31,7 +31,8 @@ SILENCE_MAX_S: Final = 60.0  # without an answer for so long, a process is taken
 MODULES: Final = {
     Role.VENUE: ("workloads.exchange.main", "venue"),
     Role.GATEWAY: ("workloads.exchange.main", "gateway"),
-    Role.FEED: ("workloads.feeds.main",),
+    Role.FEED: ("workloads.feeds.main", "replay"),
+    Role.RECORDER: ("workloads.feeds.main", "recorder"),
     Role.BOT: ("workloads.strategy.main",),
 }
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from governor.dataset_status import dataset_status, is_made_up
 from governor.status import (
     AccountView,
     BotView,
@@ -28,7 +29,7 @@ from .crew import ProcessFacts, ProcessState
 from .jobs import JobFacts
 from .observation import Seen
 from .resources import OWNER_ANNOTATION
-from .tasks import job_status
+from .tasks import dataset_view, job_status
 
 Values = dict[str, Any]
 
@@ -93,8 +94,13 @@ class _Reporter:
                 return self._feed(each)
             case BotSet():
                 return self._set(each)
+            case Dataset():
+                process = self._process(f"recorder-{each.key.namespace}-{each.key.name}")
+                view = dataset_view(each, self._jobs, self._seen.recorded, self._resources, process)
+                verdict = self._planned.verdicts.get(each.key)
+                return dataset_status(each, verdict, view, now_us=self._now_us)
             case _:
-                return job_status(each, self._jobs, now_us=self._now_us)
+                return job_status(each, self._jobs, self._planned.verdicts.get(each.key), now_us=self._now_us)
 
     def _bot(self, bot: TradingBot) -> Status:
         uid = bot.metadata.uid or ""
@@ -118,13 +124,13 @@ class _Reporter:
             is_settled=BotUid(uid) in self._settled,
             remaining=self._remaining(bot),
             halted=self._halted(exchange, f"bot/{bot.key.namespace}/{bot.key.name}"),
+            mismatch=self._account_of(exchange).mismatch,
             closures={} if books is None else books.closures,
             unreadable_seq=0 if books is None else books.unreadable_seq,
             is_drawn_down=books is not None and books.is_drawn_down,
             refused=self._seen.refusals.get(uid, ""),
             has_drifted=bot.key in self._planned.drifted,
             market_us=self._market_us.get(place, 0),
-            mismatch=self._account_of(exchange).mismatch,
             is_replayed=place in self._finished_exchanges,
         )
         return bot_status(bot, self._planned.verdicts.get(bot.key), view, instruments, now_us=self._now_us)
@@ -153,17 +159,17 @@ class _Reporter:
         found = [halt for halt in self._seen.halts if halt.scope in scopes]
         return "; ".join(f"halted ({halt.scope}) by {halt.set_by}: {halt.reason}" for halt in found)
 
+    def _account_of(self, exchange: Resource | None) -> AccountView:
+        if not isinstance(exchange, Exchange):
+            return AccountView()
+        return self._seen.accounts.get(_account(exchange), AccountView())
+
     def _exchange(self, exchange: Exchange) -> Status:
         name = f"{exchange.key.namespace}-{exchange.key.name}"
         account = _account(exchange)
         mine = [
             bot
             for bot in self._bots
-    def _account_of(self, exchange: Resource | None) -> AccountView:
-        if not isinstance(exchange, Exchange):
-            return AccountView()
-        return self._seen.accounts.get(_account(exchange), AccountView())
-
             if (bot.key.namespace, bot.spec.exchange_ref.name) == (exchange.key.namespace, exchange.key.name)
         ]
         uids = [bot.metadata.uid or "" for bot in mine]
@@ -197,7 +203,7 @@ class _Reporter:
     def _is_synthetic(self, feed: Feed) -> bool:
         references = feed.spec.replay.dataset_refs if feed.spec.replay is not None else ()
         found = [self._by_key.get(ResourceKey("Dataset", feed.key.namespace, each.name)) for each in references]
-        return any(isinstance(each, Dataset) and each.spec.is_synthetic for each in found)
+        return any(isinstance(each, Dataset) and is_made_up(each, self._resources) for each in found)
 
     def _set(self, bot_set: BotSet) -> Status:
         mine = [bot for bot in self._bots if bot.metadata.annotations.get(OWNER_ANNOTATION) == bot_set.metadata.uid]

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+from governor.dataset_status import refusal
 from governor.housekeeping import Housekeeping
 from governor.plan import Observed, plan
 from governor.workload import Plan, Role, Workload
@@ -24,6 +25,7 @@ from tradefleet.domain.ids import BotKey, BotUid
 from tradefleet.domain.instrument import Instrument
 from tradefleet.resources.bot_set import BotSet, expand
 from tradefleet.resources.common import Resource
+from tradefleet.resources.dataset import Dataset
 from tradefleet.resources.exchange import Exchange
 from tradefleet.resources.trading_bot import TradingBot
 from tradefleet.runtime.logging import set_up_logging
@@ -37,14 +39,14 @@ from tradefleet.store.roles import Component
 
 from .crew import Crew, Surroundings
 from .home import Home, now_us
-from .jobs import Jobs
+from .jobs import JobFacts, Jobs
 from .observation import Eyes, Seen
 from .processes import clear_leftovers
 from .reporting import statuses_of, waking
 from .resources import OWNER_ANNOTATION, STATE_ANNOTATION, LocalResources
 from .services import Services
 from .strategies import WarmUps
-from .tasks import jobs_of
+from .tasks import dataset_view, jobs_of
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -53,7 +55,12 @@ ROUND_MIN_S: Final = 0.2  # and with hints one after the other
 RETRY_S: Final = 1.0
 NEVER_OPENED_S: Final = 10.0  # a deleted bot whose gateway has not opened its books by then never had any
 
-COMPONENTS: Final = {Role.VENUE: Component.VENUE, Role.GATEWAY: Component.GATEWAY, Role.FEED: Component.FEED}
+COMPONENTS: Final = {
+    Role.VENUE: Component.VENUE,
+    Role.GATEWAY: Component.GATEWAY,
+    Role.FEED: Component.FEED,
+    Role.RECORDER: Component.RECORDER,
+}
 
 
 class Supervisor:
@@ -71,6 +78,7 @@ class Supervisor:
         self._session: Session | None = None
         self._eyes: Eyes | None = None
         self._housekeeping: Housekeeping | None = None
+        self._job_facts: dict[str, JobFacts] = {}
         self._told: dict[str, BotCommand] = {}
         self._listed: dict[str, tuple[Instrument, ...]] = {}
 
@@ -99,6 +107,10 @@ class Supervisor:
         self._resources.listen()
         self._session = Session(url, fleet=self._facts.fleet, application="supervisor")
         self._eyes = Eyes(self._session)
+        self._jobs.environment = {
+            "TRADEFLEET_FLEET": self._facts.fleet,
+            "TRADEFLEET_DATABASE_URL": self._services.url(Component.BACKTEST),
+        }
         self._housekeeping = Housekeeping(PostgresRetentionStore(self._session), time.monotonic)
         # What was Ready in an earlier life is not yet so in this one, and somebody may be waiting for it.
         self._resources.write_statuses(
@@ -139,6 +151,12 @@ class Supervisor:
         resources = self._expand(self._resources.all())
         seen = self._look(resources)
         settled = _settled(resources, seen)
+        views = {
+            each.key: (each, dataset_view(each, self._job_facts, seen.recorded, resources))
+            for each in resources
+            if isinstance(each, Dataset)
+        }
+        refusals = {key: refusal(each, view) for key, (each, view) in views.items()}
         planned = plan(
             resources,
             Observed(
@@ -147,6 +165,8 @@ class Supervisor:
                 left=seen.left,
                 configs=seen.configs,
                 settled=settled,
+                read=frozenset(key for key, (_, view) in views.items() if view.found is not None),
+                refused={key: why[1] for key, why in refusals.items() if why is not None},
             ),
             self._warm_ups,
         )
@@ -161,7 +181,7 @@ class Supervisor:
         for workload, message in self._crew.take_ends():
             self._resources.note(workload.owner, "process ended", f"{workload.name}: {message}")
         self._jobs.code_folders = facts.code_folders
-        jobs = self._jobs.tend(jobs_of(resources, self._home))
+        jobs = self._job_facts = self._jobs.tend(jobs_of(resources, self._home, planned.verdicts))
         statuses = statuses_of(resources, planned, seen, self._crew.facts(), settled, jobs, now_us=now_us())
         changed = {uid: status for uid, (old, status) in statuses.items() if status != old}
         self._resources.write_statuses(changed)
@@ -194,6 +214,11 @@ class Supervisor:
             uids=[bot.metadata.uid or "" for bot in bots],
             accounts=[account_of(each) for each in resources if isinstance(each, Exchange)],
             ending=any(bot.metadata.deletion_timestamp is not None for bot in bots),
+            recordings=[
+                f"{each.key.namespace}/{each.key.name}"
+                for each in resources
+                if isinstance(each, Dataset) and each.spec.exchange_ref is not None
+            ],
         )
 
     def _carry_out(self, planned: Plan, seen: Seen) -> None:
