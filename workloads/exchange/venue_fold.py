@@ -8,12 +8,14 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from tradefleet.bus.errors import JournalLost
 from tradefleet.bus.ports import Bus, Journal
 from tradefleet.domain.errors import Fenced, InvalidValue, Permanent
 from tradefleet.domain.ids import StreamName, bars_stream
 from tradefleet.domain.progress import Phase
 from tradefleet.messages.topics import JOURNAL
 from tradefleet.store.ports import VenueSnapshot
+from tradefleet.store.upkeep import TopicIdentity, TopicStore
 from workloads.exchange.venue.codec import encode_config
 from workloads.exchange.venue.config import VenueConfig
 from workloads.exchange.venue.journal import BarsRecord, ConfiguredRecord, JournaledVenue, JournalRecord, RequestsRecord
@@ -21,7 +23,7 @@ from workloads.exchange.venue.venue import Venue
 from workloads.exchange.venue_records import payload_of, record_of
 
 
-class Snapshots(Protocol):
+class FoldStore(TopicStore, Protocol):
     """What the fold needs of the database."""
 
     def load_venue_snapshot(self, exchange: str) -> VenueSnapshot | None:
@@ -39,7 +41,7 @@ class Place(NamedTuple):
 class VenueFold:
     """One exchange's venue. Not for several threads at a time: whoever shares it locks."""
 
-    def __init__(self, exchange: str, *, store: Snapshots, bus: Bus) -> None:
+    def __init__(self, exchange: str, *, store: FoldStore, bus: Bus) -> None:
         self._exchange = exchange
         self._store = store
         self._bus = bus
@@ -73,22 +75,15 @@ class VenueFold:
         self._journal = self._bus.journal(JOURNAL.name, self._exchange)
 
     def restore(self) -> None:
-        """Become what snapshot and journal say. Raises Permanent when the journal is another one."""
+        """Become what snapshot and journal say. Raises JournalLost when the journal is another one."""
         assert self._journal is not None, "restore() before open()"
         self._state = JournaledVenue()
         self.last = None
         self.bar_seqs = {}
         self._offset, self._seq = -1, 0
-        found = (self._bus.cluster_id(), self._bus.topic_id(JOURNAL.name))
         snapshot = self._store.load_venue_snapshot(self._exchange)
+        self._recognize(snapshot)
         if snapshot is not None:
-            if (snapshot.cluster_id, snapshot.topic_id) != found:
-                raise Permanent(
-                    f"exchange {self._exchange}: JournalLost: the snapshot is of journal {snapshot.topic_id} in "
-                    f"cluster {snapshot.cluster_id}, the broker has {found[1]} in {found[0]}. The "
-                    "simulator's journal is the one thing a wiped broker loses: start a new fleet, or bring the "
-                    "broker's data back"
-                )
             saved = msgspec.json.decode(snapshot.state)
             self._state.restore(saved["venue"])
             self._seq = saved["seq"]
@@ -100,6 +95,26 @@ class VenueFold:
             self._seq += 1
             self._apply(record_of(journaled.value))
             self._offset = journaled.offset
+
+    def _recognize(self, snapshot: VenueSnapshot | None) -> None:
+        """Raise JournalLost unless this is the journal of the first start. At that start, remember it.
+
+        A journal that is merely empty would be taken for an exchange where nobody has any money.
+        """
+        found = TopicIdentity(cluster_id=self._bus.cluster_id(), topic_id=self._bus.topic_id(JOURNAL.name))
+        name = f"{JOURNAL.name}/{self._exchange}"
+        stored = known = self._store.topic_identities().get(name)
+        if known is None and snapshot is not None:
+            known = TopicIdentity(cluster_id=snapshot.cluster_id, topic_id=snapshot.topic_id)
+        if known is not None and known != found:
+            raise JournalLost(
+                f"exchange {self._exchange}: its journal is lost: it was topic {known.topic_id} of cluster "
+                f"{known.cluster_id}, the broker has {found.topic_id} of {found.cluster_id}. The accounts of a "
+                "simulator are the one thing that a broker without its data loses: bring the data back, or create an "
+                "Exchange of another name and its bots anew"
+            )
+        if stored is None:
+            self._store.remember_topic(name, found)
 
     def configure(self, config: VenueConfig, epoch: int) -> None:
         """Be what `config` says from here on. Raises Permanent for what accounts and orders do not allow.

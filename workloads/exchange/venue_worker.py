@@ -18,6 +18,7 @@ from tradefleet.domain.venue import VenueOrder, VenueReport, VenueRequest
 from tradefleet.runtime.follower import RunFollower
 from tradefleet.runtime.ports import Clock, Streams
 from tradefleet.store.ports import VENUE_ROLE, Lease, RunId, RunStore, VenueStore, venue_lease
+from tradefleet.store.upkeep import TopicStore
 from workloads.backtest.engine import steps
 from workloads.backtest.lockstep import Due, RunView
 from workloads.exchange.venue.config import VenueConfig
@@ -28,7 +29,7 @@ from workloads.exchange.venue_fold import Place, VenueFold
 REQUESTS_MAX = 1_000  # in one journal record
 
 
-class VenueDatabase(VenueStore, RunStore, Protocol):
+class VenueDatabase(VenueStore, RunStore, TopicStore, Protocol):
     """Everything the venue's edge reads and writes."""
 
 

@@ -9,6 +9,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.memory_database import MemoryDatabase
 from tests.fakes.memory_store import MemoryStore
 from tests.unit.exchange.venue.scenes import ALICE, BTC, INSTRUMENT, buy, order_id, tick_bar
+from tradefleet.bus.errors import JournalLost
 from tradefleet.bus.memory import MemoryBus
 from tradefleet.bus.memory_broker import MemoryBroker
 from tradefleet.domain.bar import MINUTE_US, Bar
@@ -189,3 +190,32 @@ def test_a_feed_that_comes_back_goes_on_where_it_was(scene: Scene, snapshot_ever
     scene.start(PLAYED)
 
     assert scene.streams.positions == {BARS: 1}
+
+
+# --- another broker ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("snapshot_every", [1, 1_000])
+def test_a_wiped_broker_is_not_taken_for_an_empty_exchange(scene: Scene, snapshot_every: int) -> None:
+    scene.start(PLAYED, snapshot_every=snapshot_every)
+    scene.trade(1)
+    scene.broker.wipe()
+    scene.create_topics()
+
+    with pytest.raises(JournalLost, match="exchange fleet/simulator: its journal is lost"):
+        scene.start(PLAYED)
+
+
+def test_a_topic_that_was_made_again_is_a_lost_journal(scene: Scene) -> None:
+    scene.broker.delete(JOURNAL.name)
+    scene.create_topics()
+
+    with pytest.raises(JournalLost, match="its journal is lost"):
+        scene.start(PLAYED)
+
+
+def test_a_new_exchange_starts_on_the_new_broker(scene: Scene) -> None:
+    scene.broker.wipe()
+    scene.create_topics()
+
+    assert scene.start(PLAYED, exchange="fleet/another").balances(ALICE) == {}
