@@ -150,7 +150,10 @@ class RiskGate:
         return lots, why
 
     def _exposure_atoms(self, account: BotAccount, without: ManagedOrder | None) -> int:
-        """Return all positions at their marks plus all open buys at their own prices, in quote atoms."""
+        """Return all positions at their marks plus all open buys at their own prices, in quote atoms.
+
+        A buy that is being changed counts with the larger size and at the dearer price: the venue may agree or not.
+        """
         marks = self._state.marks
         total = 0
         for instrument in account.instruments:
@@ -159,8 +162,8 @@ class RiskGate:
                 total += instrument.notional_atoms_up(lots, marks.get(instrument.symbol, 0))
         for order in account.orders.values():
             if order.terms.side is Side.BUY and order is not without:
-                price = reference_ticks(order.terms, marks.get(order.symbol, 0))
-                total += self._config.instruments[order.symbol].notional_atoms_up(order.open_lots, price)
+                price = max(reference_ticks(order.terms, marks.get(order.symbol, 0)), order.asked_ticks or 0)
+                total += self._config.instruments[order.symbol].notional_atoms_up(order.open_lots_max, price)
         return total
 
     def _crowd_refusal(self, account: BotAccount) -> Reason:
@@ -228,5 +231,5 @@ def planned_lots(accounts: Iterable[BotAccount], symbol: Symbol, without: Manage
         lots += account.positions[symbol].lots
         for order in account.orders.values():
             if order.symbol == symbol and order.terms.side is Side.BUY and order is not without:
-                lots += order.open_lots
+                lots += order.open_lots_max
     return lots
