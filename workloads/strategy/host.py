@@ -106,6 +106,8 @@ class HostWorker:
         )
         books = self._books(config)
         record = store.load_bot(config.key, config.uid)
+        if record is not None and record.generation > config.generation:
+            raise Fenced(f"bot {config.key}: generation {record.generation} has begun since this process got the lease")
         if record is None or record.generation < config.generation:
             start = self._start_positions(config, sources, record, books)
             record = store.open_generation(lease, bot=config.key, uid=config.uid, start=start)

@@ -16,15 +16,24 @@ from tradefleet.bus.memory_broker import MemoryBroker
 from tradefleet.bus.numbered import LOOK_US, NumberedStreams, OutboxPublisher, Place
 from tradefleet.domain.bar import MINUTE_US, Bar
 from tradefleet.domain.bots import BotCommand, BotConfig
-from tradefleet.domain.errors import InvalidValue, NonDeterministic
-from tradefleet.domain.ids import AccountId, StreamName, Symbol, bars_stream, executions_stream, orders_stream
+from tradefleet.domain.errors import Fenced, InvalidValue, NonDeterministic
+from tradefleet.domain.ids import (
+    AccountId,
+    BotKey,
+    BotUid,
+    StreamName,
+    Symbol,
+    bars_stream,
+    executions_stream,
+    orders_stream,
+)
 from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.orders import Side
 from tradefleet.domain.progress import FEED, GATEWAY, VENUE, Phase, Progress, bot_participant
 from tradefleet.messages.codec import decode_as
 from tradefleet.messages.topics import EXECUTIONS, OHLC_STABLE, ORDERS
 from tradefleet.messages.trading import OrderRequested
-from tradefleet.store.ports import FeedCommit, RunId, feed_lease
+from tradefleet.store.ports import BotRecord, FeedCommit, RunId, feed_lease
 from workloads.strategy.api import Strategy
 from workloads.strategy.host import HostPlan, HostWorker
 from workloads.strategy.recorded import decode_own
@@ -94,8 +103,15 @@ class Rest:
         ]
         self.close_bar(run=self.run, progress=rows)
 
-    def host(self, *, taker_ppm: int = 1_000, instruments: Mapping[Symbol, Instrument] | None = None) -> HostWorker:
+    def host(
+        self,
+        *,
+        taker_ppm: int = 1_000,
+        instruments: Mapping[Symbol, Instrument] | None = None,
+        store: MemoryStore | None = None,
+    ) -> HostWorker:
         """Return a host that has started."""
+        store = store or self.store
         plan = HostPlan(
             bots=(self.config,),
             exchange=EXCHANGE,
@@ -113,9 +129,9 @@ class Rest:
         }
         worker = HostWorker(
             plan,
-            store=self.store,
-            streams=NumberedStreams(self.bus, self.store, self.clock, places),
-            publisher=OutboxPublisher(self.bus, self.store, self.clock),
+            store=store,
+            streams=NumberedStreams(self.bus, store, self.clock, places),
+            publisher=OutboxPublisher(self.bus, store, self.clock),
             clock=self.clock,
         )
         worker.start()
@@ -241,6 +257,32 @@ def test_a_record_without_terms_says_how_to_go_on() -> None:
 
     with pytest.raises(NonDeterministic, match="change the bot's spec"):
         rest.host()
+
+
+class Overtaken(MemoryStore):
+    """The handle of a process that stands still while it starts: meanwhile the next generation of its bot begins."""
+
+    def __init__(self, rest: Rest) -> None:
+        super().__init__(rest.database)
+        self._rest = rest
+
+    def load_bot(self, bot: BotKey, uid: BotUid) -> BotRecord | None:
+        """Return the record, as it is when the process goes on."""
+        rest, old = self._rest, self._rest.config
+        rest.config = replace(old, generation=old.generation + 1)
+        trade(rest, rest.host(), bars=1)
+        rest.config = old
+        return super().load_bot(bot, uid)
+
+
+def test_a_process_that_was_overtaken_by_the_next_generation_ends_as_fenced() -> None:
+    rest = Rest()
+    first = rest.host()
+    trade(rest, first, bars=1)
+    first.stop()
+
+    with pytest.raises(Fenced, match="generation 2 has begun"):
+        rest.host(store=Overtaken(rest))
 
 
 def test_a_lockstep_run_keeps_the_terms_it_began_with() -> None:
