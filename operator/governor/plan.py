@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
 from governor.dataset_status import is_conditional, is_made_up
+from governor.ending import sells_on, trades_on
 from governor.workload import Command, LockstepRun, Plan, Role, Verdict, Workload
 from tradefleet.domain.bar import parse_interval
 from tradefleet.domain.bots import BotCommand, BotConfig, ParameterValue, RunState, config_values
@@ -145,6 +146,9 @@ class _Planner:
         if exchange.spec.suspend:
             self._say(exchange, "Suspended", "its gateway is stopped: set suspend to false", stalled=False)
             return None
+        if exchange.metadata.deletion_timestamp is not None and not self._bots_on(exchange):
+            self._say(exchange, "Deleting", "is being deleted", stalled=False)
+            return None
         try:
             terms = exchange_terms(exchange)
         except FleetError as error:
@@ -158,15 +162,28 @@ class _Planner:
             feed=feed,
             replay=replay,
             series=series,
-            bots=tuple(bot for bot in self._all(TradingBot) if _trades_on(bot, exchange)),
-            run=self._run_of(feed),
+            bots=self._bots_on(exchange),
+            run=run,
+            began_as=None if run is None else self._observed.terms.get(run),
         )
+
+    def _bots_on(self, exchange: Exchange) -> tuple[TradingBot, ...]:
+        return tuple(bot for bot in self._all(TradingBot) if trades_on(bot, exchange))
 
     def _feed_of(
         self, exchange: Exchange, terms: ExchangeTerms
     ) -> tuple[Feed | None, dict[str, object], frozenset[Series]]:
         """Return the feed that plays the market of `exchange`, what it plays, and the bars that come of it."""
         playing = [feed for feed in self._all(Feed) if _plays(feed, exchange)]
+        selling = [bot.metadata.name for bot in self._bots_on(exchange) if sells_on(bot, self._observed.settled)]
+        if any(feed.metadata.deletion_timestamp is None for feed in playing) or not selling:
+            playing = [feed for feed in playing if feed.metadata.deletion_timestamp is None]
+        for feed in playing:
+            if feed.metadata.deletion_timestamp is not None:
+                message = (
+                    f"plays on until TradingBot {', '.join(selling)} has sold its position (deletionPolicy Flatten)"
+                )
+                self._say(feed, "Deleting", message, stalled=False)
         for extra in playing[1:]:
             message = (
                 f"Exchange {exchange.metadata.name} is already played by Feed {playing[0].metadata.name}: suspend one"
@@ -452,10 +469,6 @@ def _dns(resource: Resource) -> str:
     return f"{resource.metadata.namespace}-{resource.metadata.name}"
 
 
-def _trades_on(bot: TradingBot, exchange: Exchange) -> bool:
-    return (bot.key.namespace, bot.spec.exchange_ref.name) == (exchange.key.namespace, exchange.key.name)
-
-
 def _plays(feed: Feed, exchange: Exchange) -> bool:
     reference = feed.spec.exchange_ref
     return (
@@ -463,5 +476,4 @@ def _plays(feed: Feed, exchange: Exchange) -> bool:
         and (feed.key.namespace, reference.name) == (exchange.key.namespace, exchange.key.name)
         and feed.spec.replay is not None
         and not feed.spec.suspend
-        and feed.metadata.deletion_timestamp is None
     )

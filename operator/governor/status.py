@@ -3,7 +3,7 @@
 Times are UTC microseconds of the wall's clock; `previous` keeps a condition's time of change while it stays the same.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -229,17 +229,20 @@ def exchange_status(
     epoch: int | None,
     account: AccountView,
     halted: str,
+    has_drifted: bool = False,
     now_us: int,
 ) -> ExchangeStatus:
     """Return an exchange's status; `processes` are its simulator and its gateway."""
     extra: dict[ConditionType, tuple[str, str]] = {}
+    if has_drifted:
+        message = "the lockstep run goes on with what the exchange was when it began: the edit waits for its end"
+        extra[ConditionType.CONFIG_DRIFT] = ("RunHasBegun", message)
     warnings = _account_warnings(account, halted)
     if warnings:
         extra[ConditionType.WARNING] = (next(iter(warnings)), "; ".join(warnings.values()))
     mine = list(bots)
     if exchange.metadata.deletion_timestamp is not None:
-        waits = f"waits for {len(mine)} bots that trade here to be deleted" if mine else "ends its gateway"
-        judged = _Judgement(phase=Phase.STOPPING, reason="Deleting", message=waits, extra=extra)
+        judged = _ending_exchange(mine, [each for each in processes if each is not None], extra)
     elif exchange.spec.suspend:
         message = "suspended: its gateway is stopped, its open orders stay"
         judged = _Judgement(phase=Phase.STOPPED, is_ready=True, reason="Suspended", message=message, extra=extra)
@@ -260,6 +263,23 @@ def exchange_status(
         fills=fills,
         halted=bool(halted or account.mismatch),
         last_reconciled_time=instant(account.reconciled_us) if account.reconciled_us else None,
+    )
+
+
+def _ending_exchange(
+    bots: Sequence[TradingBot], processes: Iterable[ProcessView], extra: Mapping[ConditionType, tuple[str, str]]
+) -> _Judgement:
+    """Return what a deleted exchange waits for: its bots, whose end a process that fails would hold up for ever."""
+    message = f"waits for {len(bots)} bots that trade here to be deleted" if bots else "ends its gateway"
+    troubled = next((each for each in processes if not each.is_ready and each.reason), None) if bots else None
+    if troubled is None:
+        return _Judgement(phase=Phase.STOPPING, reason="Deleting", message=message, extra=extra)
+    return _Judgement(
+        phase=Phase.STOPPING,
+        is_stalled=troubled.is_failed,
+        reason=troubled.reason if troubled.is_failed else "Deleting",
+        message=f"{message}; {troubled.reason}: {troubled.message}",
+        extra=extra,
     )
 
 
@@ -292,7 +312,8 @@ def feed_status(
 ) -> FeedStatus:
     """Return a feed's status."""
     if feed.metadata.deletion_timestamp is not None:
-        judged = _Judgement(phase=Phase.STOPPING, reason="Deleting", message="ends")
+        message = "ends" if verdict is None else verdict.message
+        judged = _Judgement(phase=Phase.STOPPING, reason="Deleting", message=message)
     elif feed.spec.suspend:
         judged = _Judgement(phase=Phase.STOPPED, is_ready=True, reason="Suspended", message="suspended")
     elif verdict is not None:

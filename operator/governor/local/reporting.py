@@ -14,7 +14,7 @@ from governor.status import (
     plain_status,
     set_status,
 )
-from governor.workload import Plan
+from governor.workload import Plan, Role
 from tradefleet.domain.ids import BotUid
 from tradefleet.resources.bot_set import BotSet, expand
 from tradefleet.resources.common import Phase, Resource, ResourceKey, Status
@@ -147,10 +147,19 @@ class _Reporter:
             parts.append(f"{orders} open order{'' if orders == 1 else 's'}")
         if books is not None and books.has_exits:
             held = ", ".join(f"{symbol}" for symbol, lots in books.lots.items() if lots)
-            parts.append(f"its position in {held} is being sold, at the next bar")
+            when = "at the next bar" if self._is_played(bot) else "and no Feed plays: resume or apply one"
+            parts.append(f"its position in {held} is being sold, {when}")
         if books is not None and not books.is_ending:
             parts.append("its gateway has not taken the order to end yet")
         return " and ".join(parts)
+
+    def _is_played(self, bot: TradingBot) -> bool:
+        """Return whether more bars come for a bot."""
+        exchange = f"{bot.key.namespace}/{bot.spec.exchange_ref.name}"
+        feeds = [
+            each for each in self._planned.workloads if each.role is Role.FEED and each.settings["exchange"] == exchange
+        ]
+        return any((process := self._process(each.name)) is None or not process.has_ended for each in feeds)
 
     def _halted(self, exchange: Resource | None, own_scope: str) -> str:
         scopes = {"fleet", own_scope}

@@ -15,7 +15,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+from governor.announcements import Announcements
 from governor.dataset_status import refusal
+from governor.ending import is_needed
 from governor.housekeeping import Housekeeping
 from governor.plan import Observed, plan
 from governor.workload import Plan, Role, Workload
@@ -186,6 +188,7 @@ class Supervisor:
         changed = {uid: status for uid, (old, status) in statuses.items() if status != old}
         self._resources.write_statuses(changed)
         self._remove_ended(resources, planned, settled)
+        self._announce(planned, seen)
         assert self._housekeeping is not None
         self._housekeeping.tend(planned.commands, runs=seen.runs, finished=seen.finished)
         self._home.bound_logs()
@@ -272,25 +275,18 @@ class Supervisor:
         return self._resources.all() if changed else resources
 
     def _remove_ended(self, resources: list[Resource], planned: Plan, settled: frozenset[BotUid]) -> None:
-        """Remove deleted resources that nothing is left of."""
+        """Remove deleted resources that nothing needs and of which no process is left."""
         assert self._resources is not None
-        running = {workload.owner for workload in planned.workloads}
+        running = {workload.owner for workload in planned.workloads} | self._crew.owners()
         for each in resources:
-            uid = each.metadata.uid or ""
-            if each.metadata.deletion_timestamp is None or (each.key in running and not isinstance(each, Exchange)):
+            if each.metadata.deletion_timestamp is None or each.key in running:
                 continue
-            match each:
-                case TradingBot():
-                    if BotUid(uid) in settled and self._crew.is_gone(f"bot-{each.key.namespace}-{each.key.name}"):
-                        self._retire(each)
-                case Exchange():
-                    if not any(isinstance(bot, TradingBot) and _trades_on(bot, each) for bot in resources):
-                        self._resources.remove(each)
-                case BotSet():
-                    if not any(bot.metadata.annotations.get(OWNER_ANNOTATION) == uid for bot in resources):
-                        self._resources.remove(each)
-                case _:
-                    self._resources.remove(each)
+            if is_needed(each, resources, settled, OWNER_ANNOTATION):
+                continue
+            if isinstance(each, TradingBot):
+                self._retire(each)
+            else:
+                self._resources.remove(each)
 
     def _retire(self, bot: TradingBot) -> None:
         """Take away what a bot that was wound down still has: lease, command, log-in, resource."""
@@ -320,10 +316,6 @@ def _as_chosen(bot: TradingBot, there: Resource | None) -> TradingBot:
 
 def _is_ending(bot: Resource | None) -> bool:
     return bot is not None and bot.metadata.deletion_timestamp is not None
-
-
-def _trades_on(bot: TradingBot, exchange: Exchange) -> bool:
-    return (bot.key.namespace, bot.spec.exchange_ref.name) == (exchange.key.namespace, exchange.key.name)
 
 
 def _settled(resources: list[Resource], seen: Seen) -> frozenset[BotUid]:

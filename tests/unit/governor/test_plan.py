@@ -191,6 +191,60 @@ def test_a_deleted_bot_of_a_lockstep_run_stays_until_it_has_left():
     assert "bot-default-alpha" not in _names(_plan(*_fleet(bot), observed=left))
 
 
+# --- a deleted feed ---------------------------------------------------------------------------------------------------
+
+
+def _deleted(resource):
+    metadata = resource.metadata.model_copy(update={"deletion_timestamp": "2024-01-01T00:00:00Z"})
+    return resource.model_copy(update={"metadata": metadata})
+
+
+@pytest.mark.parametrize("end", [{"deleting": True}, {"state": "Stopped"}], ids=["deleted", "stopped"])
+def test_a_deleted_feed_plays_on_while_a_bot_sells_its_position(end):
+    seller = fleets.bot("alpha", deletionPolicy="Flatten", **end)
+    resources = [fleets.exchange(), fleets.dataset(), _deleted(fleets.feed(speed="max")), seller]
+
+    during = _plan(*resources)
+    after = _plan(*resources, observed=Observed(settled=frozenset({seller.metadata.uid})))
+
+    assert "feed-default-replay" in _names(during)
+    assert "TradingBot alpha" in during.verdicts[resources[2].key].message
+    assert "feed-default-replay" not in _names(after)
+
+
+@pytest.mark.parametrize(
+    "bot",
+    [
+        fleets.bot("alpha", deletionPolicy="Flatten"),
+        fleets.bot("alpha", deleting=True),
+        fleets.bot("alpha", deleting=True, deletionPolicy="Keep"),
+    ],
+    ids=["trades on", "cancels", "keeps"],
+)
+def test_nobody_else_holds_a_deleted_feed_back(bot):
+    planned = _plan(fleets.exchange(), fleets.dataset(), _deleted(fleets.feed(speed="max")), bot)
+
+    assert "feed-default-replay" not in _names(planned)
+
+
+def test_a_feed_that_takes_over_lets_the_deleted_one_go():
+    seller = fleets.bot("alpha", deletionPolicy="Flatten", deleting=True)
+    feeds = [_deleted(fleets.feed("old", speed="max")), fleets.feed("young", speed="max")]
+
+    planned = _plan(fleets.exchange(), fleets.dataset(), *feeds, seller)
+
+    assert [each.name for each in planned.workloads if each.role is Role.FEED] == ["feed-default-young"]
+
+
+def test_a_deleted_exchange_keeps_its_processes_as_long_as_bots_trade_there():
+    exchange = _deleted(fleets.exchange())
+
+    assert "gateway-default-simulator" in _names(_plan(exchange, fleets.bot("alpha", deleting=True)))
+    planned = _plan(exchange, fleets.dataset(), fleets.feed())
+    assert _names(planned) == []
+    assert planned.verdicts[fleets.feed().key].message == "waits for Exchange simulator: is being deleted"
+
+
 def test_what_an_owner_asked_for_by_annotations_reaches_the_command():
     asked = {FLATTEN_ANNOTATION: "3", REOPEN_ANNOTATION: "2", SKIP_ANNOTATION: "41"}
 

@@ -424,6 +424,23 @@ def test_a_deleted_exchange_waits_for_its_bots(bots, message):
     assert (status.phase, status.reason, status.bots) == (Phase.STOPPING, message, len(bots))
 
 
+@pytest.mark.parametrize(
+    ("process", "is_stalled", "reason"),
+    [
+        (ProcessView(is_ready=False, is_failed=True, reason="JournalLost", message="no journal"), True, "JournalLost"),
+        (ProcessView(is_ready=False, reason="Restarting", message="no journal"), False, "Deleting"),
+    ],
+    ids=["failed", "crashes again and again"],
+)
+def test_a_deleted_exchange_says_what_holds_its_bots_up(process, is_stalled, reason):
+    status = _exchange_status(_deleting(fleets.exchange()), processes=(process, RUNS), bots=[fleets.bot("alpha")])
+
+    stalled = _says(status, ConditionType.STALLED)
+    assert (stalled is not None) == is_stalled
+    assert status.condition(ConditionType.READY).reason == reason
+    assert status.reason == f"waits for 1 bots that trade here to be deleted; {process.reason}: no journal"
+
+
 def test_a_suspended_exchange_is_stopped_and_says_what_becomes_of_its_orders():
     status = _exchange_status(fleets.exchange(suspend=True), processes=(None, None))
 
@@ -474,6 +491,13 @@ def test_a_deleted_feed_ends():
     assert _feed_status(_deleting(fleets.feed())).phase is Phase.STOPPING
 
 
+def test_a_deleted_feed_says_for_whom_it_plays_on():
+    feed = _deleting(fleets.feed())
+    verdict = Verdict(key=feed.key, stalled=False, reason="Deleting", message="plays on for alpha")
+
+    assert _feed_status(feed, verdict=verdict).reason == "plays on for alpha"
+
+
 def _deleting(resource):
     metadata = resource.metadata.model_copy(update={"deletion_timestamp": "2024-01-01T00:00:00Z"})
     return resource.model_copy(update={"metadata": metadata})
@@ -519,3 +543,12 @@ def test_a_suspended_set_leaves_its_bots_as_they_are():
     status = set_status(_bot_set(suspend=True), None, [], 2, now_us=0)
 
     assert (status.phase, status.reason) == (Phase.STOPPED, "its bots stay as they are")
+
+
+def test_an_exchange_whose_edit_waits_for_a_run_says_so():
+    status = _exchange_status(has_drifted=True)
+
+    drift = next(each for each in status.conditions if each.type is ConditionType.CONFIG_DRIFT)
+    assert drift.reason == "RunHasBegun"
+    assert "waits for its end" in drift.message
+    assert not [each for each in _exchange_status().conditions if each.type is ConditionType.CONFIG_DRIFT]
