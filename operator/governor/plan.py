@@ -163,8 +163,7 @@ class _Planner:
             replay=replay,
             series=series,
             bots=self._bots_on(exchange),
-            run=run,
-            began_as=None if run is None else self._observed.terms.get(run),
+            run=self._run_of(feed),
         )
 
     def _bots_on(self, exchange: Exchange) -> tuple[TradingBot, ...]:
