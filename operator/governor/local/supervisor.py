@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+from governor.announcements import Announcements
 from governor.dataset_status import refusal
 from governor.ending import is_needed
 from governor.housekeeping import Housekeeping
@@ -187,6 +188,7 @@ class Supervisor:
         changed = {uid: status for uid, (old, status) in statuses.items() if status != old}
         self._resources.write_statuses(changed)
         self._remove_ended(resources, planned, settled)
+        self._announce(planned, seen)
         assert self._housekeeping is not None
         self._housekeeping.tend(planned.commands, runs=seen.runs, finished=seen.finished)
         self._home.bound_logs()
