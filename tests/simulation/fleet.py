@@ -187,6 +187,7 @@ class Fleet:
             self.wire,
             now_us=lambda: self.time.now_us,
             timeout_us=TIMEOUT_US,
+            may_speak_us=lambda: store.taken_over_us + TIMEOUT_US + door.receive_window_us,
         )
         streams = self._streams(bus, store)
         worker = GatewayWorker(plan, store=store, streams=streams, venue=door, publisher=publisher, clock=self.time)

@@ -76,6 +76,16 @@ MUTANTS: tuple[Mutant, ...] = (
         seeds=(101,),
     ),
     Mutant(
+        "venue asked while an order may still be in its receive window",
+        (Change(_LINE, "self._request_timeout_us + (self._venue.receive_window_us or 0)", "self._request_timeout_us"),),
+        seeds=(17,),
+    ),
+    Mutant(
+        "successor speaks at once",
+        (Change(_LINE, "        if self._clock.monotonic_us() < self._speak_at_us:\n", "        if False:\n"),),
+        seeds=(9,),
+    ),
+    Mutant(
         "lease not looked at before sending",
         (
             Change(
@@ -141,7 +151,7 @@ MUTANTS: tuple[Mutant, ...] = (
             Change(
                 _GATEWAY,
                 "self._line.start([] if record",
-                "self._line.start(self._line._unsettled.values() if self._version else [] if record",
+                "self._line.start(list(self._line._unsettled.values()) if self._version else [] if record",
             ),
         ),
         seeds=(3,),

@@ -58,13 +58,17 @@ def feed_lease(feed: str) -> LeaseName:
 
 @frozen()
 class Lease:
-    """Our right to write as `name`. `deadline_us` is on the caller's monotonic clock, taken before the call."""
+    """Our right to write as `name`. `deadline_us` is on the caller's monotonic clock, taken before the call.
+
+    `took_over`: another holder had it and has not given it back, so what it sent may still be under way (rule 3).
+    """
 
     name: LeaseName
     epoch: int
     holder: str
     generation: int
     deadline_us: int
+    took_over: bool = False
 
 
 class LeaseStore(Protocol):

@@ -28,14 +28,30 @@ class VenueLine:
         self._request_timeout_us = request_timeout_us
         self._unsettled: dict[int, VenueRequest] = {}
         self._ask_at_us = 0  # when a venue's "I do not know that order" can be believed (rule 16)
+        self._speak_at_us = 0  # when nothing of a gateway before us can be under way any more (rule 3)
         self.is_asking = False  # something is unsettled, and the venue has not been asked yet
 
     # --- what is unsettled ----------------------------------------------------------------------------------------
 
-    def start(self, unsettled: Iterable[VenueRequest]) -> None:
-        """Begin with what was committed and not answered; whoever was here before us may have sent it just now."""
+    def start(self, unsettled: Iterable[VenueRequest], *, took_over: bool) -> None:
+        """Begin with what was committed and not answered; whoever was here before us may have sent it just now.
+
+        `took_over`: that was another process, which may still believe that it may send.
+        """
         self._unsettled = {request.no: request for request in unsettled}
-        self._ask_at_us = self._clock.monotonic_us() + self._request_timeout_us
+        self._ask_at_us = self._clock.monotonic_us() + self._under_way_us
+        if took_over:  # a start after an error does not shorten the wait
+            self._speak_at_us = self._ask_at_us
+
+    @property
+    def is_bounded(self) -> bool:
+        """False when the venue does not say how long a request may be under way."""
+        return self._venue.receive_window_us is not None
+
+    @property
+    def _under_way_us(self) -> int:
+        """How long after it was sent a request may take effect."""
+        return self._request_timeout_us + (self._venue.receive_window_us or 0)
 
     def note(self, requests: Iterable[VenueRequest], settled: Iterable[int] = ()) -> None:
         """Take what was committed: new requests, and the numbers that have been answered."""
@@ -65,15 +81,18 @@ class VenueLine:
             self._venue.send(requests)
         except OutcomeUnknown:
             assert self._venue.is_interrupted, "a venue whose answer is unknown must say that it was interrupted"
-            self._ask_at_us = self._clock.monotonic_us() + self._request_timeout_us
+            self._ask_at_us = self._clock.monotonic_us() + self._under_way_us
 
     def reconnect(self, last_no: int) -> list[VenueRequest]:
         """Connect, and return what has to be sent, having asked; `last_no` is the last number that was given.
 
-        A venue that keeps no request numbers is asked only when nothing of ours can be under way to it any more, so
-        `is_asking` may stay on: until then nothing is sent.
+        A venue that keeps no request numbers is asked only when nothing of ours can be under way to it any more, and
+        none is asked while a gateway that we took over from may still be sending. So `is_asking` may stay on: until
+        then nothing is sent.
         """
         self.is_asking = True
+        if self._clock.monotonic_us() < self._speak_at_us:
+            return []
         self._venue.connect()
         taken = self._venue.request_no()
         missing: list[VenueRequest]

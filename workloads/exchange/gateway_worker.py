@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tradefleet.domain.bar import Bar
-from tradefleet.domain.errors import InvalidValue, Permanent, Retryable
+from tradefleet.domain.errors import InvalidValue, OutcomeUnknown, Permanent, Retryable
 from tradefleet.domain.ids import (
     BotKey,
     BotUid,
@@ -115,6 +115,7 @@ class GatewayWorker:
         self._journal = journal_stream(plan.exchange)  # of a simulator: a record says that there may be reports
         self.machine = Gateway(plan.config)
         self._lease: Lease | None = None
+        self._is_unsure = False  # nobody knows from whom we took the lease
         self._version = 0
         self._positions: dict[StreamName, int] = {}
         self._figures: dict[BotKey, BotStatistics] = {}  # newest of each bot, not announced yet
@@ -132,12 +133,7 @@ class GatewayWorker:
     def start(self) -> None:
         """Take the lease, become the gateway that committed last, and ask the venue about what is unsettled."""
         plan = self._plan
-        self._lease = self._store.acquire(
-            gateway_lease(plan.config.account),
-            holder=plan.holder,
-            generation=plan.generation,
-            ttl_us=plan.lease_ttl_us,
-        )
+        took_over = self._take_lease()
         self.machine = Gateway(plan.config)
         record = self._store.load_gateway(plan.config.account)
         self._version, self._positions = 0, {}
@@ -155,8 +151,26 @@ class GatewayWorker:
             self._view = RunView(self._store.participants(plan.run))
             self._follower = RunFollower(self._store, plan.run, [GATEWAY_ROLE], self._view)
             self._follower.refresh()
-        self._line.start([] if record is None else [row.request for row in record.unsettled])
+        self._line.start([] if record is None else [row.request for row in record.unsettled], took_over=took_over)
+        if took_over and not self._line.is_bounded:
+            self.machine.on_doubt("this gateway took over from one that may still have orders under way")
         self._reconnect()
+
+    def _take_lease(self) -> bool:
+        """Take the lease; return whether another process had it, or may have had it, and has not given it back."""
+        plan = self._plan
+        is_unsure, self._is_unsure = self._is_unsure, False
+        try:
+            self._lease = self._store.acquire(
+                gateway_lease(plan.config.account),
+                holder=plan.holder,
+                generation=plan.generation,
+                ttl_us=plan.lease_ttl_us,
+            )
+        except OutcomeUnknown:
+            self._is_unsure = True  # if we got it, the next call will only say that it is ours already
+            raise
+        return self._lease.took_over or is_unsure
 
     def stop(self) -> None:
         """Give the lease back."""

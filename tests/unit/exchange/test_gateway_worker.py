@@ -14,6 +14,7 @@ from tests.fakes.memory_store import MemoryStore
 from tests.unit.exchange.gateway.scenes import BTC, START_US, A, B, bot_config, gateway_config
 from tradefleet.domain.bar import MINUTE_US, Bar
 from tradefleet.domain.bots import BotCommand, BotConfig, Closure, RunState
+from tradefleet.domain.errors import OutcomeUnknown
 from tradefleet.domain.ids import (
     AccountId,
     BotKey,
@@ -44,7 +45,16 @@ from tradefleet.messages.convert import request_message
 from tradefleet.messages.convert_journal import journal_stream
 from tradefleet.messages.topics import EXECUTIONS, ORDERS
 from tradefleet.runtime.ports import StreamItem
-from tradefleet.store.ports import BotCommit, DeadLetter, GatewayCommit, Halt, OutboxMessage, bot_lease
+from tradefleet.store.ports import (
+    BotCommit,
+    DeadLetter,
+    GatewayCommit,
+    Halt,
+    Lease,
+    LeaseName,
+    OutboxMessage,
+    bot_lease,
+)
 from workloads.exchange.gateway.account import BotAccount
 from workloads.exchange.gateway.reconciliation import LOOKS_MAX
 from workloads.exchange.gateway_worker import REQUESTS_MAX, UPKEEP_US, GatewayPlan, GatewayWorker
@@ -83,6 +93,9 @@ class Venue:
     is_interrupted = False
 
     def __init__(self) -> None:
+        self.receive_window_us: int | None = 0
+        self.connected_us: list[int] = []
+        self.clock = FakeClock()
         self.said: list[VenueReport] = []
         self.asked: list[VenueRequest] = []
         self.orders: dict[ClientOrderId, VenueOrder] = {}
@@ -90,7 +103,8 @@ class Venue:
         self.looks = 0
         self.meanwhile: Callable[[], None] = lambda: None  # happens while the gateway looks
 
-    def connect(self) -> None: ...
+    def connect(self) -> None:
+        self.connected_us.append(self.clock.now_us)
 
     def send(self, requests: Sequence[VenueRequest]) -> None:
         for request in requests:
@@ -172,6 +186,13 @@ class Store(MemoryStore):
         super().__init__(MemoryDatabase(clock.monotonic_us), fleet="fleet")
         self.commits: list[GatewayCommit] = []
         self.before_sending: Callable[[], None] = lambda: None
+        self.loses_answers = False  # to whoever takes a lease
+
+    def acquire(self, name: LeaseName, *, holder: str, generation: int, ttl_us: int) -> Lease:
+        lease = super().acquire(name, holder=holder, generation=generation, ttl_us=ttl_us)
+        if self.loses_answers:
+            raise OutcomeUnknown("the connection was lost at COMMIT")
+        return lease
 
     def _write_gateway(self, commit: GatewayCommit, row: GatewayRow) -> None:
         super()._write_gateway(commit, row)
@@ -195,6 +216,7 @@ class Scene:
         self.clock = FakeClock()
         self.store = Store(self.clock)
         self.streams, self.venue = Streams(), Venue()
+        self.venue.clock = self.clock
         for config in (BOT, OTHER):
             self.store.register_bot(config.key, config.uid)
             self.store.put_command(CONFIG.account, BotCommand(config=config))
@@ -520,6 +542,78 @@ def test_an_order_of_somebody_else_is_counted_and_left_alone(scene):
     row = scene.store._rows.gateways[CONFIG.account]
     assert json.loads(row.blobs["gateway"])["external"]["web-1"]["lots"] == 3
     assert scene.venue.canceled == []
+
+
+# --- successors (rule 3) ------------------------------------------------------------------------------------------
+
+
+def succeed(scene: Scene, holder: str) -> int:
+    """Let a successor come once the lease has run out, and work; return how long it was silent towards the venue."""
+    plan = scene.worker._plan
+    scene.clock.sleep_us(plan.lease_ttl_us)
+    scene.worker = scene.make(holder)
+    began_us = scene.clock.now_us
+    scene.venue.connected_us.clear()
+    scene.worker.start()
+    while not scene.venue.connected_us:
+        scene.worker.step(WAIT_US)
+    return scene.venue.connected_us[0] - began_us
+
+
+def test_a_successor_waits_until_nothing_of_its_predecessor_can_be_under_way(scene):
+    scene.venue.receive_window_us = 3_000_000
+    assert succeed(scene, "another") == scene.worker._plan.request_timeout_us + 3_000_000
+    scene.request(1)
+    scene.rest()
+    assert len(scene.venue.submitted) == 1
+
+
+def test_an_error_while_it_waits_does_not_shorten_the_wait(scene):
+    plan = scene.worker._plan
+    scene.clock.sleep_us(plan.lease_ttl_us)
+    successor = scene.make("another")
+    successor.start()
+    scene.clock.sleep_us(1_000_000)
+    scene.venue.connected_us.clear()
+    began_us = scene.clock.now_us
+    successor.start()
+    while not scene.venue.connected_us:
+        successor.step(WAIT_US)
+    assert scene.venue.connected_us[0] - began_us == plan.request_timeout_us - 1_000_000
+
+
+def test_the_same_holder_takes_over_at_once(scene):
+    assert succeed(scene, "slot") == 0
+
+
+def test_after_a_lease_that_was_given_back_nobody_waits(scene):
+    scene.worker.stop()
+    assert succeed(scene, "another") == 0
+
+
+def test_a_lease_that_may_have_been_another_ones_is_waited_for_too(scene):
+    scene.clock.sleep_us(scene.worker._plan.lease_ttl_us)
+    scene.worker = scene.make("another")
+    scene.store.loses_answers = True
+    with pytest.raises(OutcomeUnknown):
+        scene.worker.start()
+    scene.store.loses_answers = False
+    scene.venue.connected_us.clear()
+    scene.worker.start()
+    assert scene.venue.connected_us == []
+
+
+def test_where_the_venue_sets_no_bound_a_successor_takes_no_risk_before_the_books_agree(scene):
+    scene.venue.receive_window_us = None
+    scene.venue.money -= 1
+    succeed(scene, "another")
+    scene.request(1)
+    scene.rest()
+    assert scene.worker.machine.mismatch
+    assert scene.venue.submitted == []
+    scene.venue.money += 1
+    pass_looks(scene, 1)
+    assert scene.worker.machine.mismatch == ""
 
 
 # --- halts ---------------------------------------------------------------------------------------------------------

@@ -47,6 +47,11 @@ class SimulatorVenue:
             return True
         return False
 
+    @property
+    def receive_window_us(self) -> int:
+        """0: the simulator takes nothing from a connection once a newer one of the account has signed in."""
+        return 0
+
     def _drop(self) -> None:
         if self._connection is not None:
             self._connection.close()

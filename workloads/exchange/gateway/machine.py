@@ -345,6 +345,10 @@ class Gateway:
         """
         self._reports.apply(reports)
 
+    def on_doubt(self, why: str) -> None:
+        """Take no new risk until books and venue were found to agree."""
+        self._state.mismatch = self._state.mismatch or why
+
     def on_statement(self, statement: VenueStatement) -> bool:
         """Take what the venue says of the account; False when it is about another moment and changes nothing.
 

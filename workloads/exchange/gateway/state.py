@@ -61,9 +61,7 @@ class GatewayState:
         self.external: dict[ClientOrderId, dict[str, Any]] = {}  # the first of them
         self.doubts = 0  # looks in a row that found a difference
         self.mismatch = ""  # the difference that halts new risk; empty while there is none
-        self.beside: dict[
-            str, int
-        ] = {}  # atoms at the venue and in no wallet: of bots that are gone, or vouched for
+        self.beside: dict[str, int] = {}  # atoms at the venue and in no wallet: of bots that are gone, or vouched for
         self.is_vouched = False  # a person reopened a bot whose books were in doubt: the money that is there is right
         self.reconciled_us = 0  # the wall's time when books and venue agreed, 0 before that
         self.accepted_us: list[int] = []  # orders of the last second, for the limit over all bots
