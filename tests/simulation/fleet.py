@@ -87,7 +87,7 @@ class Fleet:
             owner.put_command(ACCOUNT, BotCommand(config=config))
         if self.run is not None:
             bots = [bot_participant(config.key, config.uid) for config in self.configs]
-            owner.create_run(self.run, "sim/feed", [FEED, VENUE, GATEWAY, *bots])
+            owner.create_run(self.run, "sim/feed", [FEED, VENUE, GATEWAY, *bots], {})
 
     def _make_processes(self) -> list[Process]:
         made = [
@@ -201,8 +201,8 @@ class Fleet:
                 bots=(config,),
                 exchange=EXCHANGE,
                 account=ACCOUNT,
-                instruments=self.instruments,
-                taker_ppm=TAKER_PPM,
+                instruments=self.gateway_config.instruments,
+                taker_ppm=self.gateway_config.taker_ppm,
                 holder=process.holder,
                 orders_topic=ORDERS.name,
                 run=self.run,

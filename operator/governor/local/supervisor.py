@@ -168,6 +168,7 @@ class Supervisor:
             resources,
             Observed(
                 runs=seen.runs,
+                terms=seen.terms,
                 finished=seen.finished,
                 left=seen.left,
                 configs=seen.configs,
@@ -246,7 +247,7 @@ class Supervisor:
             self._told[config.uid] = wanted.command
         runs = PostgresRuns(self._session)
         for run in planned.runs:
-            runs.create_run(RunId(run.run), run.feed, run.participants)
+            runs.create_run(RunId(run.run), run.feed, run.participants, run.terms)
 
     def _announce(self, planned: Plan, seen: Seen) -> None:
         """Tell of commands and halts, at a broker that may have come back at another place."""
