@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import replace
+from decimal import Decimal
 
 import msgspec
 
@@ -324,7 +325,7 @@ class World(Fleet):
                     process.kill(self.time.now_us)
 
     def _edit_exchange(self) -> None:
-        """Change how the market fills orders: the venue is started again, and its past must stay what it was."""
+        """Change how the market fills orders and what it costs: everybody is started again, and the past stays."""
         rng = self.rng
         self.venue_config = replace(
             self.venue_config,
@@ -332,8 +333,15 @@ class World(Fleet):
             slippage_ticks=rng.choice((0, 2)),
             participation_ppm=rng.choice((None, 2_000)),
         )
+        if self.run is None:  # a lockstep run keeps the terms it began with
+            maker_ppm, taker_ppm = rng.choice(((0, 0), (-100, 300), (500, 1_000), (2_000, 20_000)))
+            least = rng.choice((Decimal(0), Decimal(5), Decimal(50)))
+            listed = {symbol: replace(each, min_notional=least) for symbol, each in self.instruments.items()}
+            fees = {"maker_ppm": maker_ppm, "taker_ppm": taker_ppm}
+            self.gateway_config = replace(self.gateway_config, instruments=listed, **fees)
+            self.venue_config = replace(self.venue_config, instruments=tuple(listed.values()), **fees)
         for process in self.processes:
-            if process.role == "venue" and not process.is_busy:
+            if process.role in ("venue", "gateway", "bot") and not process.is_busy:
                 process.kill(self.time.now_us)
 
     # --- the end --------------------------------------------------------------------------------------------------
