@@ -14,7 +14,7 @@ from tradefleet.bus.memory import MemoryBus
 from tradefleet.bus.numbered import NumberedStreams, OutboxPublisher, Place
 from tradefleet.domain.bar import MINUTE_US, Bar
 from tradefleet.domain.bots import BotCommand, BotConfig
-from tradefleet.domain.ids import AccountId, BotKey, StreamName, bars_stream, executions_stream
+from tradefleet.domain.ids import AccountId, BotKey, StreamName, Symbol, bars_stream, executions_stream
 from tradefleet.domain.progress import FEED, GATEWAY, VENUE, bot_participant
 from tradefleet.domain.venue import DepositFunds
 from tradefleet.messages.codec import encode
@@ -113,6 +113,10 @@ class Fleet:
     def steps(self) -> Iterator[tuple[int, list[Bar]]]:
         """Yield the steps of the market."""
         return steps(self.bars)
+
+    def origin(self, symbol: Symbol) -> str:
+        """Return what bars are read from."""
+        return f"the seed's bars of {symbol}"
 
     def due_us(self, market_us: int) -> int:
         """Return when a step is due in a free run."""
