@@ -65,6 +65,7 @@ from workloads.exchange.gateway_line import VenueLine
 from workloads.exchange.ports import CommandSource, VenuePort
 
 REQUESTS_MAX = 400  # taken in one transaction
+from workloads.exchange.risk_states import RiskStates
 ANNOUNCE_US = 250_000  # between two announcements of figures
 UPKEEP_US = 1_000_000  # how often commands and halts are looked at without a hint
 
@@ -111,6 +112,7 @@ class GatewayWorker:
         self._publisher = publisher
         self._clock = clock
         finest = (bars_stream(plan.exchange, symbol, interval) for symbol, interval in plan.config.finest_us.items())
+        self._risk_states = RiskStates(publisher)
         self._bar_streams = sorted({*plan.bar_streams, *finest})
         self._journal = journal_stream(plan.exchange)  # of a simulator: a record says that there may be reports
         self.machine = Gateway(plan.config)
@@ -382,6 +384,7 @@ class GatewayWorker:
             return
         self._announce_at_us = now_us + ANNOUNCE_US
         figures, self._figures = self._figures, {}
+        self._risk_states.tell(self.machine, epoch=self.epoch, now_us=self._clock.monotonic_us())
         for each in figures.values():
             account = self.machine.accounts[each.bot]
             self._announced += 1

@@ -30,6 +30,7 @@ from workloads.exchange.gateway.order import AMEND, SUBMIT, ManagedOrder
 from workloads.exchange.gateway.reconciliation import Reconciliation, VenueStatement
 from workloads.exchange.gateway.reports import ReportHandling
 from workloads.exchange.gateway.requests import RequestHandling
+from workloads.exchange.gateway.risk import RiskGate
 from workloads.exchange.gateway.state import GatewayState
 
 
@@ -105,6 +106,10 @@ class Gateway:
     def is_halted(self, bot: BotKey) -> bool:
         """True when a switch stops this bot from raising risk."""
         return self._state.is_halted(bot)
+
+    def exposure_atoms(self, bot: BotKey) -> int:
+        """Return a bot's positions at their marks plus its open buys, in quote atoms."""
+        return RiskGate(self._state).exposure_atoms(self._state.accounts[bot])
 
     def adoption(self, bot: BotKey) -> Adoption:
         """Return a bot's books as the first input of its next generation."""
