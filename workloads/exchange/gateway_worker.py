@@ -62,6 +62,7 @@ from workloads.exchange.gateway.order import SUBMIT
 from workloads.exchange.gateway.reconciliation import VenueStatement
 from workloads.exchange.gateway_commit import build_commit, restore_machine
 from workloads.exchange.gateway_line import VenueLine
+from workloads.exchange.gateway_log import GatewayLog
 from workloads.exchange.ports import CommandSource, VenuePort
 
 REQUESTS_MAX = 400  # taken in one transaction
@@ -110,6 +111,7 @@ class GatewayWorker:
         self._streams = streams
         self._line = VenueLine(venue, clock, request_timeout_us=plan.request_timeout_us)
         self._publisher = publisher
+        self._log = GatewayLog(plan.config.instruments)
         self._clock = clock
         finest = (bars_stream(plan.exchange, symbol, interval) for symbol, interval in plan.config.finest_us.items())
         self._risk_states = RiskStates(publisher)
@@ -378,6 +380,7 @@ class GatewayWorker:
         self._line.note(effects.venue_requests, commit.settled)
         if commit.executions:
             self._publisher.publish(commit.executions)
+        self._log.tell(effects, commit.dead_letters, now_us=self._clock.monotonic_us())
         self._announce(effects)
         self._is_in_doubt = False  # it is in the rows now
         if effects.venue_requests:
@@ -482,6 +485,7 @@ class GatewayWorker:
             effects = machine.take()
             commit = self._write(transaction, effects, None)
         self._after(commit, GatewayEffects(executions=effects.executions))
+        self._log.tell(effects, (), now_us=self._clock.monotonic_us())
         self._line.note(effects.venue_requests)
         return effects.venue_requests
 
