@@ -4,8 +4,10 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.fakes.clock import FakeClock
@@ -27,7 +29,16 @@ from tradefleet.domain.ids import (
     orders_stream,
     uid_hash,
 )
-from tradefleet.domain.orders import BotRequest, CancelRequest, OrderRequest, OrderStatus, OrderTerms, OrderType, Side
+from tradefleet.domain.orders import (
+    AmendRequest,
+    BotRequest,
+    CancelRequest,
+    OrderRequest,
+    OrderStatus,
+    OrderTerms,
+    OrderType,
+    Side,
+)
 from tradefleet.domain.venue import (
     CancelOrder,
     DepositFunds,
@@ -40,10 +51,11 @@ from tradefleet.domain.venue import (
     VenueRequest,
     VoidRequest,
 )
-from tradefleet.messages.codec import encode
+from tradefleet.messages.codec import decode, encode
 from tradefleet.messages.convert import request_message
 from tradefleet.messages.convert_journal import journal_stream
 from tradefleet.messages.topics import EXECUTIONS, METRICS, ORDERS
+from tradefleet.messages.trading import AmendRequested, OrderRequested
 from tradefleet.runtime.ports import StreamItem
 from tradefleet.store.ports import (
     BotCommit,
@@ -319,6 +331,21 @@ def cancel(seq: int, of: int, config: BotConfig = BOT) -> OutboxMessage:
     return message(config, CancelRequest(bot=config.key, seq=seq, client_order_id=order_id, market_us=BAR.close_us))
 
 
+def amend(seq: int, of: int, config: BotConfig = BOT) -> OutboxMessage:
+    order_id = bot_order_id(uid_hash(config.uid), of)
+    return message(
+        config,
+        AmendRequest(bot=config.key, seq=seq, client_order_id=order_id, symbol=BTC, market_us=BAR.close_us, lots=2),
+    )
+
+
+def changed(row: OutboxMessage, **changes: Any) -> OutboxMessage:
+    """Return a row whose message says something else."""
+    asked = decode(row.payload)
+    assert isinstance(asked, OrderRequested | AmendRequested)
+    return replace(row, payload=encode(msgspec.structs.replace(asked, **changes)))
+
+
 def message(config: BotConfig, request: BotRequest) -> OutboxMessage:
     payload = encode(request_message(request, config.uid, CONFIG.instruments[BTC]))
     return outgoing(config, request.seq, payload)
@@ -430,6 +457,31 @@ def test_a_request_that_speaks_for_somebody_else_is_as_good_as_unreadable(scene,
     assert "it says that it is request" in letter.reason
     assert (scene.account(BOT).unreadable_seq, scene.account(OTHER).request_seq) == (1, 0)
     assert not scene.worker.machine.orders
+
+
+LARGE = Decimal(2**63)  # lots, and ticks
+HUGE_ORDER = {"size": LARGE / 100}
+HUGE_LIMIT = {"limit_price": LARGE / 100}
+HUGE_STOP = {"order_type": OrderType.STOP, "limit_price": None, "trigger_price": LARGE / 100}
+
+
+@pytest.mark.parametrize("changes", [HUGE_ORDER, HUGE_LIMIT, HUGE_STOP], ids=["size", "limit price", "trigger price"])
+def test_an_order_that_no_column_holds_stops_its_stream_and_no_other_bot(scene, changes):
+    scene.commit(OTHER, [order(1, OTHER)])
+    scene.commit(BOT, [order(1), changed(order(2), **changes)])
+    scene.rest()
+    assert (scene.account(BOT).request_seq, scene.account(BOT).unreadable_seq) == (1, 2)
+    assert "must be at most" in scene.account(BOT).closures[Closure.UNREADABLE]
+    assert scene.account(OTHER).request_seq == 1
+
+
+@pytest.mark.parametrize("changes", [HUGE_ORDER, HUGE_LIMIT], ids=["size", "limit price"])
+def test_a_change_that_no_column_holds_stops_its_stream_and_no_other_bot(scene, changes):
+    scene.commit(OTHER, [order(1, OTHER)])
+    scene.commit(BOT, [order(1), changed(amend(2, 1), **changes)])
+    scene.rest()
+    assert (scene.account(BOT).request_seq, scene.account(BOT).unreadable_seq) == (1, 2)
+    assert scene.account(OTHER).request_seq == 1
 
 
 def test_unreadable_requests_do_not_hide_that_more_wait(scene):
