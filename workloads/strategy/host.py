@@ -282,11 +282,12 @@ class HostWorker:
         The failed machine is thrown away: nothing of this turn is committed but the row that says it has left. Raises
         `error` when no bot of the host is left.
         """
-        _LOG.error("bot %s failed and leaves the run: %s", slot.config.key, error)
+        bot = slot.config.key
+        _LOG.error("bot %s failed and leaves the run: %s", bot, error, extra={"bot": bot})
         restored = self._open(slot.config)
         left = replace(self._progress(restored, due), next_due_us=None, left=True)
-        self._commit([restored], {slot.config.key: left})
-        self.slots.pop(slot.config.key, None)
+        self._commit([restored], {bot: left})
+        self.slots.pop(bot, None)
         self._index()
         if not self.slots:
             raise error
