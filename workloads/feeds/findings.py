@@ -27,6 +27,7 @@ class Rule(StrEnum):
     NOT_A_NUMBER = "not-a-number"
     TIME = "time"  # an open time that cannot be read, or in another unit
     NOT_POSITIVE = "not-positive"
+    TOO_LARGE = "too-large"
     HIGH_BELOW_LOW = "high-below-low"
     OUTSIDE_RANGE = "outside-range"  # open or close not between low and high
     MISALIGNED = "misaligned"
