@@ -1,7 +1,7 @@
 """Checks of candles, made once, at the door: everything behind it may rely on sound, sorted, aligned bars.
 
-Data is never altered. A row that repeats the one before, to the last digit, is merged and counted; a missing bar is
-named and stays missing; everything else that is wrong refuses the source.
+Data is never altered. A missing bar is named and stays missing; everything else that is wrong, a row that repeats the
+one before included, refuses the source.
 """
 
 import math
@@ -161,12 +161,13 @@ class _Report:
         )
 
     def repeated(self, number: int, again: Bar, last_number: int, last: Bar) -> None:
-        """Say that a bar came twice: merged when it is the same, an error otherwise."""
+        """Say that a bar came twice, with the same content or another."""
         if again == last:
             self.add(
                 Rule.DUPLICATE,
-                f"the bar of {format_time(last.open_us)} repeats {self._place} {last_number}: merged",
+                f"the bar of {format_time(last.open_us)} is on {self._place} {last_number} already",
                 number=number,
+                remedy="take one of the two out",
                 from_us=last.open_us,
                 to_us=last.close_us,
             )
@@ -190,7 +191,7 @@ class _Report:
             f"{format_time(open_us)} comes after {format_time(last_us)}",
             number=number,
             field="open_time",
-            remedy="sort by open time; rows that then repeat each other exactly are merged",
+            remedy="sort by open time, and take out what is there twice",
         )
 
     def gap(self, number: int, expected_us: int, open_us: int) -> None:

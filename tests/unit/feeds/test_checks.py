@@ -100,15 +100,17 @@ def test_a_bar_older_than_the_one_before_is_refused() -> None:
     assert "sort by open time" in message
 
 
-def test_a_bar_that_comes_twice_with_the_same_content_is_merged_and_counted() -> None:
+def test_a_bar_that_comes_twice_with_the_same_content_is_refused_and_counted_once_in_a_check() -> None:
     content = bars([0, 1, 1, 1, 2])
 
-    found, findings = checked(rows(content))
+    assert refused(rows(content)) == (
+        "candles.csv line 4 (BTC-USD 1m): the bar of 2018-04-04T00:01:00Z is on line 3 already; take one of the two out"
+    )
 
+    found, findings = checked(rows(content))
     assert found == bars([0, 1, 2])
-    assert findings.merged_duplicates == 2
-    assert findings.number_of(Severity.ERROR) == 0
-    assert "repeats line 3: merged" in str(findings.kept[0])
+    assert findings.duplicates == 2
+    assert findings.number_of(Severity.ERROR) == 2
 
 
 def test_a_bar_that_comes_twice_with_other_content_is_refused() -> None:
