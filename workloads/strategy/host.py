@@ -148,15 +148,15 @@ class HostWorker:
     ) -> dict[StreamName, int]:
         """Return where a generation begins to read: its executions after the books, its bars early enough to warm up.
 
-        A lockstep run begins with its data, so its first generation reads every bar.
+        It is warm when the first new bar comes, and not one earlier: what was decided on is not decided on again. A
+        lockstep run begins with its data, so its first generation reads every bar.
         """
         start = {sources.executions: books.execution_seq}
         for stream in sources.bars:
-            if record is not None:
-                reached = record.positions.get(stream, 0)
-            else:
+            reached = None if record is None else record.positions.get(stream)
+            if reached is None:
                 reached = 0 if self._plan.run is not None else self._store.last_seq(stream)
-            start[stream] = max(0, reached - config.warmup_bars)
+            start[stream] = max(0, reached - max(0, config.warmup_bars - 1))
         return start
 
     def _index(self) -> None:

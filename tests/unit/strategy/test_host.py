@@ -9,6 +9,7 @@ import pytest
 from tests.fakes.memory_store import MemoryStore
 from tests.unit.strategy.hosting import EXPENSIVE_PPM, HostScene, inputs, trade
 from tests.unit.strategy.paper import BTC, instrument
+from tradefleet.bus.numbered import LOOK_US
 from tradefleet.domain.errors import Fenced, InvalidValue, NonDeterministic
 from tradefleet.domain.ids import BotKey, BotUid, Symbol
 from tradefleet.domain.progress import FEED, GATEWAY, VENUE, bot_participant
@@ -156,3 +157,42 @@ def test_a_lockstep_run_keeps_the_terms_it_began_with() -> None:
     scene.host(taker_ppm=EXPENSIVE_PPM).step(0)
 
     assert inputs(scene) == ["Terms", "Adoption", "bar"]
+
+
+# --- where a generation begins ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("warmup_bars", [0, 1, 2, 5])
+def test_an_edited_bot_decides_on_no_bar_twice(warmup_bars: int) -> None:
+    scene = HostScene()
+    scene.config = replace(scene.config, warmup_bars=warmup_bars)
+    first = scene.host()
+    trade(scene, first, bars=6)
+    first.stop()
+    before = len(scene.lots())
+
+    scene.config = replace(scene.config, generation=2)
+    second = scene.host()
+    scene.clock.pass_us(LOOK_US)
+    second.step(0)
+    assert len(scene.lots()) == before
+
+    trade(scene, second, bars=1)
+    assert len(scene.lots()) == before + 1
+
+
+@pytest.mark.parametrize("warmup_bars", [0, 1, 4])
+def test_a_bot_that_comes_late_begins_with_the_next_bar(warmup_bars: int) -> None:
+    scene = HostScene()
+    scene.config = replace(scene.config, warmup_bars=warmup_bars)
+    for _ in range(50):
+        scene.close_bar()
+
+    worker = scene.host()
+    scene.clock.pass_us(LOOK_US)
+    worker.step(0)
+    assert scene.lots() == []
+    assert inputs(scene).count("bar") <= warmup_bars
+
+    trade(scene, worker, bars=1)
+    assert len(scene.lots()) == 1
