@@ -27,6 +27,7 @@ from tradefleet.resources.feed import Feed
 from tradefleet.resources.replay_plan import Surroundings, feed_settings, range_of
 from tradefleet.resources.to_domain import ExchangeTerms, Series, bot_config, exchange_terms, played_series
 from tradefleet.resources.trading_bot import TradingBot
+from tradefleet.resources.values import format_decimal
 
 FLATTEN_ANNOTATION: Final = f"{GROUP}/flatten-requests"  # how often the owner has asked to flatten
 REOPEN_ANNOTATION: Final = f"{GROUP}/reopen-requests"  # how often the owner has asked to reopen the bot's stream
@@ -447,6 +448,11 @@ def _feed_workload(market: _Market, feed: Feed) -> Workload:
             "exchange": _name(market.exchange),
             "generation": feed.metadata.generation or 1,
             "replay": market.replay,
+            "ticks": {
+                symbol: format_decimal(each.tick)
+                for symbol, each in market.terms.instruments.items()
+                if symbol in {played for played, _ in market.series}
+            },
             "speed": feed.spec.replay.speed,
             "run": market.run,
         },
