@@ -217,7 +217,7 @@ def test_a_dataset_that_is_to_be_downloaded_cannot_be_played() -> None:
     download = changed(MARKET.split("---")[0], spec={"exchangeRef": {"name": "simulator"}, "instruments": ["BTC-USD"]})
     (problem,) = problems(loaded(EXCHANGE, download, MARKET.split("---")[1] + "---\n", BOT))
     assert problem.resource == "Dataset default/made-up"
-    assert problem.path == ("spec", "exchangeRef")
+    assert problem.path == ("spec", "frozen")
 
 
 # --- what is wrong ---------------------------------------------------------------------------------------------------
