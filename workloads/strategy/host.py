@@ -2,12 +2,13 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from tradefleet.domain.bots import BotCommand, BotConfig
 from tradefleet.domain.errors import Fenced, InvalidValue
 from tradefleet.domain.executions import Adoption
+from tradefleet.domain.frozen import frozen
 from tradefleet.domain.ids import AccountId, BotKey, BotUid, StreamName, Symbol, orders_stream
 from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.progress import Participant, Phase, Progress, bot_participant
@@ -36,7 +37,7 @@ class BotDatabase(BotStore, RunStore, Protocol):
         """Return the gateway's state row of the bot and its open orders; None before the gateway opened its books."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class HostPlan:
     """How this host runs. `instruments` are the exchange's."""
 
