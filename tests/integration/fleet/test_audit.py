@@ -85,8 +85,9 @@ def test_every_line_of_a_bot_s_process_names_the_bot(fleet: FleetCommands) -> No
 
 
 def test_no_log_holds_a_secret(fleet: FleetCommands) -> None:
-    kept = ServiceFolder(fleet.home.postgres, "postgres").remembered()
-    secrets = [str(value) for name, value in kept.items() if name.startswith("password.")]
+    services = [ServiceFolder(fleet.home.postgres, "postgres"), ServiceFolder(fleet.home.kafka, "kafka")]
+    kept = [entry for service in services for entry in service.remembered().items()]
+    secrets = [str(value) for name, value in kept if name.startswith("password.")]
     secrets += [path.read_text(encoding="ascii") for path in fleet.home.processes.glob("*.token")]
     assert len(secrets) > len(Component)
 
@@ -143,7 +144,7 @@ def test_a_demo_whose_books_are_wrong_ends_with_1(tmp_path: Path) -> None:
     report = tmp_path / "report.html"
     demo = fleet.start("demo", "--data", str(path), "--data-dir", str(fleet.folder), "--report", str(report))
     try:
-        fleet.wait_for("a trade", lambda: _spoil(fleet))
+        fleet.wait_for("a trade", lambda: _spoil(fleet), timeout_s=180)
         out, err = demo.communicate(timeout=200)
     finally:
         demo.kill()
