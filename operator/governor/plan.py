@@ -423,7 +423,12 @@ def _exchange_workloads(market: _Market) -> list[Workload]:
     """Return the simulator and the gateway, which is told where the simulator listens."""
     port = f"venue-{_dns(market.exchange)}"
     owner = market.exchange.key
-    settings = {"exchange": market.settings, "generation": market.generation, "run": market.run}
+    settings = {
+        "exchange": market.settings,
+        "uid": market.exchange.metadata.uid or "",
+        "generation": market.generation,
+        "run": market.run,
+    }
     return [
         Workload(name=port, role=Role.VENUE, owner=owner, settings=settings, port_name=port, token_name=port),
         Workload(
@@ -445,6 +450,7 @@ def _feed_workload(market: _Market, feed: Feed) -> Workload:
         owner=feed.key,
         settings={
             "feed": _name(feed),
+            "uid": feed.metadata.uid or "",
             "exchange": _name(market.exchange),
             "generation": feed.metadata.generation or 1,
             "replay": market.replay,

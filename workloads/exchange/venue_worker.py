@@ -42,6 +42,7 @@ class VenuePlan:
     exchange: str  # "namespace/name"
     holder: str
     generation: int
+    owner: str = ""  # UID of the Exchange
     run: RunId | None = None
     lease_ttl_us: int = 15_000_000
     snapshot_every: int = 5_000  # journal records
@@ -81,7 +82,11 @@ class VenueWorker:
         """Take the lease and fold the journal."""
         plan = self._plan
         self._lease = self._store.acquire(
-            venue_lease(plan.exchange), holder=plan.holder, generation=plan.generation, ttl_us=plan.lease_ttl_us
+            venue_lease(plan.exchange),
+            holder=plan.holder,
+            generation=plan.generation,
+            ttl_us=plan.lease_ttl_us,
+            owner=plan.owner,
         )
         self._fold.open()
         with self.changed:

@@ -40,6 +40,7 @@ def build_replay(process: Process, settings: FeedSettings) -> Worker:
         feed=settings.feed,
         exchange=settings.exchange,
         holder=process.settings.holder,
+        owner=settings.uid,
         generation=settings.generation,
         bars_topic=OHLC_STABLE.name,
         run=None if settings.run is None else RunId(settings.run),

@@ -157,6 +157,7 @@ class FeedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """A replaying feed's process. `speed` is lockstep, max or a multiple of real time such as 60x."""
 
     feed: str  # "namespace/name"
+    uid: str
     exchange: str
     generation: int
     replay: ReplaySettings

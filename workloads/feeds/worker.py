@@ -41,6 +41,7 @@ class FeedPlan:
     exchange: str  # "namespace/name"
     holder: str
     generation: int
+    owner: str = ""  # UID of the Feed
     bars_topic: str
     run: RunId | None = None
     lease_ttl_us: int = 15_000_000
@@ -79,7 +80,11 @@ class FeedWorker:
         """Take the lease and find the first step that was not committed. Raises SourceChanged, PlayedBefore."""
         plan = self._plan
         self._lease = self._store.acquire(
-            feed_lease(plan.feed), holder=plan.holder, generation=plan.generation, ttl_us=plan.lease_ttl_us
+            feed_lease(plan.feed),
+            holder=plan.holder,
+            generation=plan.generation,
+            ttl_us=plan.lease_ttl_us,
+            owner=plan.owner,
         )
         self._seqs, self._ahead, self.is_finished = {}, [], False
         if plan.run is not None:
