@@ -63,8 +63,8 @@ COMMITS, HOPS = 4, 3
 class BareLoop:
     """Commits and hops, one after the other, with the clients' own libraries."""
 
-    def __init__(self, bootstrap: str, dsn: str) -> None:
-        client: dict[str, Any] = {"bootstrap.servers": bootstrap, "socket.nagle.disable": True}
+    def __init__(self, kafka: KafkaSettings, dsn: str) -> None:
+        client: dict[str, Any] = kafka.client()
         producer = {**client, "enable.idempotence": True, "acks": "all", "linger.ms": 0}
         admin = AdminClient(client)  # kept while it works: what is asked of it ends with it
         for done in admin.create_topics([NewTopic("bench.hops", num_partitions=1, replication_factor=1)]).values():
@@ -203,11 +203,11 @@ def measure() -> Result:
         fleet.prepare(ports={}, code_folder=PROBE)
         supervisor = fleet.start(say, attached=True)
         try:
-            bootstrap = broker_address(fleet.home)
-            loop = BareLoop(bootstrap, Database(fleet.home.postgres).dsn())
+            kafka = fleet.kafka()
+            loop = BareLoop(kafka, Database(fleet.home.postgres).dsn())
             loop.run(WARM_BARS)
             before = loop.run(bars // 2)
-            with KafkaBus(KafkaSettings(bootstrap=bootstrap)) as bus:
+            with KafkaBus(kafka) as bus:
                 ours = observe(bus, bars, lambda: apply(fleet, resources()))
             apply(fleet, resources(is_silent=True))
             feed = Home(Path(name)).processes / "feed-default-replay.process"
@@ -230,13 +230,6 @@ def apply(fleet: LocalFleet, wanted: Sequence[Resource]) -> None:
 def say(step: str) -> None:
     """Show what the fleet is doing."""
     print(f"  {step}", file=sys.stderr, flush=True)
-
-
-def broker_address(home: Home) -> str:
-    """Return where the fleet's broker listens."""
-    from governor.local.broker import Broker  # noqa: PLC0415 - needed once
-
-    return Broker(home.kafka).bootstrap
 
 
 def logs(home: Home) -> str:
