@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from tests.fakes.memory_database import BotRow, FleetRows, GatewayRow, Generation, LeaseRow, MemoryDatabase
 from tests.fakes.memory_store import MemoryStore
@@ -90,10 +90,10 @@ class WatchedStore(MemoryStore):
         self._watch = watch
         self.taken_over_us = 0  # when the lease of another holder ran out that this process took over
 
-    def acquire(self, name: LeaseName, *, holder: str, generation: int, ttl_us: int) -> Lease:
+    def acquire(self, name: LeaseName, **wishes: Any) -> Lease:
         """Take a lease; one that somebody else let run out is noted."""
         before = replace(self._lease_row(name))
-        lease = super().acquire(name, holder=holder, generation=generation, ttl_us=ttl_us)
+        lease = super().acquire(name, **wishes)
         if lease.took_over:
             self.taken_over_us = before.until_us
         return lease
