@@ -263,6 +263,24 @@ def test_a_deleted_bot_with_policy_flatten_has_no_position(fleet: FleetCommands)
     assert rows == [(0,)]
 
 
+def test_the_books_of_deleted_bots_go_with_them(fleet: FleetCommands) -> None:
+    left = (
+        "SELECT key FROM tradefleet.gateway_blob WHERE key IN "
+        "(SELECT 'bot/' || uid FROM tradefleet.bot WHERE bot IN ('default/cancels', 'default/sells'))"
+    )
+
+    fleet.wait_for("the gateway has let go of them", lambda: fleet.query(left) == [])
+
+
+def test_books_and_venue_are_found_to_agree(fleet: FleetCommands) -> None:
+    def status() -> dict:
+        return fleet.values("ex", "simulator")[0]["status"]
+
+    before = status().get("lastReconciledTime", "")
+    fleet.wait_for("a look at the venue", lambda: status().get("lastReconciledTime", "") > before)
+    assert not [each for each in status()["conditions"] if each["reason"] in ("NotReconciled", "ExternalOrders")]
+
+
 def test_a_deleted_bot_with_policy_keep_leaves_its_orders(fleet: FleetCommands) -> None:
     fleet.wait_for("open orders", lambda: _open_orders(fleet, "keeps") > 0)
 
