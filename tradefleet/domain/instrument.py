@@ -118,6 +118,12 @@ class Instrument:
         """Return `lots` as an amount of base."""
         return multiply_exactly(self.lot, lots)
 
+    @property
+    def quote_atoms_max(self) -> int:
+        """The most quote atoms that a message or a column holds."""
+        most: int = 10 ** (WHOLE_DIGITS_MAX + self.quote_scale) - 1
+        return most
+
     def quote_amount(self, atoms: int) -> Decimal:
         """Return quote atoms as an amount of quote."""
         return from_atoms(atoms, self.quote_scale)

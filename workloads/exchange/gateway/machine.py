@@ -335,14 +335,18 @@ class Gateway:
         equity = account.mark_equity(state.marks)
         if account.keep_equity(equity, market_us):
             state.effects.accounts.add(account.key)
+        hold, peak, most = account.hold.value_atoms(state.marks), account.peak_equity_atoms, account.amount_max
+        if peak > most or (hold is not None and hold > most):  # at a price that is none, as in broken data
+            equity, peak = min(equity, most), min(peak, most)
+            hold = None if hold is None else min(hold, most)
         state.effects.statistics.append(
             BotStatistics(
                 account.key,
                 market_us,
                 account.quote,
                 equity,
-                account.hold.value_atoms(state.marks),
-                account.peak_equity_atoms,
+                hold,
+                peak,
                 account.realized_atoms,
                 account.fees_atoms,
                 account.order_count,
