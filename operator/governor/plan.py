@@ -17,6 +17,7 @@ from tradefleet.domain.bots import BotCommand, BotConfig, DeletionPolicy, Parame
 from tradefleet.domain.errors import FleetError
 from tradefleet.domain.ids import BotUid
 from tradefleet.domain.instrument import Instrument
+from tradefleet.domain.money import plain_decimal
 from tradefleet.domain.progress import FEED, GATEWAY, VENUE, Participant, bot_participant
 from tradefleet.resources.backtest import Backtest
 from tradefleet.resources.bot_set import BotSet, expand
@@ -27,7 +28,6 @@ from tradefleet.resources.feed import Feed
 from tradefleet.resources.replay_plan import Surroundings, feed_settings, range_of
 from tradefleet.resources.to_domain import ExchangeTerms, Series, bot_config, exchange_terms, played_series
 from tradefleet.resources.trading_bot import TradingBot
-from tradefleet.resources.values import format_decimal
 
 FLATTEN_ANNOTATION: Final = f"{GROUP}/flatten-requests"  # how often the owner has asked to flatten
 REOPEN_ANNOTATION: Final = f"{GROUP}/reopen-requests"  # how often the owner has asked to reopen the bot's stream
@@ -467,7 +467,7 @@ def _feed_workload(market: _Market, feed: Feed) -> Workload:
             "generation": feed.metadata.generation or 1,
             "replay": market.replay,
             "ticks": {
-                symbol: format_decimal(each.tick)
+                symbol: plain_decimal(each.tick)
                 for symbol, each in market.terms.instruments.items()
                 if symbol in {played for played, _ in market.series}
             },

@@ -77,6 +77,17 @@ def parse_decimal(text: str, name: str) -> Decimal:
     return value
 
 
+def plain_decimal(value: Decimal) -> str:
+    """Return an exact amount in plain digits, without an exponent and without zeros at its end.
+
+    However an amount was written, 1.50 or 15E-1, its text is the same; all digits stay, whatever the decimal context.
+    """
+    if not value:
+        return "0"
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 def to_ppm(fraction: Decimal, name: str) -> int:
     """Return a fraction (0.001 = 0.1 %) in parts per million. Raises InvalidValue when it is finer than that."""
     try:
