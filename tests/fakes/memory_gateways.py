@@ -153,10 +153,11 @@ class MemoryGatewayTransaction:
         self.staged: GatewayCommit | None = None
 
     def requests(self, after: Mapping[StreamName, int], *, limit: int) -> list[OutboxMessage]:
-        found: list[OutboxMessage] = []
-        for stream in sorted(after):
-            found += self._store.read_stream(stream, after=after[stream], limit=limit - len(found))
-        return found
+        found = [
+            message for stream in after for message in self._store.read_stream(stream, after=after[stream], limit=limit)
+        ]
+        found.sort(key=lambda message: (message.seq - after[message.stream], message.stream))
+        return sorted(found[:limit], key=lambda message: (message.stream, message.seq))
 
     def halts(self, bots: Sequence[BotKey]) -> list[Halt]:
         shared = self._store._share(self._account, bots)

@@ -47,7 +47,7 @@ class Fleet:
         self.scenario = chosen
         self.rng = rng = Random(chosen.seed)
         self.bars = make_bars(rng, chosen.bars)
-        self.configs = make_configs(rng, chosen.bots)
+        self.configs = make_configs(rng, chosen)
         self.instruments = make_instruments()
         self.time = Time(START_US)
         self.run = RunId("run") if chosen.lockstep else None

@@ -336,7 +336,10 @@ class GatewayTransaction(Protocol):
     """One open transaction of a gateway."""
 
     def requests(self, after: Mapping[StreamName, int], *, limit: int) -> list[OutboxMessage]:
-        """Return committed requests above the given positions: stream by stream in name order, gapless in each."""
+        """Return committed requests above the given positions: stream by stream in name order, gapless in each.
+
+        When there are more than `limit`, every stream gets as many as any other, as far as it has them.
+        """
 
     def halts(self, bots: Sequence[BotKey]) -> list[Halt]:
         """Return the switches that are on for the account or the bots, and lock the switches FOR SHARE till the end."""

@@ -4,23 +4,21 @@ In a free run its inputs come as they arrive; in a lockstep run the progress row
 turn. The machine, the transaction and what follows the commit are the same.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Protocol
 
 from tradefleet.domain.bar import Bar
-from tradefleet.domain.errors import InvalidValue, OutcomeUnknown, Permanent, Retryable
+from tradefleet.domain.errors import OutcomeUnknown, Permanent, Retryable
 from tradefleet.domain.ids import (
     BotKey,
     BotUid,
     StreamName,
-    Symbol,
     bars_stream,
     executions_stream,
     orders_stream,
 )
-from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.orders import BotRequest, Reason
 from tradefleet.domain.progress import (
     GATEWAY,
@@ -34,11 +32,10 @@ from tradefleet.domain.venue import (
     VenueReport,
     VenueRequest,
 )
-from tradefleet.messages.codec import UndecodableMessage, decode, encode
-from tradefleet.messages.convert import request_of, statistics_message
+from tradefleet.messages.codec import encode
+from tradefleet.messages.convert import statistics_message
 from tradefleet.messages.convert_journal import journal_stream
 from tradefleet.messages.topics import METRICS
-from tradefleet.messages.trading import AmendRequested, CancelRequested, OrderRequested
 from tradefleet.runtime.follower import RunFollower
 from tradefleet.runtime.ports import Clock, Publisher, Streams
 from tradefleet.store.ports import (
@@ -49,7 +46,6 @@ from tradefleet.store.ports import (
     GatewayTransaction,
     HaltStore,
     Lease,
-    OutboxMessage,
     RunId,
     RunStore,
     gateway_lease,
@@ -64,10 +60,10 @@ from workloads.exchange.gateway.reconciliation import VenueStatement
 from workloads.exchange.gateway_commit import build_commit, restore_machine
 from workloads.exchange.gateway_line import VenueLine
 from workloads.exchange.gateway_log import GatewayLog
+from workloads.exchange.gateway_requests import Unreadable, read_requests
 from workloads.exchange.ports import CommandSource, VenuePort
 from workloads.exchange.risk_states import RiskStates
 
-REQUESTS_MAX = 400  # taken in one transaction
 ANNOUNCE_US = 250_000  # between two announcements of figures
 UPKEEP_US = 1_000_000  # how often commands and halts are looked at without a hint
 
@@ -309,7 +305,11 @@ class GatewayWorker:
         if upkeep:
             self._take_commands(market_us)
         with self._store.gateway_transaction(self._plan.config.account) as transaction:
-            requests, unreadable = self._read_requests(transaction) if take_requests else ([], [])
+            requests: list[BotRequest] = []
+            unreadable: list[Unreadable] = []
+            if take_requests:
+                # A turn of a lockstep run is what was asked for in it, however much that is.
+                requests, unreadable, self._has_more = read_requests(machine, transaction, whole=due is not None)
             if upkeep:
                 machine.on_halts([halt.scope for halt in self._store.active_halts()], market_us)
             if requests:
@@ -324,8 +324,7 @@ class GatewayWorker:
             for bot in effects.accounts:
                 account = machine.accounts[bot]
                 self._positions[orders_stream(account.config.uid)] = account.request_seq
-            letters = [_letter(row, why) for _, row, why in unreadable]
-            commit = self._write(transaction, effects, due, letters)
+            commit = self._write(transaction, effects, due, [each.letter for each in unreadable])
         if commit.progress is not None and self._view is not None:
             self._view.offer([commit.progress])
         self._after(commit, effects)
@@ -426,31 +425,6 @@ class GatewayWorker:
         self.machine.on_refusals(refusals)
         self.machine.forget({command.config.uid for command in commands})
 
-    def _read_requests(
-        self, transaction: GatewayTransaction
-    ) -> tuple[list[BotRequest], list[tuple[BotKey, OutboxMessage, str]]]:
-        """Return the committed requests that were not applied, in the order of (bot, seq), and those that cannot be.
-
-        One that cannot be read stops its bot's stream: what follows it stays where it is (rule 9). A bot that takes no
-        new risk for another reason is still heard, since it may cancel.
-        """
-        readable = [account for account in self.machine.accounts.values() if not account.unreadable_seq]
-        after = {orders_stream(account.config.uid): account.request_seq for account in readable}
-        bots = {orders_stream(account.config.uid): account.key for account in readable}
-        requests: list[BotRequest] = []
-        unreadable: dict[StreamName, tuple[BotKey, OutboxMessage, str]] = {}
-        rows = transaction.requests(after, limit=REQUESTS_MAX)
-        self._has_more = len(rows) == REQUESTS_MAX
-        for row in rows:
-            if row.stream in unreadable:
-                continue
-            try:
-                requests.append(_request_in(row, bots[row.stream], self._plan.config.instruments))
-            except Permanent as error:
-                unreadable[row.stream] = (bots[row.stream], row, f"request {row.seq} cannot be read: {error}")
-        requests.sort(key=lambda request: (request.bot, request.seq))
-        return requests, list(unreadable.values())
-
     def _lock_halts(self, transaction: GatewayTransaction, requests: Sequence[BotRequest], market_us: int) -> None:
         """Hold the switches of these bots till the commit, and tell the machine how they stand."""
         bots = sorted({request.bot for request in requests})
@@ -517,18 +491,3 @@ class GatewayWorker:
             return None
         known = [order_id for order_id, order in machine.orders.items() if SUBMIT not in order.open_requests]
         return self._line.statement(machine.report_no, known, self._clock.wall_us())
-
-
-def _letter(row: OutboxMessage, why: str) -> DeadLetter:
-    return DeadLetter(topic=row.topic, stream=row.stream, seq=row.seq, key=row.key, reason=why, payload=row.payload)
-
-
-def _request_in(row: OutboxMessage, bot: BotKey, instruments: Mapping[Symbol, Instrument]) -> BotRequest:
-    """Return the request in a row of a bot's stream. Raises Permanent, also for one that speaks for somebody else."""
-    message = decode(row.payload)
-    if not isinstance(message, OrderRequested | AmendRequested | CancelRequested):
-        raise UndecodableMessage(f"expected a bot's request, found a {message.type}")
-    request = request_of(message, instruments)
-    if (request.bot, request.seq) != (bot, row.seq):
-        raise InvalidValue(f"it says that it is request {request.seq} of bot {request.bot}")
-    return request

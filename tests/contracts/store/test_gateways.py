@@ -241,6 +241,21 @@ def test_requests_come_stream_by_stream_above_the_positions(world: World) -> Non
         assert transaction.requests({beta: 2}, limit=3) == []
 
 
+def test_a_stream_of_many_requests_leaves_room_for_the_others(world: World) -> None:
+    host = world.bot(BOT, UID)
+    world.bot(OTHER_BOT, OTHER_UID)
+    lease, record = take_bot(host)
+    host.commit_bots([bot_commit(lease, record.version, requests=range(1, 31))])
+    other_lease, other_record = take_bot(host, bot=OTHER_BOT, uid=OTHER_UID)
+    host.commit_bots([bot_commit(other_lease, other_record.version, bot=OTHER_BOT, uid=OTHER_UID, requests=[1, 2])])
+    beta = orders_stream(OTHER_UID)
+    with world.gateway().gateway_transaction(ACCOUNT) as transaction:
+        found = transaction.requests({beta: 0, ORDERS: 20}, limit=2)
+        assert found == [message(ORDERS, 21), message(beta, 1)]
+        found = transaction.requests({beta: 0, ORDERS: 20}, limit=8)
+        assert found == [*(message(ORDERS, number) for number in range(21, 27)), message(beta, 1), message(beta, 2)]
+
+
 def test_executions_continue_their_streams(world: World) -> None:
     store = world.gateway()
     lease = take_gateway(store)

@@ -69,7 +69,8 @@ from tradefleet.store.ports import (
 )
 from workloads.exchange.gateway.account import BotAccount
 from workloads.exchange.gateway.reconciliation import LOOKS_MAX
-from workloads.exchange.gateway_worker import ANNOUNCE_US, REQUESTS_MAX, UPKEEP_US, GatewayPlan, GatewayWorker
+from workloads.exchange.gateway_requests import REQUESTS_MAX
+from workloads.exchange.gateway_worker import ANNOUNCE_US, UPKEEP_US, GatewayPlan, GatewayWorker
 
 EXCHANGE = "default/sim"
 WAIT_US = 200_000
@@ -486,11 +487,21 @@ def test_a_change_that_no_column_holds_stops_its_stream_and_no_other_bot(scene, 
 
 def test_unreadable_requests_do_not_hide_that_more_wait(scene):
     scene.commit(BOT, [outgoing(BOT, seq, b"?") for seq in range(1, REQUESTS_MAX + 1)])
-    scene.commit(OTHER, [order(1, OTHER)])  # its stream comes later in the order of names
+    scene.commit(OTHER, [order(seq, OTHER) for seq in range(1, REQUESTS_MAX + 1)])
     scene.worker.step(WAIT_US)
     scene.worker.step(WAIT_US)
     assert scene.streams.waited_us == [WAIT_US, 0]
-    assert scene.account(OTHER).request_seq == 1
+    assert scene.account(OTHER).request_seq == REQUESTS_MAX
+
+
+def test_a_bot_that_asks_for_very_much_does_not_delay_the_others(scene):
+    scene.commit(OTHER, [order(1, OTHER)])
+    scene.rest()
+    scene.commit(BOT, [order(seq) for seq in range(1, 3 * REQUESTS_MAX)])
+    scene.commit(OTHER, [cancel(2, 1, OTHER)])
+    scene.worker.step(WAIT_US)
+    assert scene.account(OTHER).request_seq == 2
+    assert scene.account(BOT).request_seq == REQUESTS_MAX - 1
 
 
 def test_a_bot_that_a_report_has_closed_is_still_heard(scene):

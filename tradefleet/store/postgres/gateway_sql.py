@@ -1,13 +1,17 @@
 """SQL of a gateway's transaction. Rows of one kind travel as one JSON parameter (see `encoding`)."""
 
+# The first of every stream come before the second of any: whoever asks for much does not delay the others.
 REQUESTS = """
-SELECT message.stream, message.seq, message.topic, message.key, message.market_us, message.payload
-FROM json_to_recordset(%(after)s::json) AS wanted(stream text, after bigint)
-CROSS JOIN LATERAL (
-    SELECT * FROM tradefleet.outbox
-    WHERE fleet = %(fleet)s AND stream = wanted.stream AND seq > wanted.after ORDER BY seq LIMIT %(limit)s
-) AS message
-ORDER BY message.stream, message.seq LIMIT %(limit)s"""
+SELECT stream, seq, topic, key, market_us, payload FROM (
+    SELECT message.stream, message.seq, message.topic, message.key, message.market_us, message.payload
+    FROM json_to_recordset(%(after)s::json) AS wanted(stream text, after bigint)
+    CROSS JOIN LATERAL (
+        SELECT * FROM tradefleet.outbox
+        WHERE fleet = %(fleet)s AND stream = wanted.stream AND seq > wanted.after ORDER BY seq LIMIT %(limit)s
+    ) AS message
+    ORDER BY message.seq - wanted.after, message.stream LIMIT %(limit)s
+) AS shared
+ORDER BY stream, seq"""
 
 # Streams whose next message is gone: without this, a reader would take "trimmed" for "nothing yet".
 TRIMMED = """
