@@ -9,7 +9,7 @@ from typing import Any, Final
 from governor.conditions import ProcessView, instant, judged_by_verdict, plain_status, status_fields
 from governor.dataset_status import DatasetFacts, DatasetView, is_made_up
 from governor.job import Job, JobFacts
-from governor.workload import Verdict
+from governor.workload import Verdict, unique_name
 from tradefleet.domain.errors import FleetError
 from tradefleet.domain.ids import Symbol
 from tradefleet.resources.backtest import Backtest, BacktestStatus
@@ -156,7 +156,7 @@ def _backtest_status(
 
 
 def _name(resource: Resource) -> str:
-    return f"{resource.kind.lower()}-{resource.key.namespace}-{resource.key.name}"
+    return unique_name(resource.kind.lower(), resource.key)
 
 
 def _ticks(dataset: Dataset, resources: Iterable[Resource]) -> dict[Symbol, Decimal]:
