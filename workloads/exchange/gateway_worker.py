@@ -324,7 +324,8 @@ class GatewayWorker:
             for bot in effects.accounts:
                 account = machine.accounts[bot]
                 self._positions[orders_stream(account.config.uid)] = account.request_seq
-            commit = self._write(transaction, effects, due, [each.letter for each in unreadable])
+            letters = [each.letter for each in unreadable]
+            commit = self._write(transaction, effects, due, letters)
         if commit.progress is not None and self._view is not None:
             self._view.offer([commit.progress])
         self._after(commit, effects)
