@@ -45,7 +45,10 @@ def demo(
         typer.Option("--data", metavar="FILE", help="Candles to trade; may be given often. Default: a made-up market."),
     ] = None,
     speed: Annotated[
-        str, typer.Option(help="lockstep: two runs rank alike. max: as fast as can be. 60x: sixty times real time.")
+        str,
+        typer.Option(
+            metavar="SPEED", help="lockstep: two runs rank alike. max: as fast as can be. 60x: sixty times real time."
+        ),
     ] = "lockstep",
     report: Annotated[Path, typer.Option(metavar="OUT.html", help="Where the report is written.")] = Path(REPORT),
     data_dir: Annotated[
