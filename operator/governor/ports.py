@@ -71,7 +71,11 @@ class Renderer(Protocol):
         """
 
     def facts(self) -> Mapping[str, ProcessFacts]:
-        """Return what is known of each process, by the workload's name."""
+        """Return what is known of each process, by the workload's name.
+
+        One that still runs another digest than was asked for is STARTING, whatever it answers: a set goes on to the
+        next bots when the ones before are Ready.
+        """
 
     def owners(self) -> Collection[ResourceKey]:
         """Return the resources of which something runs, or is started again."""

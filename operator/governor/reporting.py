@@ -8,11 +8,12 @@ from governor.conditions import ProcessView, plain_status
 from governor.dataset_status import dataset_status, is_made_up
 from governor.job import JobFacts
 from governor.observation import Seen
+from governor.sets import wanted_bots
 from governor.status import AccountView, BotView, bot_status, exchange_status, feed_status, set_status
 from governor.tasks import dataset_view, job_status
 from governor.workload import Plan, ProcessFacts, ProcessState, Role, account_of, workload_name
 from tradefleet.domain.ids import BotUid
-from tradefleet.resources.bot_set import BotSet, expand
+from tradefleet.resources.bot_set import BotSet
 from tradefleet.resources.common import Phase, Resource, ResourceKey, Status
 from tradefleet.resources.dataset import Dataset
 from tradefleet.resources.exchange import Exchange
@@ -210,7 +211,7 @@ class _Reporter:
     def _set(self, bot_set: BotSet) -> Status:
         mine = [bot for bot in self._bots if bot.metadata.annotations.get(OWNER_ANNOTATION) == bot_set.metadata.uid]
         try:
-            wanted = len(expand(bot_set))
+            wanted = wanted_bots(bot_set, mine)
         except InvalidResource as error:
             return type(bot_set.status)(
                 **plain_status(

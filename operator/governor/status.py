@@ -2,7 +2,7 @@
 observed.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -27,7 +27,7 @@ from tradefleet.resources.bot_set import BotSet, BotSetStatus
 from tradefleet.resources.common import ConditionType, Phase
 from tradefleet.resources.exchange import Exchange, ExchangeStatus
 from tradefleet.resources.feed import Feed, FeedStatus
-from tradefleet.resources.trading_bot import TradingBot, TradingBotStatus
+from tradefleet.resources.trading_bot import Placement, TradingBot, TradingBotStatus
 
 WHOLE_PPM = 1_000_000
 
@@ -146,7 +146,7 @@ def _judge_bot(bot: TradingBot, verdict: Verdict | None, view: BotView) -> Judge
 
 
 def _warnings(bot: TradingBot, view: BotView) -> dict[str, str]:
-    """Return why a bot takes no new risk at present, and what its restart will suffer from, by reason."""
+    """Return why a bot takes no new risk at present, and what of it is not as its owner expects, by reason."""
     found = {}
     reopen = f"`tradefleet resume {bot.metadata.name} --reopen`"
     if view.halted:
@@ -164,6 +164,10 @@ def _warnings(bot: TradingBot, view: BotView) -> dict[str, str]:
         found["SlowRestart"] = (
             f"its restart folds {view.refold_inputs:,} inputs again, more than {REFOLD_INPUTS_MAX:,}: its strategy "
             "keeps what it does not declare: declare it with state(), or change the spec, which begins a new record"
+        )
+    if bot.spec.placement is Placement.SHARED:
+        found["NotShared"] = (
+            "runs in a process of its own: placement Shared is not carried out yet, and changes nothing but memory"
         )
     return found
 
@@ -314,13 +318,18 @@ def feed_status(
 
 
 def set_status(
-    bot_set: BotSet, verdict: Verdict | None, bots: Iterable[TradingBot], wanted: int, *, now_us: int
+    bot_set: BotSet,
+    verdict: Verdict | None,
+    bots: Iterable[TradingBot],
+    wanted: Collection[TradingBot],
+    *,
+    now_us: int,
 ) -> BotSetStatus:
-    """Return a set's status from those of its bots."""
-    mine = list(bots)
-    ready = sum(says(bot.status, ConditionType.READY) for bot in mine)
-    failed = sum(says(bot.status, ConditionType.STALLED) for bot in mine)
-    updated = sum(bot.status.observed_generation == bot.metadata.generation for bot in mine)
+    """Return a set's status from those of its bots; `wanted` are the bots as they should be."""
+    mine = {bot.key: bot for bot in bots}
+    ready = sum(says(bot.status, ConditionType.READY) for bot in mine.values())
+    failed = sum(says(bot.status, ConditionType.STALLED) for bot in mine.values())
+    updated = sum(bot.key in mine and mine[bot.key].digest() == bot.digest() for bot in wanted)
     if bot_set.metadata.deletion_timestamp is not None:
         judged = Judgement(phase=Phase.STOPPING, reason="Deleting", message=f"waits for {len(mine)} bots to end")
     elif verdict is not None:
@@ -328,16 +337,23 @@ def set_status(
     elif bot_set.spec.suspend:
         judged = Judgement(phase=Phase.STOPPED, is_ready=True, reason="Suspended", message="its bots stay as they are")
     elif failed:
-        worst = next(bot for bot in mine if says(bot.status, ConditionType.STALLED))
+        worst = next(bot for bot in mine.values() if says(bot.status, ConditionType.STALLED))
         message = f"{worst.metadata.name}: {worst.status.reason or 'is stalled'}"
         judged = Judgement(phase=Phase.FAILED, is_stalled=True, reason="BotsStalled", message=message)
-    elif ready < wanted or len(mine) != wanted:
-        message = f"{ready} of {wanted} bots are Ready"
+    elif updated < len(wanted) and len(mine) == len(wanted):
+        message = f"{updated} of {len(wanted)} bots have the newest spec, {ready} are Ready"
+        judged = Judgement(phase=Phase.STARTING, reason="BotsChanging", message=message)
+    elif ready < len(wanted) or len(mine) != len(wanted):
+        message = f"{ready} of {len(wanted)} bots are Ready"
         judged = Judgement(phase=Phase.STARTING, reason="BotsStarting", message=message)
     else:
         judged = Judgement(phase=Phase.RUNNING, is_ready=True, reason="Running")
     return BotSetStatus(
-        **status_fields(bot_set, judged, now_us=now_us), bots=wanted, ready=ready, updated=updated, failed=failed
+        **status_fields(bot_set, judged, now_us=now_us),
+        bots=len(wanted),
+        ready=ready,
+        updated=updated,
+        failed=failed,
     )
 
 

@@ -23,6 +23,8 @@ from tradefleet.resources.trading_bot import TradingBot
 
 DATASET_MODULE: Final = "governor.dataset_job"
 BACKTEST_MODULE: Final = "governor.backtest_job"
+NO_POLICIES: Final = "is not carried out yet: what limits bots is each one's risk and the limits of its Exchange"
+HALT_IN_VAIN: Final = "; its halt: true stops nobody: run `tradefleet halt`"
 
 
 def jobs_of(resources: Sequence[Resource], verdicts: Mapping[ResourceKey, Verdict]) -> list[Job]:
@@ -72,7 +74,7 @@ def job_status(
         case Backtest():
             return _backtest_status(resource, facts.get(_name(resource)), verdict, now_us)
         case RiskPolicy():
-            message = "is not carried out by a local fleet: limits come from each bot's risk and the Exchange's limits"
+            message = NO_POLICIES + (HALT_IN_VAIN if resource.spec.halt else "")
             return type(resource.status)(
                 **plain_status(
                     resource, phase=Phase.FAILED, reason="NotSupported", message=message, is_stalled=True, now_us=now_us

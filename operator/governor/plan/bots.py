@@ -15,6 +15,7 @@ from tradefleet.domain.bots import BotCommand, BotConfig, DeletionPolicy, RunSta
 from tradefleet.domain.errors import FleetError
 from tradefleet.domain.ids import BotUid
 from tradefleet.domain.progress import FEED, GATEWAY, VENUE, bot_participant
+from tradefleet.resources.common import ResourceKey
 from tradefleet.resources.to_domain import bot_config
 from tradefleet.resources.trading_bot import TradingBot
 
@@ -41,6 +42,11 @@ def _configs(draft: Draft, market: Market) -> Iterator[tuple[TradingBot, BotConf
             draft.say(bot, "ModeMismatch", message, stalled=True)
             _tell_only(draft, market, bot)
             continue
+        elsewhere = _other_feed(draft, market, bot)
+        if elsewhere is not None and bot.metadata.deletion_timestamp is None:
+            draft.say(bot, "FeedNotPlaying", elsewhere, stalled=False)
+            _tell_only(draft, market, bot)
+            continue
         missing = [symbol for symbol in bot.spec.instruments if not market.brings(symbol, bot.spec.interval_us)]
         if missing and bot.metadata.deletion_timestamp is None:
             message = f"waits for a Feed that brings {bot.spec.interval} bars of {', '.join(missing)}: apply one"
@@ -58,6 +64,23 @@ def _configs(draft: Draft, market: Market) -> Iterator[tuple[TradingBot, BotConf
                 continue
             config = told  # what cannot be run any more can still be wound down
         yield bot, _settled_config(draft, bot, config)
+
+
+def _other_feed(draft: Draft, market: Market, bot: TradingBot) -> str | None:
+    """Return why a bot's feedRef holds it back; None when the Feed it names plays its market, or it names none."""
+    reference = bot.spec.feed_ref
+    if reference is None or (market.feed is not None and market.feed.metadata.name == reference.name):
+        return None
+    exchange = market.exchange.metadata.name
+    named = draft.get(ResourceKey("Feed", bot.key.namespace, reference.name))
+    if named is None:
+        return f"waits for Feed {reference.name} in namespace {bot.key.namespace}, its feedRef: apply it"
+    if market.feed is None:
+        return f"waits for Feed {reference.name}, its feedRef, to play the market of Exchange {exchange}"
+    return (
+        f"waits for Feed {reference.name}, its feedRef: Exchange {exchange} is played by Feed "
+        f"{market.feed.metadata.name}: name that one, or take feedRef out"
+    )
 
 
 def _settled_config(draft: Draft, bot: TradingBot, config: BotConfig) -> BotConfig:

@@ -281,8 +281,8 @@ def test_a_set_counts_its_own_bots() -> None:
 
     status = shown(fleets.exchange(), _bot_set(), mine, fleets.bot("beta"))["many"]
 
-    assert (status["bots"], status["phase"]) == (2, "Starting")
-    assert status["updated"] == 0
+    assert (status["bots"], status["ready"], status["updated"]) == (2, 0, 0)
+    assert condition(status, "Ready")["message"] == "0 of 2 bots are Ready"
 
 
 def test_every_resource_of_a_fleet_has_a_status() -> None:

@@ -545,15 +545,43 @@ def test_a_set_is_what_its_bots_are(bots, phase, message, counts):
         status = bot_status(bot, None, BotView(process=views[kind]), {}, now_us=0)
         mine.append(bot.model_copy(update={"status": status}))
 
-    status = set_status(_bot_set(), None, mine, 2, now_us=0)
+    wanted = [fleets.bot("bot-0"), fleets.bot("bot-1")]
+
+    status = set_status(_bot_set(), None, mine, wanted, now_us=0)
 
     assert (status.phase, status.reason) == (phase, message)
     assert (status.bots, status.ready, status.failed) == (2, *counts)
-    assert status.updated == len(bots)
+    assert status.updated == min(len(bots), 2)
+
+
+def test_a_set_says_how_many_bots_have_its_newest_spec():
+    mine = [_ready_bot("bot-0"), _ready_bot("bot-1")]
+    wanted = [fleets.bot("bot-0"), fleets.bot("bot-1", interval="5m")]
+
+    status = set_status(_bot_set(), None, mine, wanted, now_us=0)
+
+    assert (status.updated, status.phase) == (1, Phase.STARTING)
+    assert status.reason == "1 of 2 bots have the newest spec, 2 are Ready"
+
+
+def _ready_bot(name):
+    bot = fleets.bot(name)
+    return bot.model_copy(update={"status": bot_status(bot, None, BotView(process=RUNS), {}, now_us=0)})
+
+
+def test_a_shared_bot_says_that_it_runs_alone_all_the_same():
+    bot = fleets.bot("alpha", placement="Shared")
+
+    status = bot_status(bot, None, BotView(process=RUNS), {}, now_us=0)
+
+    warning = _says(status, ConditionType.WARNING)
+    assert warning is not None
+    assert warning.reason == "NotShared"
+    assert status.condition(ConditionType.READY).status is ConditionStatus.TRUE
 
 
 def test_a_suspended_set_leaves_its_bots_as_they_are():
-    status = set_status(_bot_set(suspend=True), None, [], 2, now_us=0)
+    status = set_status(_bot_set(suspend=True), None, [], [], now_us=0)
 
     assert (status.phase, status.reason) == (Phase.STOPPED, "its bots stay as they are")
 
