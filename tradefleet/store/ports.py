@@ -352,8 +352,19 @@ class GatewayTransaction(Protocol):
         """
 
 
+@frozen()
+class Absences:
+    """The bots that no process holds at `wall_us`, on the database's clock."""
+
+    wall_us: int
+    bots: frozenset[BotUid]
+
+
 class GatewayStore(LeaseStore, StreamStore, Protocol):
     """What a gateway's edge needs."""
+
+    def absences(self, bots: Sequence[BotUid]) -> Absences:
+        """Return which of these bots no process holds: the lease was never taken, given back, or is expired."""
 
     def load_gateway(self, account: AccountId) -> GatewayRecord | None:
         """Return what was committed, None for a new account."""

@@ -66,6 +66,7 @@ from workloads.exchange.risk_states import RiskStates
 
 ANNOUNCE_US = 250_000  # between two announcements of figures
 UPKEEP_US = 1_000_000  # how often commands and halts are looked at without a hint
+ABSENCE_GRACE_US = 60_000_000  # a fleet that starts anew starts its gateways and its bots in any order
 
 
 class GatewayDatabase(GatewayStore, RunStore, HaltStore, CommandSource, Protocol):
@@ -124,6 +125,7 @@ class GatewayWorker:
         self._announced = 0
         self._announce_at_us = 0
         self._upkeep_at_us = 0
+        self._started_us = 0
         self._looked_us: int | None = None  # when the books were last compared with the venue
         self._has_more = False  # the last transaction was full: more requests may wait
         self._has_sent = False  # the venue may have answered by now, and nothing else would wake us up
@@ -145,6 +147,7 @@ class GatewayWorker:
             self._positions = dict(record.positions)
         self._upkeep_at_us = 0
         self._looked_us = None
+        self._started_us = self._clock.monotonic_us()
         self._has_more = self._has_sent = False
         books = self.machine.accounts.values()
         self._publisher.sweep([executions_stream(account.config.uid) for account in books])
@@ -304,6 +307,7 @@ class GatewayWorker:
             self._looked_us = self._clock.monotonic_us()
         if upkeep:
             self._take_commands(market_us)
+            self._look_for_bots(market_us)
         with self._store.gateway_transaction(self._plan.config.account) as transaction:
             requests: list[BotRequest] = []
             unreadable: list[Unreadable] = []
@@ -425,6 +429,20 @@ class GatewayWorker:
                 refusals[command.config.uid] = str(error)
         self.machine.on_refusals(refusals)
         self.machine.forget({command.config.uid for command in commands})
+
+    def _look_for_bots(self, market_us: int) -> None:
+        """Let the machine know which bots nobody runs, of those that have a dead man's switch."""
+        is_early = self._clock.monotonic_us() < self._started_us + ABSENCE_GRACE_US
+        if self._plan.run is not None or is_early:
+            return  # a lockstep run waits for its bots, however long that takes (rule 18)
+        watched = [
+            account.config.uid
+            for account in self.machine.accounts.values()
+            if account.config.dead_man is not None or account.absent_since_us
+        ]
+        if watched:
+            absences = self._store.absences(watched)
+            self.machine.on_absences(absences.bots, absences.wall_us, market_us)
 
     def _lock_halts(self, transaction: GatewayTransaction, requests: Sequence[BotRequest], market_us: int) -> None:
         """Hold the switches of these bots till the commit, and tell the machine how they stand."""

@@ -15,7 +15,7 @@ from tests.fakes.memory_database import GatewayRow, MemoryDatabase
 from tests.fakes.memory_store import MemoryStore
 from tests.unit.exchange.gateway.scenes import BTC, START_US, A, B, bot_config, gateway_config
 from tradefleet.domain.bar import MINUTE_US, Bar
-from tradefleet.domain.bots import BotCommand, BotConfig, Closure, RunState
+from tradefleet.domain.bots import BotCommand, BotConfig, Closure, DeadManSwitch, RunState
 from tradefleet.domain.errors import OutcomeUnknown
 from tradefleet.domain.ids import (
     AccountId,
@@ -37,6 +37,7 @@ from tradefleet.domain.orders import (
     OrderStatus,
     OrderTerms,
     OrderType,
+    Reason,
     Side,
 )
 from tradefleet.domain.venue import (
@@ -70,7 +71,7 @@ from tradefleet.store.ports import (
 from workloads.exchange.gateway.account import BotAccount
 from workloads.exchange.gateway.reconciliation import LOOKS_MAX
 from workloads.exchange.gateway_requests import REQUESTS_MAX
-from workloads.exchange.gateway_worker import ANNOUNCE_US, UPKEEP_US, GatewayPlan, GatewayWorker
+from workloads.exchange.gateway_worker import ABSENCE_GRACE_US, ANNOUNCE_US, UPKEEP_US, GatewayPlan, GatewayWorker
 
 EXCHANGE = "default/sim"
 WAIT_US = 200_000
@@ -760,3 +761,47 @@ def test_a_halt_between_commit_and_send_lets_a_cancel_pass(scene):
     scene.rest()
     assert scene.venue.canceled == [bot_order_id(uid_hash(BOT.uid), 1)]
     assert scene.venue.submitted == scene.venue.canceled
+
+
+# --- bots that nobody runs -----------------------------------------------------------------------------------------
+
+
+WATCHED = replace(BOT, dead_man=DeadManSwitch(after_us=5 * ABSENCE_GRACE_US))
+
+
+@pytest.fixture
+def abandoned(scene):
+    """A scene with a bot that has an order at the venue, and whose process gives its lease back."""
+    scene.store.put_command(CONFIG.account, BotCommand(config=replace(WATCHED, generation=2)))
+    scene.upkeep()
+    scene.request(1)
+    scene.rest()
+    lease = scene.store.acquire(bot_lease(BOT.key, BOT.uid), holder="slot", generation=1, ttl_us=10**9)
+    scene.store.release(lease)
+    return scene
+
+
+def test_a_bot_that_nobody_runs_loses_its_orders(abandoned):
+    abandoned.clock.sleep_us(ABSENCE_GRACE_US)
+    abandoned.upkeep()
+    since_us = abandoned.account(BOT).absent_since_us
+    assert since_us == abandoned.clock.monotonic_us()
+    abandoned.clock.sleep_us(5 * ABSENCE_GRACE_US)
+
+    abandoned.upkeep()
+
+    (order_id,) = (request.client_order_id for request in abandoned.venue.asked if isinstance(request, CancelOrder))
+    written = [row for commit in abandoned.store.commits for row in commit.orders if row.client_order_id == order_id]
+    assert (written[-1].status, written[-1].reason) == (OrderStatus.CANCELED, Reason.DEAD_MAN)
+
+
+def test_a_gateway_that_has_just_started_gives_the_bots_time_to_start_too(abandoned):
+    abandoned.clock.sleep_us(ABSENCE_GRACE_US - 3 * UPKEEP_US)
+    abandoned.upkeep()
+    assert abandoned.account(BOT).absent_since_us == 0
+
+
+def test_bots_without_a_switch_are_not_asked_for(scene):
+    scene.store.absences = None
+    scene.clock.sleep_us(2 * ABSENCE_GRACE_US)
+    scene.upkeep()

@@ -38,6 +38,10 @@ SELECT tradefleet.require(EXISTS (SELECT FROM fenced), 'TF003', %(fence_message)
         = (SELECT count(*) FROM unnest(%(numbers)s::bigint[]) AS number WHERE number > requests_before) FROM fenced),
         'TF004', %(gap_message)s)"""
 
+ABSENCES = """
+SELECT tradefleet.now_us(), coalesce(array_agg(uid), '{}') FROM tradefleet.bot
+WHERE fleet = %(fleet)s AND uid = ANY(%(bots)s) AND (holder = '' OR lease_until_us <= tradefleet.now_us())"""
+
 _IDENTITY = "({0}.account, {0}.uid, {0}.bot, coalesce({0}.request_seq, -1), {0}.symbol, {0}.side, {0}.type)"
 
 # Unique by client_order_id (rule 1): the same order goes on, another one of the same id fails the transaction.
