@@ -22,7 +22,10 @@ def run(settings: Mapping[str, Any]) -> Mapping[str, Any]:
     plan = plan_backtest(loaded, Wish(backtest=settings["name"]))
     collector = CandleCollector(plan)
     result = run_backtest(plan, watcher=collector)
-    Path(settings["report"]).write_text(build_report(report_data(result, collector)), encoding="utf-8")
+    report = Path(settings["report"])
+    unfinished = report.with_suffix(".partial")  # whoever opens the report of an earlier run sees all of it
+    unfinished.write_text(build_report(report_data(result, collector)), encoding="utf-8")
+    unfinished.replace(report)
     return document(result)
 
 

@@ -31,6 +31,9 @@ from tradefleet.resources.trading_bot import Placement, TradingBot, TradingBotSt
 
 WHOLE_PPM = 1_000_000
 
+Span = tuple[int, int]
+"""First and last open time of a history, market time."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BotView:
@@ -291,11 +294,13 @@ def feed_status(
     bots: int,
     bars: int,
     market_us: int,
+    span: Span | None,
     is_finished: bool,
     is_synthetic: bool,
     now_us: int,
 ) -> FeedStatus:
-    """Return a feed's status."""
+    """Return a feed's status; `market_us` is how far it is, 0 for nothing yet, `span` what it plays where known."""
+    is_over = is_finished or (process is not None and process.has_ended)
     if feed.metadata.deletion_timestamp is not None:
         message = "ends" if verdict is None else verdict.message
         judged = Judgement(phase=Phase.STOPPING, reason="Deleting", message=message)
@@ -303,7 +308,7 @@ def feed_status(
         judged = Judgement(phase=Phase.STOPPED, is_ready=True, reason="Suspended", message="suspended")
     elif verdict is not None:
         judged = judged_by_verdict(verdict)
-    elif is_finished or (process is not None and process.has_ended):
+    elif is_over:
         message = "the replay has come to its end"
         judged = Judgement(phase=Phase.SUCCEEDED, is_ready=True, reason="ReplayFinished", message=message)
     else:
@@ -313,8 +318,18 @@ def feed_status(
         bots=bots,
         bars=bars,
         market_time=instant(market_us) if market_us else None,
+        progress_percent=100 if is_over else _percent(market_us, span),
         synthetic=is_synthetic,
     )
+
+
+def _percent(market_us: int, span: Span | None) -> int | None:
+    """Return how far market time is within `span`, in whole percent: 100 is for what has ended, and not said before."""
+    if span is None:
+        return None
+    first_us, last_us = span
+    passed_us = max(0, min(market_us, last_us) - first_us)
+    return min(99, passed_us * 100 // max(1, last_us - first_us))
 
 
 def set_status(

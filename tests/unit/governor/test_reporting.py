@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from governor.annotations import OWNER_ANNOTATION
+from governor.job import JobFacts
 from governor.observation import Books, Seen
 from governor.reporting import plain, statuses_of, waking
 from governor.status import AccountView
@@ -253,6 +254,33 @@ def test_a_feed_shows_bars_and_bots_and_that_its_market_is_made_up() -> None:
 
     assert (status["bars"], status["bots"], status["synthetic"]) == (40, 1, True)
     assert status["marketTime"] == "2018-04-04T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("replay", "percent"),
+    [({}, 25), ({"from": "2018-04-03T23:30:00Z"}, 14), ({"to": "2018-04-04T01:00:00Z"}, 50)],
+)
+def test_a_replays_progress_is_measured_on_its_datasets_and_its_own_range(replay: dict, percent: int) -> None:
+    feed = fleets.feed()
+    feed = fleets.stored(
+        "Feed", "replay", {**feed.body()["spec"], "replay": {**feed.body()["spec"]["replay"], **replay}}
+    )
+    hour_us = 3_600_000_000
+    read = {
+        "bars": 240,
+        "gaps": 0,
+        "missingBars": 0,
+        "firstUs": MARKET_US - hour_us,
+        "lastUs": MARKET_US + 3 * hour_us,
+        "contentHash": "c0ffee",
+    }
+    planned, jobs = Plan(), {"dataset-default-market": JobFacts(result=read)}
+    resources = [fleets.exchange(), fleets.dataset(), feed, fleets.bot("alpha")]
+    seen = Seen(statistics={UID: figures(market_us=MARKET_US)})
+
+    found = statuses_of(resources, planned, seen, ALL_READY, frozenset(), jobs, now_us=0)
+
+    assert found["uid-feed-replay"][1]["progressPercent"] == percent
 
 
 @pytest.mark.parametrize(

@@ -471,7 +471,8 @@ def test_an_account_that_was_never_reconciled_has_no_time_of_it():
 
 
 def _feed_status(feed=None, verdict=None, process=RUNS, **more):
-    given = {"bots": 1, "bars": 20, "market_us": MARKET_US, "is_finished": False, "is_synthetic": True, **more}
+    given = {"bots": 1, "bars": 20, "market_us": MARKET_US, "span": None, "is_finished": False, "is_synthetic": True}
+    given |= more
     return feed_status(feed or fleets.feed(), verdict, process, now_us=0, **given)
 
 
@@ -481,6 +482,29 @@ def test_a_feed_shows_how_far_it_is():
     assert (status.phase, status.bots, status.bars, status.synthetic) == (Phase.RUNNING, 1, 20, True)
     assert status.market_time == "2018-04-04T00:00:00Z"
     assert _feed_status(market_us=0).market_time is None
+
+
+@pytest.mark.parametrize(
+    ("market_us", "percent"),
+    [
+        (0, 0),
+        (MARKET_US, 0),
+        (MARKET_US + 499, 49),
+        (MARKET_US + 999, 99),
+        (MARKET_US + 1000, 99),
+        (MARKET_US + 9999, 99),
+    ],
+)
+def test_a_replay_says_how_far_it_is_and_100_only_when_it_has_ended(market_us, percent):
+    span = (MARKET_US, MARKET_US + 1000)
+
+    assert _feed_status(market_us=market_us, span=span).progress_percent == percent
+    assert _feed_status(market_us=market_us, span=span, is_finished=True).progress_percent == 100
+
+
+def test_a_replay_of_unknown_length_says_nothing_of_its_progress():
+    assert _feed_status().progress_percent is None
+    assert _feed_status(span=(MARKET_US, MARKET_US)).progress_percent == 0
 
 
 @pytest.mark.parametrize(
