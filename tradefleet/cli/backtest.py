@@ -11,6 +11,7 @@ import typer
 
 from tradefleet.cli import printing
 from tradefleet.cli.files import check_writable, write_whole
+from tradefleet.cli.ranking import print_ranking
 from tradefleet.cli.strategy import import_from_here
 from tradefleet.domain.errors import InvalidValue
 
@@ -204,42 +205,14 @@ def _progress(watcher: "Watcher") -> "Iterator[Watcher]":
 
 
 def _print(result: "BacktestResult", output: str) -> None:
-    from workloads.backtest.output import (  # noqa: PLC0415
-        OPTIONAL_KEYS,
-        SYNTHETIC_LABEL,
-        csv_text,
-        document,
-        shown_names,
-        summary_lines,
-        table_columns,
-    )
+    from workloads.backtest.output import csv_text, document  # noqa: PLC0415
 
     if output == "csv":
         sys.stdout.write(csv_text(result))
-        return
-    if output in ("json", "yaml"):
+    elif output in ("json", "yaml"):
         printing.print_values(document(result), output)
-        return
-    columns = table_columns(result, wide=output == "wide")
-    ranked = result.ranked
-    names = shown_names(result)
-    made_up = f" on {SYNTHETIC_LABEL} data" if result.data.is_synthetic else ""
-    place_of = {column.key: place for place, column in enumerate(columns)}
-    printing.print_rows(
-        [column.name for column in columns],
-        [[names[bot.key], *(column.text(bot) for column in columns[1:])] for bot in ranked],
-        numbers=[place for place, column in enumerate(columns) if column.is_number],
-        styles=[[_style(column.gains(bot)) for column in columns] for bot in ranked],
-        title=f"{result.title}{made_up}: ranked by VsHold, what a bot made beyond holding",
-        optional=[place_of[key] for key in OPTIONAL_KEYS],
-    )
-    sys.stdout.write("\n" + "\n".join(summary_lines(result)) + "\n")
-
-
-def _style(gain: float | None) -> str:
-    if not gain:
-        return ""
-    return "green" if gain > 0 else "red"
+    else:
+        print_ranking(result, result.title, wide=output == "wide")
 
 
 def _strategy_failure(error: "StrategyError") -> str:

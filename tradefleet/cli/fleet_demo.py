@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Final, Protocol
 
 import typer
 
-from tradefleet.cli import printing
 from tradefleet.cli.audit_output import print_audit
 from tradefleet.cli.files import check_writable, write_whole
+from tradefleet.cli.ranking import print_ranking
 from tradefleet.domain.errors import Permanent, Retryable
 
 if TYPE_CHECKING:
@@ -134,7 +134,8 @@ def _run(fleet: "LocalFleet", wanted: "DemoFleet", report: Path) -> bool:
     finally:
         session.close()
     checked = _audit(fleet)
-    _print_ranking(made)
+    print_ranking(made.result, "The demo's bots")
+    sys.stdout.write("\n")
     print_audit(checked.invariants)
     for finding in checked.findings:
         sys.stdout.write(f"{finding}\n")
@@ -321,28 +322,3 @@ def _amount(amount: Decimal | None, *, sign: bool = False) -> str:
     if amount is None:
         return "–"
     return format(amount.quantize(Decimal("0.01")), "+,f" if sign else ",f")
-
-
-# --- the end ----------------------------------------------------------------------------------------------------------
-
-
-def _print_ranking(made: "FleetResult") -> None:
-    from workloads.backtest.output import SYNTHETIC_LABEL, summary_lines, table_columns  # noqa: PLC0415
-
-    result = made.result
-    columns = table_columns(result)
-    made_up = f" on {SYNTHETIC_LABEL} data" if result.data.is_synthetic else ""
-    printing.print_rows(
-        [column.name for column in columns],
-        [[column.text(bot) for column in columns] for bot in result.ranked],
-        numbers=[place for place, column in enumerate(columns) if column.is_number],
-        styles=[[_style(column.gains(bot)) for column in columns] for bot in result.ranked],
-        title=f"The demo's bots{made_up}: ranked by VsHold, what a bot made beyond holding",
-    )
-    sys.stdout.write("\n" + "\n".join(summary_lines(result)) + "\n\n")
-
-
-def _style(gain: float | None) -> str:
-    if not gain:
-        return ""
-    return "green" if gain > 0 else "red"
