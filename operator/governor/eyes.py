@@ -186,6 +186,8 @@ def _books(blobs: Iterable[tuple[str, str, bytes]]) -> Iterable[tuple[str, Books
                 closures={Closure(cause): why for cause, why in state["closures"].items()},
                 unreadable_seq=state["unreadable_seq"],
                 is_drawn_down=state["is_drawn_down"],
+                absent_since_us=state.get("absent_since_us", 0),  # books of before the switch have no such thing
+                is_abandoned=state.get("is_abandoned", False),
             ),
         )
 

@@ -122,6 +122,7 @@ class _Reporter:
             closures={} if books is None else books.closures,
             unreadable_seq=0 if books is None else books.unreadable_seq,
             is_drawn_down=books is not None and books.is_drawn_down,
+            abandoned_since_us=books.absent_since_us if books is not None and books.is_abandoned else 0,
             refold_inputs=self._seen.refolds.get(uid, 0),
             refused=self._seen.refusals.get(uid, ""),
             has_drifted=bot.key in self._planned.drifted,

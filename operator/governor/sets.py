@@ -15,7 +15,7 @@ from tradefleet.resources.bot_set import BotSet, expand
 from tradefleet.resources.common import ConditionType, Resource, ResourceKey
 from tradefleet.resources.trading_bot import TradingBot
 
-WITHOUT_RESTART: Final = ("state", "deletion_policy", "update_strategy")  # of a bot's spec
+WITHOUT_RESTART: Final = ("state", "deletion_policy", "update_strategy", "dead_man_switch")  # of a bot's spec
 COMING_UP: Final = frozenset({"FleetStarting", "Starting", "NotReady"})  # reasons of Ready: it may be so in a moment
 
 

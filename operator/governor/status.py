@@ -27,7 +27,7 @@ from tradefleet.resources.bot_set import BotSet, BotSetStatus
 from tradefleet.resources.common import ConditionType, Phase
 from tradefleet.resources.exchange import Exchange, ExchangeStatus
 from tradefleet.resources.feed import Feed, FeedStatus
-from tradefleet.resources.trading_bot import Placement, TradingBot, TradingBotStatus
+from tradefleet.resources.trading_bot import DeadManAction, Placement, TradingBot, TradingBotStatus
 
 WHOLE_PPM = 1_000_000
 
@@ -55,6 +55,7 @@ class BotView:
     closures: Mapping[Closure, str] = field(default_factory=dict)
     unreadable_seq: int = 0
     is_drawn_down: bool = False
+    abandoned_since_us: int = 0  # since when nobody ran it, once its dead man's switch has acted, UTC; 0 otherwise
     refold_inputs: int = 0
     refused: str = ""
     has_drifted: bool = False
@@ -163,6 +164,13 @@ def _warnings(bot: TradingBot, view: BotView) -> dict[str, str]:
         )
     if view.is_drawn_down:
         found["Drawdown"] = f"takes no new risk: its equity fell as far as risk.maxDrawdownPercent allows: {reopen}"
+    switch = bot.spec.dead_man_switch
+    if view.abandoned_since_us and switch is not None:
+        done = "sold its position" if switch.action is DeadManAction.FLATTEN else "canceled its orders"
+        found["DeadManSwitch"] = (
+            f"no process has run it since {instant(view.abandoned_since_us)}, so its dead man's switch has {done}: it "
+            "trades again when a process runs it"
+        )
     if view.refold_inputs > REFOLD_INPUTS_MAX:
         found["SlowRestart"] = (
             f"its restart folds {view.refold_inputs:,} inputs again, more than {REFOLD_INPUTS_MAX:,}: its strategy "

@@ -16,6 +16,7 @@ from tradefleet.domain.errors import FleetError
 from tradefleet.domain.ids import BotUid
 from tradefleet.domain.progress import FEED, GATEWAY, VENUE, bot_participant
 from tradefleet.resources.common import ResourceKey
+from tradefleet.resources.machines import machine_dead_man
 from tradefleet.resources.to_domain import bot_config
 from tradefleet.resources.trading_bot import TradingBot
 
@@ -93,9 +94,10 @@ def _settled_config(draft: Draft, bot: TradingBot, config: BotConfig) -> BotConf
         return config
     if replace(config, generation=told.generation) == told:
         return told
-    # What happens at its end is the gateway's affair, not the strategy's: it needs no new generation.
-    if replace(config, generation=told.generation, deletion_policy=told.deletion_policy) == told:
-        return replace(told, deletion_policy=config.deletion_policy)
+    # What happens at its end, or without a process, is the gateway's affair: the strategy needs no new generation.
+    obeying = replace(told, deletion_policy=config.deletion_policy, dead_man=config.dead_man)
+    if replace(obeying, generation=config.generation) == config:
+        return obeying
     if bot.spec.updates_by_itself:
         return config
     draft.drifted.add(bot.key)
@@ -135,7 +137,8 @@ def _tell_only(draft: Draft, market: Market, bot: TradingBot) -> None:
     """Let the gateway hear what the owner wants of a bot that cannot run now."""
     told = draft.observed.configs.get(BotUid(bot.metadata.uid or ""))
     if told is not None:
-        config = replace(told, deletion_policy=DeletionPolicy(bot.spec.deletion_policy))
+        dead_man = machine_dead_man(bot.spec.dead_man_switch)
+        config = replace(told, deletion_policy=DeletionPolicy(bot.spec.deletion_policy), dead_man=dead_man)
         draft.commands.append(_command(market, bot, config))
 
 

@@ -145,13 +145,18 @@ def test_a_lockstep_feed_waits_for_bots():
     assert [verdict.reason for verdict in planned.verdicts.values()] == ["NoBots"]
 
 
-@pytest.mark.parametrize("change", [{"state": "Paused"}, {"deletionPolicy": "Flatten"}])
-def test_what_does_not_change_the_strategy_needs_no_new_generation(change):
-    observed = _running(_plan(*_fleet(fleets.bot("alpha"))))
+@pytest.mark.parametrize(
+    "change", [{"state": "Paused"}, {"deletionPolicy": "Flatten"}, {"deadManSwitch": {"after": "5m"}}]
+)
+def test_what_does_not_change_the_strategy_needs_no_new_generation_and_no_other_process(change):
+    before = _plan(*_fleet(fleets.bot("alpha")))
 
-    planned = _plan(*_fleet(fleets.bot("alpha", generation=2, **change)), observed=observed)
+    after = _plan(*_fleet(fleets.bot("alpha", generation=2, **change)), observed=_running(before))
 
-    assert planned.commands[0].command.config.generation == 1
+    (told,), (known,) = after.commands, before.commands
+    assert told.command.config.generation == 1
+    assert told != known, "its gateway hears of it"
+    assert after.workloads == before.workloads
 
 
 def test_a_changed_spec_is_a_new_generation():

@@ -203,6 +203,16 @@ def test_what_closed_a_stream_is_told() -> None:
     assert "maxDrawdownPercent" in warning["message"]
 
 
+def test_a_bot_that_nobody_runs_says_so_when_its_switch_has_acted_and_not_before() -> None:
+    bot = fleets.bot("alpha", deadManSwitch={"after": "5m"})
+    for is_abandoned in (False, True):
+        seen = Seen(books={UID: books(absent_since_us=MARKET_US, is_abandoned=is_abandoned)})
+
+        status = shown(fleets.exchange(), bot, seen=seen)["alpha"]
+
+        assert any(each["type"] == "Warning" for each in status["conditions"]) == is_abandoned
+
+
 def test_what_a_gateway_refuses_is_told() -> None:
     status = shown(fleets.exchange(), fleets.bot("alpha"), seen=Seen(refusals={UID: "wallet cannot change"}))["alpha"]
 

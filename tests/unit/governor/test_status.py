@@ -593,6 +593,23 @@ def _ready_bot(name):
     return bot.model_copy(update={"status": bot_status(bot, None, BotView(process=RUNS), {}, now_us=0)})
 
 
+@pytest.mark.parametrize(
+    ("switch", "done"),
+    [({}, "canceled its orders"), ({"action": "Flatten"}, "sold its position")],
+)
+def test_a_bot_whose_dead_mans_switch_has_acted_says_so(switch, done):
+    bot = fleets.bot("alpha", deadManSwitch=switch)
+
+    status = bot_status(bot, None, BotView(process=None, abandoned_since_us=MARKET_US), {}, now_us=0)
+
+    warning = _says(status, ConditionType.WARNING)
+    assert warning is not None
+    assert warning.reason == "DeadManSwitch"
+    assert f"no process has run it since 2018-04-04T00:00:00Z, so its dead man's switch has {done}" in warning.message
+    assert status.phase is Phase.STARTING
+    assert _says(bot_status(bot, None, BotView(process=None), {}, now_us=0), ConditionType.WARNING) is None
+
+
 def test_a_shared_bot_says_that_it_runs_alone_all_the_same():
     bot = fleets.bot("alpha", placement="Shared")
 
