@@ -43,11 +43,13 @@ def print_rows(
     styles: Sequence[Sequence[str]] = (),
     title: str = "",
     optional: Sequence[int] = (),
+    is_prose: bool = False,
 ) -> None:
     """Print a table on standard output; `numbers` are the columns set to the right, `styles` those of each cell.
 
     In a terminal it fits the window: the columns `optional` are left out in this order, and named below, then text is
-    shortened; a number never is. Elsewhere nothing is cut off and nothing coloured.
+    shortened; a number never is. With `is_prose` the first column has sentences, which may take several lines.
+    Elsewhere nothing is cut off and nothing coloured.
     """
     from rich.console import Console  # noqa: PLC0415 - rich is slow to import, and `-o json` needs none
 
@@ -55,7 +57,7 @@ def print_rows(
     console = Console() if in_terminal else Console(width=PIPE_WIDTH, no_color=True)
     cells = [list(row) for row in rows]
     left_out = too_many(names, cells, optional, console.width) if in_terminal else []
-    table = make_table(names, cells, numbers=numbers, styles=styles, title=title, left_out=left_out)
+    table = make_table(names, cells, numbers=numbers, styles=styles, title=title, left_out=left_out, is_prose=is_prose)
     if in_terminal:
         console.print(table)
         if left_out:
@@ -75,6 +77,7 @@ def make_table(
     styles: Sequence[Sequence[str]] = (),
     title: str = "",
     left_out: Collection[int] = (),
+    is_prose: bool = False,
 ) -> "Table":
     """Return a table without the columns `left_out`, in which no number is ever shortened."""
     from rich.table import Table  # noqa: PLC0415
@@ -88,7 +91,7 @@ def make_table(
         table.add_column(
             names[place],
             justify="right" if is_number else "left",
-            no_wrap=is_number or place == 0,
+            no_wrap=is_number or (place == 0 and not is_prose),
             min_width=least,
         )
     for row_number, row in enumerate(rows):
