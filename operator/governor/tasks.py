@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from governor.conditions import ProcessView, instant, judged_by_verdict, plain_status, status_fields
 from governor.dataset_status import DatasetFacts, DatasetView, is_made_up
-from governor.job import Job, JobFacts
+from governor.job import FinishedReport, Job, JobFacts
 from governor.workload import Verdict, unique_name
 from tradefleet.domain.errors import FleetError
-from tradefleet.domain.ids import Symbol
+from tradefleet.domain.ids import BotKey, Symbol
 from tradefleet.resources.backtest import Backtest, BacktestStatus
 from tradefleet.resources.common import Metadata, Phase, Resource, ResourceKey, Status
 from tradefleet.resources.dataset import Dataset
@@ -82,6 +82,29 @@ def job_status(
             )
         case _:
             return None
+
+
+def finished_reports(resources: Iterable[Resource], facts: Mapping[str, JobFacts]) -> list[FinishedReport]:
+    """Return the reports of the Backtests that are done, one for each bot."""
+    found = []
+    for each in resources:
+        done = facts.get(_name(each)) if isinstance(each, Backtest) else None
+        if done is None or done.result is None or "finished" not in done.result:
+            continue
+        told = done.result["finished"]
+        found += [
+            FinishedReport(
+                report=f"backtest/{each.key.namespace}/{each.key.name}/{each.metadata.generation}",
+                bot=BotKey(bot["bot"]),
+                location=told["location"],
+                content_hash=told["contentHash"],
+                from_us=told["fromUs"],
+                to_us=told["toUs"],
+                values=bot,
+            )
+            for bot in told["bots"]
+        ]
+    return found
 
 
 def dataset_view(
