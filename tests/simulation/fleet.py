@@ -24,7 +24,8 @@ from tradefleet.runtime.ports import Worker
 from tradefleet.store.ports import OutboxMessage, RunId
 from workloads.backtest.engine import steps
 from workloads.exchange.gateway.config import GatewayConfig
-from workloads.exchange.gateway_worker import GatewayPlan, GatewayWorker
+from workloads.exchange.gateway_plan import GatewayPlan
+from workloads.exchange.gateway_worker import GatewayWorker
 from workloads.exchange.venue.config import VenueConfig
 from workloads.exchange.venue_worker import VenuePlan, VenueWorker
 from workloads.feeds.worker import FeedPlan, FeedWorker

@@ -90,10 +90,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "lease not looked at before sending",
         (
             Change(
-                _GATEWAY,
-                "        if self._clock.monotonic_us() >= self._lease.deadline_us - plan.request_timeout_us:\n"
-                "            self._lease = self._store.renew(self._lease, ttl_us=plan.lease_ttl_us)\n"
-                "            if self",
+                "workloads.exchange.gateway_lease",
+                "        if self._is_too_late:\n            self._renew()\n            if self",
                 "        if False:\n            if self",
             ),
         ),
@@ -102,7 +100,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "cancel of an order that never arrived dropped",
         (Change(_LINE, "isinstance(request, CancelOrder | AmendOrder) and request.client_order_id in lost", "False"),),
-        seeds=(233,),
+        seeds=(732,),
     ),
     Mutant(
         "number that was settled without arriving not sent",

@@ -70,8 +70,11 @@ from tradefleet.store.ports import (
 )
 from workloads.exchange.gateway.account import BotAccount
 from workloads.exchange.gateway.reconciliation import LOOKS_MAX
+from workloads.exchange.gateway_figures import ANNOUNCE_US
+from workloads.exchange.gateway_plan import GatewayPlan
 from workloads.exchange.gateway_requests import REQUESTS_MAX
-from workloads.exchange.gateway_worker import ABSENCE_GRACE_US, ANNOUNCE_US, UPKEEP_US, GatewayPlan, GatewayWorker
+from workloads.exchange.gateway_upkeep import ABSENCE_GRACE_US, UPKEEP_US
+from workloads.exchange.gateway_worker import GatewayWorker
 
 EXCHANGE = "default/sim"
 WAIT_US = 200_000
