@@ -8,7 +8,7 @@ from governor.conditions import ProcessView, plain_status
 from governor.dataset_status import dataset_status, is_made_up
 from governor.job import JobFacts
 from governor.observation import Seen
-from governor.sets import wanted_bots
+from governor.sets import trouble_of, wanted_bots
 from governor.status import AccountView, BotView, Span, bot_status, exchange_status, feed_status, set_status
 from governor.tasks import dataset_view, job_status
 from governor.workload import Plan, ProcessFacts, ProcessState, Role, account_of, workload_name
@@ -232,6 +232,7 @@ class _Reporter:
         mine = [bot for bot in self._bots if bot.metadata.annotations.get(OWNER_ANNOTATION) == bot_set.metadata.uid]
         try:
             wanted = wanted_bots(bot_set, mine)
+            trouble = trouble_of(bot_set, self._resources)
         except InvalidResource as error:
             return type(bot_set.status)(
                 **plain_status(
@@ -243,7 +244,7 @@ class _Reporter:
                     now_us=self._now_us,
                 )
             )
-        return set_status(bot_set, self._planned.verdicts.get(bot_set.key), mine, wanted, now_us=self._now_us)
+        return set_status(bot_set, trouble, mine, wanted, now_us=self._now_us)
 
 
 def statuses_of(

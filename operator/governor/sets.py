@@ -10,9 +10,11 @@ from typing import Final
 
 from governor.annotations import OWNER_ANNOTATION, STATE_ANNOTATION
 from governor.conditions import says
+from governor.workload import Verdict
 from tradefleet.domain.bots import RunState
 from tradefleet.resources.bot_set import BotSet, expand
 from tradefleet.resources.common import ConditionType, Resource, ResourceKey
+from tradefleet.resources.model import refused_changes
 from tradefleet.resources.trading_bot import TradingBot
 
 WITHOUT_RESTART: Final = ("state", "deletion_policy", "update_strategy", "dead_man_switch")  # of a bot's spec
@@ -32,18 +34,30 @@ def change_of(bot_set: BotSet, resources: Iterable[Resource]) -> SetChange:
     is_ending = bot_set.metadata.deletion_timestamp is not None
     if bot_set.spec.suspend and not is_ending:
         return SetChange()
-    uid = bot_set.metadata.uid
-    mine = {
-        each.key: each
-        for each in resources
-        if isinstance(each, TradingBot) and each.metadata.annotations.get(OWNER_ANNOTATION) == uid
-    }
+    there = _bots(resources)
+    mine = {key: bot for key, bot in there.items() if _is_of(bot, bot_set)}
     wanted = [] if is_ending else wanted_bots(bot_set, mine.values())
     kept = {bot.key for bot in wanted}
     return SetChange(
-        apply=tuple(_a_few(bot_set, wanted, mine)),
+        apply=tuple(_a_few(bot_set, [bot for bot in wanted if not _refusal(bot_set, bot, there.get(bot.key))], mine)),
         delete=tuple(key for key, bot in mine.items() if key not in kept and not _is_ending(bot)),
     )
+
+
+def trouble_of(bot_set: BotSet, resources: Iterable[Resource]) -> Verdict | None:
+    """Return why some bot of a set cannot be as the set says; None when nothing speaks against it.
+
+    Raises InvalidResource when the set cannot have any.
+    """
+    there = _bots(resources)
+    if bot_set.spec.suspend or bot_set.metadata.deletion_timestamp is not None:
+        return None
+    mine = [bot for bot in there.values() if _is_of(bot, bot_set)]
+    for bot in wanted_bots(bot_set, mine):
+        why = _refusal(bot_set, bot, there.get(bot.key))
+        if why:
+            return Verdict(key=bot_set.key, stalled=True, reason="BotRefused", message=f"{bot.metadata.name} {why}")
+    return None
 
 
 def wanted_bots(bot_set: BotSet, there: Iterable[TradingBot]) -> list[TradingBot]:
@@ -53,6 +67,23 @@ def wanted_bots(bot_set: BotSet, there: Iterable[TradingBot]) -> list[TradingBot
     """
     by_key = {bot.key: bot for bot in there}
     return [_as_chosen(bot, by_key.get(bot.key)) for bot in expand(bot_set)]
+
+
+def _bots(resources: Iterable[Resource]) -> dict[ResourceKey, TradingBot]:
+    return {each.key: each for each in resources if isinstance(each, TradingBot)}
+
+
+def _is_of(bot: TradingBot, bot_set: BotSet) -> bool:
+    return bot.metadata.annotations.get(OWNER_ANNOTATION) == bot_set.metadata.uid
+
+
+def _refusal(bot_set: BotSet, wanted: TradingBot, there: TradingBot | None) -> str:
+    """Return why a bot of a set cannot be made or changed, empty when it can: its orders and money may be at stake."""
+    if there is None:
+        return ""
+    if not _is_of(there, bot_set):
+        return "is there already and is not of this set: delete it, or give its strategy in the matrix another label"
+    return "; ".join(broken.message for broken in refused_changes(there.spec, wanted.spec))
 
 
 def _a_few(bot_set: BotSet, wanted: list[TradingBot], mine: Mapping[ResourceKey, TradingBot]) -> Iterable[TradingBot]:

@@ -4,7 +4,7 @@ import hypothesis.strategies as st
 import pytest
 from governor.annotations import OWNER_ANNOTATION, STATE_ANNOTATION
 from governor.conditions import plain_status
-from governor.sets import SetChange, change_of
+from governor.sets import SetChange, change_of, trouble_of
 from hypothesis import given
 
 from tests.fakes.memory_resources import MemoryResources
@@ -132,9 +132,8 @@ def test_bots_of_others_are_left_alone() -> None:
 
 def test_the_state_that_a_person_chose_for_a_bot_stays() -> None:
     bot = expand(_set(1))[0]
-    chosen = fleets.bot(
-        bot.metadata.name, annotations={OWNER_ANNOTATION: _set(1).metadata.uid, STATE_ANNOTATION: "Stopped"}
-    )
+    annotations = {OWNER_ANNOTATION: _set(1).metadata.uid, STATE_ANNOTATION: "Stopped"}
+    chosen = fleets.bot(bot.metadata.name, annotations=annotations, wallet={"USD": "100"})
 
     (wanted,) = change_of(_set(1), [chosen]).apply
 
@@ -142,6 +141,33 @@ def test_the_state_that_a_person_chose_for_a_bot_stays() -> None:
         ResourceKey("TradingBot", "default", bot.metadata.name),
         RunState.STOPPED,
     )
+
+
+def test_a_bot_of_somebody_else_is_not_taken_over() -> None:
+    bots = expand(_set(2))
+    theirs = fleets.bot(bots[0].metadata.name, seed=7)
+
+    change, trouble = change_of(_set(2), [theirs]), trouble_of(_set(2), [theirs])
+
+    assert [bot.key for bot in change.apply] == [bots[1].key]
+    assert change.delete == ()
+    assert trouble is not None
+    assert (trouble.stalled, trouble.reason) == (True, "BotRefused")
+    assert trouble.message.startswith(f"{theirs.metadata.name} is there already and is not of this set")
+    assert trouble_of(_set(2), []) is None
+
+
+def test_a_change_that_a_bot_does_not_allow_holds_back_no_other() -> None:
+    fleet = Fleet(_set(2))
+    first, second = fleet.bots()
+    other = first.model_copy(update={"spec": first.spec.model_copy(update={"instruments": ("LTC-USD",)})})
+    changed = _set(2, unavailable=2, interval="5m")
+
+    change, trouble = change_of(changed, [other, second]), trouble_of(changed, [other, second])
+
+    assert [bot.key for bot in change.apply] == [second.key]
+    assert trouble is not None
+    assert f"{first.metadata.name} instruments cannot change" in trouble.message
 
 
 @given(
