@@ -15,14 +15,13 @@ class Book(StrEnum):
     LOCKED = "LOCKED"  # reserved for open orders
     TRADE = "TRADE"  # what the other sides of its trades received (positive) and gave (negative)
     FEE = "FEE"  # what the venue received in fees
-    EXTERNAL = "EXTERNAL"  # where wallets are filled from and emptied to
+    EXTERNAL = "EXTERNAL"  # where wallets are filled from
 
 
 class EntryKind(StrEnum):
     """What a transaction was for."""
 
     DEPOSIT = "DEPOSIT"
-    WITHDRAWAL = "WITHDRAWAL"
     RESERVE = "RESERVE"
     RELEASE = "RELEASE"
     TRADE = "TRADE"
