@@ -308,7 +308,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "            self.bot.on_terms(terms)\n",
             ),
         ),
-        seeds=(111,),
+        seeds=(728,),
     ),
     Mutant(
         "edited exchange not in the journal",

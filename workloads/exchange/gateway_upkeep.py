@@ -1,8 +1,8 @@
 """What a gateway looks at now and then, by the wall's clock: commands, its bots' processes, its venue."""
 
 from tradefleet.domain.errors import Permanent
-from tradefleet.domain.ids import BotUid
-from tradefleet.runtime.ports import Clock
+from tradefleet.domain.ids import BotUid, executions_stream
+from tradefleet.runtime.ports import Clock, Publisher
 from workloads.exchange.gateway.machine import Gateway
 from workloads.exchange.gateway.order import SUBMIT
 from workloads.exchange.gateway.reconciliation import VenueStatement
@@ -16,10 +16,13 @@ ABSENCE_GRACE_US = 60_000_000  # a fleet that starts anew starts its gateways an
 class Upkeep:
     """The upkeep of one gateway."""
 
-    def __init__(self, plan: GatewayPlan, *, store: GatewayDatabase, line: VenueLine, clock: Clock) -> None:
+    def __init__(
+        self, plan: GatewayPlan, *, store: GatewayDatabase, line: VenueLine, publisher: Publisher, clock: Clock
+    ) -> None:
         self._plan = plan
         self._store = store
         self._line = line
+        self._publisher = publisher
         self._clock = clock
         self._due_us = 0
         self._started_us = 0
@@ -50,7 +53,12 @@ class Upkeep:
             except Permanent as error:
                 refusals[command.config.uid] = str(error)
         machine.on_refusals(refusals)
-        machine.forget({command.config.uid for command in commands})
+        kept = {command.config.uid for command in commands}
+        for account in machine.accounts.values():
+            # With its books go its place among the streams that a start sweeps: what it was told has to be out first.
+            if not self._publisher.is_delivered(executions_stream(account.config.uid), account.execution_seq):
+                kept.add(account.config.uid)
+        machine.forget(kept)
 
     def look_for_bots(self, machine: Gateway, market_us: int) -> None:
         """Let the machine know which bots nobody runs, of those that have a dead man's switch."""

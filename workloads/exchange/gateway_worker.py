@@ -32,6 +32,8 @@ from workloads.exchange.gateway_upkeep import Upkeep
 from workloads.exchange.ports import VenuePort
 from workloads.exchange.risk_states import RiskStates
 
+MARKS_WAIT_US = 10_000  # how long marks and figures, which nobody waits for, may wait for an order to commit with
+
 
 class GatewayWorker:
     """One exchange account's gateway."""
@@ -53,7 +55,7 @@ class GatewayWorker:
         self._publisher = publisher
         self._line = VenueLine(venue, clock, request_timeout_us=plan.request_timeout_us)
         self._lease = AccountLease(plan, store=store, line=self._line, clock=clock)
-        self._upkeep = Upkeep(plan, store=store, line=self._line, clock=clock)
+        self._upkeep = Upkeep(plan, store=store, line=self._line, publisher=publisher, clock=clock)
         self._log = GatewayLog(plan.config.instruments)
         self._figures = BotFigures(publisher, plan.config.instruments)
         self._risk_states = RiskStates(publisher)
@@ -65,6 +67,7 @@ class GatewayWorker:
         self._positions: dict[StreamName, int] = {}
         self._has_more = False  # the last transaction was full: more requests may wait
         self._has_sent = False  # the venue may have answered by now, and nothing else would wake us up
+        self._commit_at_us: int | None = None  # when the bars that were applied are to be committed at the latest
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -81,6 +84,7 @@ class GatewayWorker:
             self._positions = dict(record.positions)
         self._upkeep.start()
         self._has_more = self._has_sent = False
+        self._commit_at_us = None
         books = self.machine.accounts.values()
         self._publisher.sweep([executions_stream(account.config.uid) for account in books])
         self._streams.start({stream: self._positions.get(stream, 0) for stream in self._bar_streams})
@@ -123,24 +127,49 @@ class GatewayWorker:
     def _free(self, timeout_us: int) -> bool:
         due = self._upkeep.is_due
         wanted = due or self._has_more
-        items = self._streams.poll(0 if wanted or self._has_sent else timeout_us)
+        answered = due or self._has_sent
+        if wanted or answered:
+            timeout_us = 0
+        elif self._commit_at_us is not None:
+            timeout_us = min(timeout_us, max(0, self._commit_at_us - self._clock.monotonic_us()))
+        items = self._streams.poll(timeout_us)
+        answered = answered or not items  # not beside news that a bot answers just now: the venue may be busy with it
         self._has_more = self._has_sent = False
         bars: list[Bar] = []
         for item in items:
             if item.bar is not None:
                 bars.append(item.bar)
                 self._positions[item.stream] = item.seq
-            elif item.stream != self._journal:
+            elif item.stream == self._journal:
+                answered = True
+            else:
                 wanted = True
         bars.sort(key=attrgetter("close_us"))  # instruments come by partitions of their own
         statement = self._upkeep.statement(self.machine) if due else None
-        reports = self._line.reports(self.machine.report_no)
-        if not (bars or reports or wanted):
-            return False
+        reports = self._line.reports(self.machine.report_no) if answered else []
+        if not (reports or wanted):
+            return self._apply_quietly(bars)
         self._transact(bars=bars, reports=reports, take_requests=wanted, upkeep=due, statement=statement)
         if due:
             self._upkeep.put_off()
         return True
+
+    def _apply_quietly(self, bars: Sequence[Bar]) -> bool:
+        """Apply bars, and commit at once only what somebody waits for.
+
+        The bots answer these very bars in a moment: marks and figures can be committed together with their orders.
+        Until then nothing of them leaves, and after a crash the bars are read again.
+        """
+        machine = self.machine
+        for moment_us, step_bars in steps(bars):
+            machine.on_bars(moment_us, step_bars)
+        now_us = self._clock.monotonic_us()
+        if bars and self._commit_at_us is None:
+            self._commit_at_us = now_us + MARKS_WAIT_US
+        if machine.is_waited_for or (self._commit_at_us is not None and now_us >= self._commit_at_us):
+            self._transact()
+            return True
+        return bool(bars)
 
     # --- lockstep -------------------------------------------------------------------------------------------------
 
@@ -251,6 +280,7 @@ class GatewayWorker:
     def _after(self, commit: GatewayCommit, effects: GatewayEffects) -> None:
         """What may leave now that the commit is durable."""
         self._version += 1
+        self._commit_at_us = None
         self._lease.is_in_doubt = False  # it is in the rows now
         self._line.note(effects.venue_requests, commit.settled)
         if commit.executions:

@@ -74,7 +74,7 @@ from workloads.exchange.gateway_figures import ANNOUNCE_US
 from workloads.exchange.gateway_plan import GatewayPlan
 from workloads.exchange.gateway_requests import REQUESTS_MAX
 from workloads.exchange.gateway_upkeep import ABSENCE_GRACE_US, UPKEEP_US
-from workloads.exchange.gateway_worker import GatewayWorker
+from workloads.exchange.gateway_worker import MARKS_WAIT_US, GatewayWorker
 
 EXCHANGE = "default/sim"
 WAIT_US = 200_000
@@ -201,6 +201,7 @@ def resting(request: SubmitOrder) -> VenueOrder:
 class Publisher:
     def __init__(self) -> None:
         self.announced: list[str] = []  # bots whose figures were
+        self.delivers = True
 
     def publish(self, messages: Sequence[OutboxMessage]) -> None: ...
 
@@ -209,6 +210,9 @@ class Publisher:
             self.announced.append(key)
 
     def sweep(self, streams: Sequence[StreamName]) -> None: ...
+
+    def is_delivered(self, stream: StreamName, seq: int) -> bool:
+        return self.delivers
 
     def serve(self) -> None: ...
 
@@ -379,6 +383,47 @@ def test_the_venues_answer_to_what_was_sent_is_taken_without_waiting(scene):
     [accepted] = scene.worker.machine.orders.values()
     assert scene.streams.waited_us == [WAIT_US, 0]
     assert accepted.status == "ACCEPTED"
+
+
+def test_bars_are_committed_together_with_the_orders_that_answer_them(scene):
+    scene.clock.sleep_us(MARKS_WAIT_US)
+    scene.rest()
+    committed = len(scene.store.commits)
+    scene.bar(2)
+    assert len(scene.store.commits) == committed
+    scene.request(1)
+    scene.worker.step(WAIT_US)
+    [commit] = scene.store.commits[committed:]
+    assert commit.positions[bars_stream(EXCHANGE, BTC, MINUTE_US)] == 2
+    assert [row.request_seq for row in commit.orders] == [1]
+
+
+def test_bars_that_nobody_answers_are_committed_after_a_moment(scene):
+    scene.clock.sleep_us(MARKS_WAIT_US)
+    scene.rest()
+    committed = len(scene.store.commits)
+    scene.bar(2)
+    scene.bar(3)
+    assert scene.streams.waited_us[-1] == MARKS_WAIT_US
+    scene.clock.sleep_us(MARKS_WAIT_US)
+    scene.rest()
+    [commit] = scene.store.commits[committed:]
+    assert commit.positions[bars_stream(EXCHANGE, BTC, MINUTE_US)] == 3
+    assert len(commit.statistics) == 4  # of two bots, bar by bar
+
+
+def test_a_bar_that_sets_off_an_exit_is_committed_at_once(scene):
+    protected = replace(OTHER, limits=replace(OTHER.limits, stop_loss_ppm=1))
+    scene.command(replace(protected, generation=2))
+    scene.commit(OTHER, [order(1, OTHER)])
+    scene.rest()
+    scene.venue.trade(next(iter(scene.venue.orders)), lots=TERMS.lots)
+    scene.rest()
+    committed = len(scene.store.commits)
+    low = BAR._replace(open_us=START_US + MINUTE_US, low=BAR.low / 2, close=BAR.low / 2)
+    scene.streams.items = [StreamItem(bars_stream(EXCHANGE, BTC, MINUTE_US), 2, low)]
+    scene.worker.step(WAIT_US)
+    assert [commit.venue_requests != [] for commit in scene.store.commits[committed:]][:1] == [True]
 
 
 def test_requests_that_did_not_fit_into_a_transaction_are_taken_without_another_hint(scene):
@@ -572,6 +617,17 @@ def test_a_bot_that_was_wound_down_leaves_its_row_once_its_command_is_gone(scene
     assert list(scene.worker.machine.accounts) == [B]
 
 
+def test_the_books_of_a_bot_stay_until_what_it_was_told_is_out(scene):
+    scene.publisher.delivers = False
+    scene.command(BOT, deleting=True)
+    scene.store.forget_command(BOT.uid)
+    scene.upkeep()
+    assert list(scene.worker.machine.accounts) == [A, B]
+    scene.publisher.delivers = True
+    scene.upkeep()
+    assert list(scene.worker.machine.accounts) == [B]
+
+
 def test_figures_of_a_bot_that_is_gone_since_are_not_announced(scene):
     scene.request(1)
     scene.rest()
@@ -589,6 +645,8 @@ def test_figures_of_a_bot_that_is_gone_since_are_not_announced(scene):
     announced = len(scene.publisher.announced)
     scene.clock.sleep_us(ANNOUNCE_US)
     scene.bar(4)
+    scene.clock.sleep_us(MARKS_WAIT_US)
+    scene.rest()
     assert set(scene.publisher.announced[announced:]) == {B}
 
 

@@ -117,6 +117,11 @@ class Gateway:
         """Return a bot's books as the first input of its next generation."""
         return self._state.adoption(bot)
 
+    @property
+    def is_waited_for(self) -> bool:
+        """True when the effects hold something for a bot or for the venue."""
+        return bool(self._state.effects.venue_requests or self._state.effects.executions)
+
     def take(self) -> GatewayEffects:
         """Return all effects since the last call."""
         state = self._state
