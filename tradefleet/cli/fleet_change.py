@@ -211,8 +211,11 @@ def halt(
             else:
                 halts.set_halt(scope, reason=reason, set_by=user_name())
                 sys.stdout.write(f"{scope} is halted: {reason}\n")
-        for each in halts.active_halts() if show else ():
-            sys.stdout.write(f"{each.scope} is halted by {each.set_by}: {each.reason}\n")
+        if show:
+            active = [f"{each.scope} is halted by {each.set_by}: {each.reason}\n" for each in halts.active_halts()]
+            sys.stdout.writelines(active or ["there is no halt\n"])
+        elif not clear:
+            sys.stdout.write(f"it ends with `{' '.join(['tradefleet halt', *(words or []), '--clear'])}`\n")
     finally:
         session.close()
 
