@@ -278,9 +278,9 @@ MUTANTS: tuple[Mutant, ...] = (
                 "        for record in records:\n            self._apply(record)\n"
                 "        self._offset = self._journal.append(payloads)[-1]\n        self._seq += len(payloads)\n",
             ),
-            Change(_VENUE, "                self._failure = error\n", ""),
+            Change(_VENUE, "            self._failure = error\n", ""),
         ),
-        seeds=(10,),
+        seeds=(17,),
     ),
     Mutant(
         "progress row written before the journal",
