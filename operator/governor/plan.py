@@ -13,6 +13,7 @@ from governor.workload import Command, LockstepRun, Plan, Role, Verdict, Workloa
 from tradefleet.domain.bots import BotCommand, BotConfig, ParameterValue, RunState, config_values
 from tradefleet.domain.errors import FleetError
 from tradefleet.domain.ids import BotUid
+from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.progress import FEED, GATEWAY, VENUE, Participant, bot_participant
 from tradefleet.resources.bot_set import BotSet, expand
 from tradefleet.resources.common import GROUP, Resource, ResourceKey
@@ -24,7 +25,9 @@ from tradefleet.resources.to_domain import ExchangeTerms, Series, bot_config, ex
 from tradefleet.resources.trading_bot import TradingBot
 
 FLATTEN_ANNOTATION: Final = f"{GROUP}/flatten-requests"  # how often the owner has asked to flatten
-LAST_FLATTEN: Final = 10**9
+REOPEN_ANNOTATION: Final = f"{GROUP}/reopen-requests"  # how often the owner has asked to reopen the bot's stream
+SKIP_ANNOTATION: Final = f"{GROUP}/skip-request"  # number of a request that may be left out if it cannot be read
+LAST_NUMBER: Final = 10**9
 
 WarmUp = Callable[[str, Mapping[str, ParameterValue]], int]
 """Returns how many bars a strategy of that name and parameters wants before it trades; raises FleetError."""
@@ -80,6 +83,7 @@ def plan(resources: Collection[Resource], observed: Observed, warm_up: WarmUp) -
         workloads=tuple(planner.workloads),
         verdicts=planner.verdicts,
         drifted=frozenset(planner.drifted),
+        listed=planner.listed,
     )
 
 
@@ -98,6 +102,7 @@ class _Planner:
         self.workloads: list[Workload] = []
         self.verdicts: dict[ResourceKey, Verdict] = {}
         self.drifted: set[ResourceKey] = set()
+        self.listed: dict[str, tuple[Instrument, ...]] = {}
 
     def plan(self) -> None:
         """Go through every exchange, then say of the bots and feeds without one why they wait."""
@@ -129,6 +134,7 @@ class _Planner:
         except FleetError as error:
             self._say(exchange, "InvalidSpec", str(error), stalled=True)
             return None
+        self.listed[terms.exchange] = tuple(terms.instruments.values())
         feed, replay, series = self._feed_of(exchange, terms)
         return _Market(
             exchange=exchange,
@@ -286,7 +292,9 @@ class _Planner:
                 command=BotCommand(
                     config=config,
                     state=state,
-                    flatten_no=flatten_requests(bot),
+                    flatten_no=_number_in(bot, FLATTEN_ANNOTATION),
+                    reopen_no=_number_in(bot, REOPEN_ANNOTATION),
+                    skip_seq=_number_in(bot, SKIP_ANNOTATION),
                     deleting=deleting,
                 ),
             )
@@ -312,10 +320,10 @@ class _Planner:
         return leaves and bot_participant(config.key, config.uid) in self._observed.left
 
 
-def flatten_requests(bot: TradingBot) -> int:
-    """Return how often the owner has asked to flatten the bot."""
-    text = bot.metadata.annotations.get(FLATTEN_ANNOTATION, "0")
-    return min(int(text), LAST_FLATTEN) if text.isascii() and text.isdecimal() else 0
+def _number_in(bot: TradingBot, annotation: str) -> int:
+    """Return the number that an annotation holds, 0 when it holds none."""
+    text = bot.metadata.annotations.get(annotation, "0")
+    return min(int(text), LAST_NUMBER) if text.isascii() and text.isdecimal() else 0
 
 
 def _exchange_workloads(market: _Market) -> list[Workload]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from governor.workload import Verdict
 from tradefleet.domain.bar import MICROSECONDS
-from tradefleet.domain.bots import DeletionPolicy, RunState
+from tradefleet.domain.bots import Closure, DeletionPolicy, RunState
 from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.money import from_atoms
 from tradefleet.domain.statistics import BotStatistics
@@ -45,7 +45,11 @@ class ProcessView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BotView:
-    """What was observed of a bot. `remaining` says what its end waits for; `halted` why it takes no new risk."""
+    """What was observed of a bot. `remaining` says what its end waits for; `halted` why it takes no new risk.
+
+    `closures` say what closed the bot's stream, `unreadable_seq` which of its requests cannot be read, `refused` why
+    its gateway does not trade it as its owner wants.
+    """
 
     process: ProcessView | None = None
     statistics: BotStatistics | None = None
@@ -54,6 +58,10 @@ class BotView:
     is_settled: bool = False
     remaining: str = ""
     halted: str = ""
+    closures: Mapping[Closure, str] = field(default_factory=dict)
+    unreadable_seq: int = 0
+    is_drawn_down: bool = False
+    refused: str = ""
     has_drifted: bool = False
     market_us: int = 0  # market now: the time that the exchange's bots have reached
     is_replayed: bool = False  # its feed's history has come to its end
@@ -112,8 +120,9 @@ def _judge_bot(bot: TradingBot, verdict: Verdict | None, view: BotView) -> _Judg
     extra: dict[ConditionType, tuple[str, str]] = {}
     if bot.spec.state is RunState.PAUSED:
         extra[ConditionType.PAUSED] = ("Paused", "takes no new risk: `tradefleet resume` lets it trade again")
-    if view.halted:
-        extra[ConditionType.WARNING] = ("Halted", view.halted)
+    warnings = _warnings(bot, view)
+    if warnings:
+        extra[ConditionType.WARNING] = (next(iter(warnings)), "; ".join(warnings.values()))
     if view.has_drifted:
         message = "the spec has changed and updateStrategy is Manual: set updateStrategy to Auto to run it"
         extra[ConditionType.CONFIG_DRIFT] = ("SpecChanged", message)
@@ -125,17 +134,52 @@ def _judge_bot(bot: TradingBot, verdict: Verdict | None, view: BotView) -> _Judg
         if view.is_settled:
             return _Judgement(phase=Phase.STOPPED, is_ready=True, reason="Stopped", message="stopped", extra=extra)
         return _Judgement(phase=Phase.STOPPING, reason="Stopping", message=_ending(bot, view), extra=extra)
+    stalled = _needs_a_person(bot, view)
+    if stalled is not None:
+        reason, message = stalled
+        return _Judgement(phase=Phase.FAILED, is_stalled=True, reason=reason, message=message, extra=extra)
     waiting = _of_process(view.process, extra)
     if waiting is not None:
         return waiting
     statistics = view.statistics
-    message = view.halted or ("the replay has come to its end" if view.is_replayed else "")
+    message = "; ".join(warnings.values()) or ("the replay has come to its end" if view.is_replayed else "")
     if bot.spec.state is RunState.PAUSED:
         return _Judgement(phase=Phase.PAUSED, is_ready=True, reason="Paused", message="takes no new risk", extra=extra)
     if statistics is None or statistics.hold_atoms is None:
         text = message or "waits for its first bars" if statistics is None else message or "warms up"
         return _Judgement(phase=Phase.WARMING_UP, is_ready=True, reason="WarmingUp", message=text, extra=extra)
     return _Judgement(phase=Phase.RUNNING, is_ready=True, reason="Running", message=message, extra=extra)
+
+
+def _warnings(bot: TradingBot, view: BotView) -> dict[str, str]:
+    """Return why a bot takes no new risk at present, by reason."""
+    found = {}
+    reopen = f"`tradefleet resume {bot.metadata.name} --reopen`"
+    if view.halted:
+        found["Halted"] = view.halted
+    if Closure.REPORT in view.closures:
+        found["BooksInDoubt"] = (
+            f"takes no new risk: {view.closures[Closure.REPORT]}: this ends when books and venue are found to agree, "
+            f"or look into it and run {reopen}"
+        )
+    if view.is_drawn_down:
+        found["Drawdown"] = f"takes no new risk: its equity fell as far as risk.maxDrawdownPercent allows: {reopen}"
+    return found
+
+
+def _needs_a_person(bot: TradingBot, view: BotView) -> tuple[str, str] | None:
+    """Return reason and message of what keeps a bot from trading until somebody decides; None when nothing does."""
+    resume = f"`tradefleet resume {bot.metadata.name}"
+    if view.refused:
+        return "ConfigRefused", f"its gateway refuses it: {view.refused}"
+    if Closure.UNREADABLE in view.closures:
+        return "RequestUnreadable", (
+            f"its orders and cancels wait: {view.closures[Closure.UNREADABLE]}: {resume} --reopen` reads it again, "
+            f"{resume} --skip-request {view.unreadable_seq}` leaves it out"
+        )
+    if Closure.REQUEST in view.closures:
+        return "RequestRefused", f"takes no new risk: {view.closures[Closure.REQUEST]}: {resume} --reopen`"
+    return None
 
 
 def _ending(bot: TradingBot, view: BotView) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from tradefleet.domain.bots import BotCommand
 from tradefleet.domain.ids import AccountId
+from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.progress import Participant
 from tradefleet.resources.common import ResourceKey
 
@@ -74,10 +75,14 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All that should be: in an order in which it can be made. `drifted` are bots whose changed spec waits."""
+    """All that should be: in an order in which it can be made. `drifted` are bots whose changed spec waits.
+
+    `listed` are the instruments of each exchange ("namespace/name") that can be traded on.
+    """
 
     runs: tuple[LockstepRun, ...] = ()
     commands: tuple[Command, ...] = ()
     workloads: tuple[Workload, ...] = ()
     verdicts: dict[ResourceKey, Verdict] = field(default_factory=dict)
     drifted: frozenset[ResourceKey] = frozenset()
+    listed: dict[str, tuple[Instrument, ...]] = field(default_factory=dict)

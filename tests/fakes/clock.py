@@ -21,3 +21,17 @@ class FakeClock:
     def pass_us(self, duration_us: int) -> None:
         """Let time pass."""
         self.now_us += duration_us
+
+
+class FakeSeconds:
+    """Stands for `time.monotonic`: seconds that pass when a test lets them."""
+
+    def __init__(self, now_s: float = 1_000.0) -> None:
+        self.now_s = now_s
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def pass_s(self, duration_s: float) -> None:
+        """Let time pass."""
+        self.now_s += duration_s

@@ -65,8 +65,7 @@ class MemoryBots(MemoryLeases, MemoryStreams, MemoryRuns):
             def write() -> None:
                 nonlocal opened
                 if row.record is None or row.record.number != lease.generation:
-                    if row.record is not None:
-                        row.closed[row.record.number] = row.record
+                    row.close_record(self._database.clock_us())
                     row.record = Generation(lease.generation, dict(start), self.last_seq(orders_stream(uid)))
                     row.positions = dict(start)
                     row.version += 1

@@ -72,6 +72,7 @@ class Generation:
     snapshot_positions: dict[StreamName, int] = field(default_factory=dict)
     snapshot_request_count: int = 0
     snapshot_request_hash: str = ""
+    closed_us: int = 0
 
 
 @dataclass(slots=True)
@@ -85,6 +86,12 @@ class BotRow:
     record: Generation | None = None
     closed: dict[int, Generation] = field(default_factory=dict)
     retired: DeletionPolicy | None = None
+
+    def close_record(self, now_us: int) -> None:
+        """Put the open record among the closed ones."""
+        if self.record is not None:
+            self.record.closed_us = now_us
+            self.closed[self.record.number], self.record = self.record, None
 
 
 @dataclass(slots=True)
@@ -142,9 +149,9 @@ class FleetRows:
         self.runs: dict[RunId, RunRow] = defaultdict(RunRow)
         self.consumers: dict[LeaseName, frozenset[StreamName]] = {}
         self.topics: dict[str, TopicIdentity] = {}
-        self.actions: list[Action] = []
+        self.actions: list[tuple[int, Action]] = []  # each with when it was noted
         self.instruments: dict[tuple[str, Symbol], Instrument] = {}
-        self.dead_letters: list[DeadLetter] = []
+        self.dead_letters: list[tuple[int, DeadLetter]] = []  # each with when it was recorded
 
     def generations(self) -> Iterator[tuple[BotUid, Generation]]:
         """Yield every kept record, open and closed."""

@@ -139,7 +139,7 @@ class MemoryGateways(MemoryLeases, MemoryStreams, MemoryRuns, MemoryHalts):
                 row.blobs[key] = blob
         for statistics in commit.statistics:
             rows.statistics[commit.uids[statistics.bot], statistics.market_us] = statistics
-        rows.dead_letters.extend(commit.dead_letters)
+        rows.dead_letters.extend((self._database.clock_us(), letter) for letter in commit.dead_letters)
         self._write_progress(commit.run, commit.progress)
 
 

@@ -31,7 +31,8 @@ class MemoryHalts(MemoryHandle):
 
             def write() -> None:
                 row.on, row.reason, row.set_by = True, reason, set_by
-                self._rows.actions.append(halt_action(scope, is_on=True, reason=reason, set_by=set_by))
+                action = halt_action(scope, is_on=True, reason=reason, set_by=set_by)
+                self._rows.actions.append((self._database.clock_us(), action))
 
             return write
 
@@ -43,7 +44,8 @@ class MemoryHalts(MemoryHandle):
 
             def write() -> None:
                 row.on, row.reason, row.set_by = False, "", set_by
-                self._rows.actions.append(halt_action(scope, is_on=False, reason="", set_by=set_by))
+                action = halt_action(scope, is_on=False, reason="", set_by=set_by)
+                self._rows.actions.append((self._database.clock_us(), action))
 
             return write
 

@@ -146,6 +146,7 @@ class MemoryLeases(MemoryHandle):
             def write() -> None:
                 if row is not None and row.retired is None:
                     row.retired = policy
+                    row.close_record(self._database.clock_us())
                     row.lease.epoch += 1
                     row.lease.holder, row.lease.until_us = "", 0
 

@@ -1,14 +1,16 @@
 """Retention, commands, actions and topics in memory."""
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from tests.fakes.memory_handle import MemoryHandle
 from tradefleet.domain.bots import BotCommand
-from tradefleet.domain.ids import AccountId, BotUid, StreamName, orders_stream
+from tradefleet.domain.ids import AccountId, BotUid, StreamName, executions_stream, orders_stream
 from tradefleet.store.checks import (
     lease_parts,
 )
 from tradefleet.store.ports import (
+    DeadLetter,
     LeaseName,
     OrderRow,
     RunId,
@@ -17,7 +19,12 @@ from tradefleet.store.upkeep import Action, TopicIdentity
 
 
 class MemoryUpkeep(MemoryHandle):
-    """Implements `RetentionStore`, `CommandStore`, `ActionStore` and `TopicStore`."""
+    """Implements `RetentionStore`, `DeadLetterStore`, `CommandStore`, `ActionStore` and `TopicStore`."""
+
+    # --- retention ------------------------------------------------------------------------------------------------
+
+    def consumers(self) -> Mapping[LeaseName, frozenset[StreamName]]:
+        return {consumer: streams for consumer, streams in self._rows.consumers.items() if streams}
 
     def register_consumer(self, consumer: LeaseName, streams: Sequence[StreamName]) -> None:
         lease_parts(consumer)
@@ -26,32 +33,51 @@ class MemoryUpkeep(MemoryHandle):
     def remove_consumer(self, consumer: LeaseName) -> None:
         self._rows.consumers.pop(consumer, None)
 
-    def forget_generations(self, uid: BotUid, *, before: int) -> int:
-        row = self._rows.bots.get(uid)
-        old = [number for number in row.closed if number < before] if row else []
-        for number in old:
+    def forget_generations(self, *, kept_us: int, limit: int) -> int:
+        before_us = self._database.clock_us() - kept_us
+        old = [
+            (record.closed_us, uid, number)
+            for uid, bot in self._rows.bots.items()
+            for number, record in bot.closed.items()
+            if record.closed_us <= before_us
+        ]
+        for _, uid, number in sorted(old)[:limit]:
             del self._rows.bots[uid].closed[number]
-        return len(old)
+        return len(old[:limit])
 
-    def forget_statistics(self, *, before_us: int) -> int:
-        old = [key for key in self._rows.statistics if key[1] < before_us]
-        for key in old:
-            del self._rows.statistics[key]
-        return len(old)
+    def forget_statistics(self, uids: Collection[BotUid], *, kept_us: int, limit: int) -> int:
+        rows = self._rows.statistics
+        newest = dict(sorted(rows))
+        cut: dict[BotUid, float] = {uid: newest[uid] - kept_us for uid in uids if uid in newest}
+        for uid, bot in self._rows.bots.items():
+            if bot.retired is not None and not bot.closed:
+                cut[uid] = math.inf
+        old = [(uid, market_us) for uid, market_us in sorted(rows) if market_us < cut.get(uid, -math.inf)]
+        for key in old[:limit]:
+            del rows[key]
+        return len(old[:limit])
 
-    def forget_progress(self, run: RunId, *, before_us: int) -> int:
+    def forget_progress(self, run: RunId, *, limit: int) -> int:
         row = self._rows.runs[run]
-        old = [place for place in row.places if place[0] < before_us]
+        last_us = max((place[0] for place in row.places), default=0)
+        old = [place for place in row.places if place[0] < last_us and not row.rows[place].left][:limit]
         for place in old:
             del row.rows[place]
-        del row.places[: len(old)]
+            row.places.remove(place)
         return len(old)
 
-    def record_action(self, action: Action) -> None:
-        self._rows.actions.append(action)
+    def forget_actions(self, *, kept_us: int, limit: int) -> int:
+        before_us = self._database.clock_us() - kept_us
+        old = [each for each in self._rows.actions if each[0] <= before_us][:limit]
+        self._rows.actions = [each for each in self._rows.actions if each not in old]
+        return len(old)
 
-    def actions(self, *, limit: int) -> list[Action]:
-        return self._rows.actions[::-1][:limit]
+    def forget_dead_letters(self, *, kept_us: int, limit: int) -> int:
+        before_us = self._database.clock_us() - kept_us
+        letters = self._rows.dead_letters
+        old = [each for each in letters if each[0] <= before_us and each[1].topic.startswith("market.")][:limit]
+        self._rows.dead_letters = [each for each in letters if each not in old]
+        return len(old)
 
     def trim(self, *, limit: int) -> int:
         deleted = 0
@@ -62,17 +88,24 @@ class MemoryUpkeep(MemoryHandle):
                 deleted += up_to - row.trimmed
                 del row.messages[: up_to - row.trimmed]
                 row.trimmed = up_to
+                row.published = max(row.published, up_to)
         return deleted
 
     def _needed_above(self, stream: StreamName) -> int:
         """Return the last number of `stream` that nobody needs any more."""
-        bounds = [self._rows.streams[stream].published]
+        row = self._rows.streams[stream]
         passed = [
             self._position(consumer, stream) for consumer, names in self._rows.consumers.items() if stream in names
         ]
+        is_deleted = False
+        for uid, bot in self._rows.bots.items():
+            if bot.retired is not None and stream in (orders_stream(uid), executions_stream(uid)):
+                is_deleted = True
+                applied = max((each.positions.get(stream, 0) for each in self._rows.gateways.values()), default=0)
+                passed.append(row.last_seq if stream == executions_stream(uid) else applied)
         if not passed:
             return 0
-        bounds += passed
+        bounds = [row.last_seq if is_deleted else row.published, *passed]
         for uid, record in self._rows.generations():
             if stream in record.start:
                 bounds.append(record.start[stream])
@@ -84,6 +117,16 @@ class MemoryUpkeep(MemoryHandle):
         kind, key, uid = lease_parts(consumer)
         row = self._rows.bots.get(BotUid(uid)) if kind == "bot" else self._rows.gateways.get(AccountId(key))
         return row.positions.get(stream, 0) if row is not None else 0
+
+    def put_aside(self, letters: Sequence[DeadLetter]) -> None:
+        self._rows.dead_letters.extend((self._database.clock_us(), letter) for letter in letters)
+
+    # --- actions --------------------------------------------------------------------------------------------------
+
+    def actions(self, *, limit: int) -> list[Action]:
+        return [action for _, action in self._rows.actions[::-1][:limit]]
+
+    # --- commands -------------------------------------------------------------------------------------------------
 
     def put_command(self, account: AccountId, command: BotCommand) -> None:
         def check() -> Callable[[], None]:

@@ -111,8 +111,8 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Change(
                 _GATEWAY,
-                "            commit = self._write(transaction, effects, due)\n",
-                "            commit = self._write(transaction, effects, due)\n"
+                "            commit = self._write(transaction, effects, due, letters)\n",
+                "            commit = self._write(transaction, effects, due, letters)\n"
                 "            self._publisher.publish(commit.executions)\n",
             ),
         ),
@@ -123,8 +123,8 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Change(
                 _GATEWAY,
-                "            commit = self._write(transaction, effects, due)\n",
-                "            commit = self._write(transaction, effects, due)\n"
+                "            commit = self._write(transaction, effects, due, letters)\n",
+                "            commit = self._write(transaction, effects, due, letters)\n"
                 "            self._hand_over(effects.venue_requests)\n",
             ),
         ),

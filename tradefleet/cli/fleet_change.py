@@ -97,13 +97,51 @@ def pause(
 
 
 def resume(
-    bots: Bots = None, data_dir: DataFolder = None, namespace: Namespace = DEFAULT, every: AllBots = False
+    bots: Bots = None,
+    data_dir: DataFolder = None,
+    namespace: Namespace = DEFAULT,
+    every: AllBots = False,
+    reopen: Annotated[
+        bool,
+        typer.Option(
+            "--reopen",
+            help="Also let it take risk again after a drawdown, or after something that could not be applied or read.",
+        ),
+    ] = False,
+    skip_request: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Also leave out request N of a bot, which its status calls unreadable."
+        ),
+    ] = None,
 ) -> None:
     """Let paused or stopped bots trade again.
 
+    What made a bot stop by itself, its status says: see to it first, then reopen the bot.
+
     [dim]$[/dim] tradefleet resume quickstart-sma-cross-btc-usd
+
+    [dim]$[/dim] tradefleet resume quickstart-sma-cross-btc-usd --reopen
     """
-    _set_state("Running", "resumed", bots, local_fleet(data_dir), namespace, every=every)
+    from governor.plan import REOPEN_ANNOTATION, SKIP_ANNOTATION  # noqa: PLC0415 - imported by who runs it
+
+    if skip_request is not None and (every or len(bots or []) != 1):
+        raise Permanent("--skip-request is about one bot: name it, and no other")
+    fleet = local_fleet(data_dir)
+    with open_resources(fleet) as resources:
+        for bot in bots_named(resources.all(), bots or [], namespace, all_bots=every):
+            if skip_request is not None:
+                resources.annotate(bot.key, SKIP_ANNOTATION, lambda _: str(skip_request))
+                sys.stdout.write(f"tradingbot/{bot.metadata.name} leaves out request {skip_request}\n")
+            if reopen:
+                resources.annotate(bot.key, REOPEN_ANNOTATION, _one_more)
+                sys.stdout.write(f"tradingbot/{bot.metadata.name} is being reopened\n")
+    _set_state("Running", "resumed", bots, fleet, namespace, every=every)
+
+
+def _one_more(before: str | None) -> str:
+    """Return the count after one more request."""
+    return str(int(before or "0") + 1)
 
 
 def _set_state(
@@ -130,7 +168,7 @@ def flatten(
 
     with open_resources(local_fleet(data_dir)) as resources:
         for bot in bots_named(resources.all(), bots or [], namespace, all_bots=every):
-            resources.annotate(bot.key, FLATTEN_ANNOTATION, lambda before: str(int(before or "0") + 1))
+            resources.annotate(bot.key, FLATTEN_ANNOTATION, _one_more)
             sys.stdout.write(f"tradingbot/{bot.metadata.name} is being flattened\n")
 
 

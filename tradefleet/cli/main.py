@@ -1,7 +1,7 @@
 """`tradefleet`: the command line.
 
 Each command lives in a module of its own, which is imported when the command is run and not before: `--help` must not
-wait for pandas. What a command is called and does stands here.
+wait for pydantic. What a command is called and does stands here.
 """
 
 import importlib

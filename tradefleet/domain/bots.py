@@ -66,6 +66,14 @@ class DeletionPolicy(StrEnum):
     KEEP = "Keep"
 
 
+class Closure(StrEnum):
+    """Why a bot takes no new risk although its owner wants it to trade (rule 9), by who can resolve it."""
+
+    REPORT = "report"  # a venue report could not be applied: its books may be wrong. Reconciliation, or a person
+    REQUEST = "request"  # it asked for an order under another order's id. A person
+    UNREADABLE = "unreadable"  # a request cannot be read, and none after it is. A person
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BotConfig:
     """One bot for the machines. `wallet` holds atoms per asset; `generation` is the resource's."""
@@ -89,12 +97,16 @@ class BotConfig:
 class BotCommand:
     """The whole desired running state of one bot, as `fleet.commands` carries it: never a delta (rule 11).
 
-    `flatten_no` counts the owner's requests to flatten; a gateway that has seen a lower number acts once.
+    `flatten_no` and `reopen_no` count the owner's requests to flatten and to reopen a closed stream; a gateway that has
+    seen a lower number acts once. `skip_seq` is the number of a request that may be left out if it cannot be read, 0
+    for none.
     """
 
     config: BotConfig
     state: RunState = RunState.RUNNING
     flatten_no: int = 0
+    reopen_no: int = 0
+    skip_seq: int = 0
     deleting: bool = False
 
 

@@ -94,6 +94,7 @@ class Reason(StrEnum):
     NONE = "NONE"
     # our own risk gate, in the order in which it asks
     HALTED = "HALTED"
+    UNRECONCILED = "UNRECONCILED"  # the account's books and its venue do not agree
     NOT_TRADING = "NOT_TRADING"  # the bot is paused, stopped or unknown, or its stream is closed
     UNKNOWN_INSTRUMENT = "UNKNOWN_INSTRUMENT"
     STALE_DATA = "STALE_DATA"
@@ -109,6 +110,7 @@ class Reason(StrEnum):
     DRAWDOWN = "DRAWDOWN"
     INSUFFICIENT_FUNDS = "INSUFFICIENT_FUNDS"
     TOO_MANY_ROUNDS = "TOO_MANY_ROUNDS"
+    UNREADABLE = "UNREADABLE"  # the request could not be read and was left out: nothing is known of its terms
     UNKNOWN_ORDER = "UNKNOWN_ORDER"
     # the venue
     VENUE_REJECTED = "VENUE_REJECTED"

@@ -137,7 +137,9 @@ class ExchangeLimits(Model):
         default=None, ge=1, le=100_000, description="Open orders of the account at the same time."
     )
     max_position_notional: PositiveAmount | None = Field(
-        default=None, description="Largest position per instrument over all bots, quote asset."
+        default=None,
+        description="Largest position per instrument over all bots at the mark price, open buys included, quote asset. "
+        "A buy beyond it is cut down.",
     )
 
 

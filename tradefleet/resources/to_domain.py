@@ -85,6 +85,7 @@ class ExchangeTerms:
             "paper": self.paper,
             "limits": {
                 "max_order_atoms": self.max_order_atoms,
+                "max_position_atoms": self.max_position_atoms,
                 "max_open_orders": self.max_open_orders,
                 "max_orders_per_second": self.max_orders_per_second,
             },

@@ -135,7 +135,9 @@ class Risk(Model):
         default=None, description="Largest order, quote asset. A larger one is cut down to it."
     )
     max_position_notional: PositiveAmount | None = Field(
-        default=None, description="Largest position per instrument at the mark price, quote asset."
+        default=None,
+        description="Largest position per instrument at the mark price, open buys included, quote asset. A buy beyond "
+        "it is cut down.",
     )
     max_exposure: Multiple | None = Field(
         default=None, description="All positions and open buys together as a multiple of equity: 0.8 keeps 20 % cash."

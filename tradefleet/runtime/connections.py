@@ -6,7 +6,9 @@ from tradefleet.bus.kafka import KafkaBus
 from tradefleet.bus.kafka_client import KafkaSettings
 from tradefleet.bus.schemas import SchemaFinder
 from tradefleet.messages.codec import find_schemas_with
+from tradefleet.runtime.dead_letters import DeadLetters
 from tradefleet.runtime.process import Process
+from tradefleet.store.postgres.dead_letters import PostgresDeadLetterStore
 from tradefleet.store.postgres.session import Session
 
 
@@ -40,3 +42,14 @@ def connect(process: Process) -> Connections:
     process.health.watch("kafka", bus.probe)
     find_schemas_with(SchemaFinder(bus, process.clock.monotonic_us))
     return Connections(session, bus)
+
+
+def dead_letters(process: Process, connections: Connections, *, with_rows: bool) -> DeadLetters:
+    """Return where the process puts aside what it cannot read; `with_rows` for log-ins that may write them."""
+    return DeadLetters(
+        process.settings.component,
+        bus=connections.bus,
+        store=PostgresDeadLetterStore(connections.session) if with_rows else None,
+        wall_us=process.clock.wall_us,
+        count=process.metrics.dead_letters,
+    )

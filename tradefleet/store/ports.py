@@ -272,6 +272,13 @@ class DeadLetter:
     payload: bytes
 
 
+class DeadLetterStore(Protocol):
+    """What a reader of market data needs to put aside what it cannot use."""
+
+    def put_aside(self, letters: Sequence[DeadLetter]) -> None:
+        """Write dead letters."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayCommit:
     """Everything that one batch of inputs did to an account. `blobs` are the machine's own state rows, by key.

@@ -71,6 +71,8 @@ _STATE_OF_BOT = (
     "first_request_seq)"
 )
 
+_SNAPSHOT = "UPDATE (generation, ordinal, positions, request_count, request_hash, state)"
+
 _DATASETS = tuple(Rule(table, _READ) for table in ("dataset", "dataset_import", "dataset_coverage", "dataset_series"))
 
 RULES: dict[Component, tuple[Rule, ...]] = {
@@ -131,7 +133,7 @@ RULES: dict[Component, tuple[Rule, ...]] = {
     Component.HOLDER: (
         _OWN_LOGIN,
         Rule("bot", ("SELECT", _STATE_OF_BOT), "db_role = session_user :: text", any_fleet=True),
-        Rule("bot_snapshot", _WRITE, _OWN_UID),
+        Rule("bot_snapshot", ("SELECT", "INSERT", _SNAPSHOT), _OWN_UID),
         Rule("bot_generation", _ADD, _OWN_UID),
         Rule("bot_record_chunk", _ADD, _OWN_UID),
         Rule("bot_record_payload", _ADD, _OWN_UID),

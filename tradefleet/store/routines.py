@@ -90,6 +90,9 @@ _LEASE_TABLES = {  # kind of routine: table, key column, condition that the row 
     "lease": ("lease", "name", " AND starts_with(row_key, of_kind || '/')"),
 }
 
+# What may be asked for through each routine: without this, a bot's log-in could name its own component as the kind.
+_KINDS = {"bot": "('bot')", "gateway": "('gateway')", "lease": "('feed', 'venue')"}
+
 _FIRST_LEASE = {
     "bot": """
         INSERT INTO tradefleet.bot (fleet, uid, bot) VALUES (of_fleet, row_key, of_key) ON CONFLICT DO NOTHING;
@@ -127,7 +130,7 @@ DECLARE
     new_epoch bigint;
     found_row tradefleet.{table};
 BEGIN
-    IF NOT tradefleet.may_lease(of_fleet, of_kind, row_key) THEN
+    IF of_kind NOT IN {_KINDS[kind]} OR NOT tradefleet.may_lease(of_fleet, of_kind, row_key) THEN
         RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege',
             MESSAGE = 'lease ' || lease_name || ': role ' || session_user || ' may not take it';
     END IF;
@@ -159,7 +162,7 @@ def _prolong(kind: str) -> Routine:
 
     It returns our epoch when that was done, else the newest epoch, or 0 when ours was released.
     """
-    table, key, _ = _LEASE_TABLES[kind]
+    table, key, condition = _LEASE_TABLES[kind]
     return Routine(
         signature=f"tradefleet.prolong_{kind}(text, text, text, bigint, bigint)",
         statement=f"""
@@ -169,14 +172,14 @@ CREATE OR REPLACE FUNCTION tradefleet.prolong_{kind}(
 DECLARE
     newest bigint;
 BEGIN
-    IF NOT tradefleet.may_lease(of_fleet, of_kind, row_key) THEN
+    IF of_kind NOT IN {_KINDS[kind]} OR NOT tradefleet.may_lease(of_fleet, of_kind, row_key) THEN
         RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege',
             MESSAGE = 'lease of ' || of_kind || ' ' || row_key || ': role ' || session_user || ' may not touch it';
     END IF;
     UPDATE tradefleet.{table}
     SET lease_until_us = CASE WHEN ttl_us > 0 THEN tradefleet.now_us() + ttl_us ELSE 0 END,
         holder = CASE WHEN ttl_us > 0 THEN holder ELSE '' END
-    WHERE fleet = of_fleet AND {key} = row_key AND epoch = own_epoch AND holder <> ''
+    WHERE fleet = of_fleet AND {key} = row_key AND epoch = own_epoch AND holder <> ''{condition}
     RETURNING epoch INTO newest;
     IF FOUND THEN
         RETURN newest;

@@ -3,7 +3,7 @@
 Like `ports`, these protocols have two implementations under one contract suite.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -29,11 +29,18 @@ class FleetStore(Protocol):
         """
 
     def retire_bot(self, uid: BotUid, *, policy: DeletionPolicy) -> None:
-        """Mark the bot as deleted: its lease is never given again, its running process is fenced."""
+        """Mark the bot as deleted: its lease is never given again, its process is fenced, its record is closed."""
 
 
 class RetentionStore(Protocol):
-    """Trimming of the outbox (rule 6) and of old records (rule 19). Bars are history and stay."""
+    """Trimming of the outbox (rule 6) and of old records (rule 19). Bars are history and stay, like the books.
+
+    `kept_us` is an age by the database's clock, but of statistics, which have market time. Each call deletes at most
+    `limit` of what it counts and returns how many it deleted.
+    """
+
+    def consumers(self) -> Mapping[LeaseName, frozenset[StreamName]]:
+        """Return who is registered, each with its streams."""
 
     def register_consumer(self, consumer: LeaseName, streams: Sequence[StreamName]) -> None:
         """Let nothing of `streams` be trimmed that the consumer, a bot or a gateway, has not passed."""
@@ -41,20 +48,30 @@ class RetentionStore(Protocol):
     def remove_consumer(self, consumer: LeaseName) -> None:
         """Forget a consumer: it will not come back. Harmless when it is unknown."""
 
-    def forget_generations(self, uid: BotUid, *, before: int) -> int:
-        """Delete the records of the bot's closed generations below `before`; return how many there were."""
+    def forget_generations(self, *, kept_us: int, limit: int) -> int:
+        """Delete the records of generations that were closed longer ago, with their snapshots. The open one stays."""
 
-    def forget_statistics(self, *, before_us: int) -> int:
-        """Delete the statistics of steps before that market time; return how many there were."""
+    def forget_statistics(self, uids: Collection[BotUid], *, kept_us: int, limit: int) -> int:
+        """Delete what is older than each of these bots' newest statistics by more than `kept_us` of market time.
 
-    def forget_progress(self, run: RunId, *, before_us: int) -> int:
-        """Delete a run's rows of steps before that market time, which every participant has left behind."""
+        Of deleted bots whose records are forgotten it deletes everything.
+        """
+
+    def forget_progress(self, run: RunId, *, limit: int) -> int:
+        """Delete the rows of a run that is over, but its last step's and those of participants that left it."""
+
+    def forget_actions(self, *, kept_us: int, limit: int) -> int:
+        """Delete entries of the log of actions that are older. The periods of halts stay."""
+
+    def forget_dead_letters(self, *, kept_us: int, limit: int) -> int:
+        """Delete dead letters of market data that are older; one that bears money waits for its resolution."""
 
     def trim(self, *, limit: int) -> int:
-        """Delete up to `limit` messages that nobody needs any more; return how many were deleted.
+        """Delete messages that nobody needs any more.
 
         A message goes when it is published, its stream has a registered consumer, every registered consumer has
-        passed it, and no kept record of a bot starts before it.
+        passed it, and no kept record of a bot starts before it. The streams of a deleted bot need no consumer: of its
+        requests those go that its gateway has applied.
         """
 
 
@@ -69,10 +86,7 @@ class Action:
 
 
 class ActionStore(Protocol):
-    """The log of who did what. Switching halts writes into it by itself."""
-
-    def record_action(self, action: Action) -> None:
-        """Add an entry. Entries are never changed."""
+    """The log of who did what: each entry is written in the transaction of what it tells of, and never changed."""
 
     def actions(self, *, limit: int) -> list[Action]:
         """Return the newest entries, the newest first."""

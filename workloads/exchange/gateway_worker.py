@@ -4,13 +4,23 @@ In a free run its inputs come as they arrive; in a lockstep run the progress row
 turn. The machine, the transaction and what follows the commit are the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from tradefleet.domain.bar import Bar
-from tradefleet.domain.errors import OutcomeUnknown, Permanent, Retryable
-from tradefleet.domain.ids import BotKey, ClientOrderId, StreamName, bars_stream, executions_stream, orders_stream
+from tradefleet.domain.errors import InvalidValue, OutcomeUnknown, Permanent, Retryable
+from tradefleet.domain.ids import (
+    BotKey,
+    BotUid,
+    ClientOrderId,
+    StreamName,
+    Symbol,
+    bars_stream,
+    executions_stream,
+    orders_stream,
+)
+from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.orders import BotRequest, Reason
 from tradefleet.domain.progress import (
     GATEWAY,
@@ -31,7 +41,7 @@ from tradefleet.domain.venue import (
     VoidRequest,
 )
 from tradefleet.messages.codec import UndecodableMessage, decode, encode
-from tradefleet.messages.convert import BotRequestMessage, request_of, statistics_message
+from tradefleet.messages.convert import request_of, statistics_message
 from tradefleet.messages.convert_journal import journal_stream
 from tradefleet.messages.topics import METRICS
 from tradefleet.messages.trading import AmendRequested, CancelRequested, OrderRequested
@@ -45,6 +55,7 @@ from tradefleet.store.ports import (
     GatewayTransaction,
     HaltStore,
     Lease,
+    OutboxMessage,
     RunId,
     RunStore,
     gateway_lease,
@@ -109,7 +120,6 @@ class GatewayWorker:
         self._version = 0
         self._positions: dict[StreamName, int] = {}
         self._unsettled: dict[int, VenueRequest] = {}
-        self._dead_letters: list[DeadLetter] = []  # requests that could not be read, to be committed
         self._figures: dict[BotKey, BotStatistics] = {}  # newest of each bot, not announced yet
         self._announced = 0
         self._announce_at_us = 0
@@ -272,8 +282,7 @@ class GatewayWorker:
         if upkeep:
             self._take_commands(market_us)
         with self._store.gateway_transaction(self._plan.config.account) as transaction:
-            requests = self._read_requests(transaction) if take_requests else []
-            self._has_more = len(requests) == REQUESTS_MAX
+            requests, unreadable = self._read_requests(transaction) if take_requests else ([], [])
             if upkeep:
                 machine.on_halts([halt.scope for halt in self._store.active_halts()], market_us)
             if requests:
@@ -282,16 +291,25 @@ class GatewayWorker:
             for moment_us, step_bars in steps(bars):
                 machine.on_bars(moment_us, step_bars)
             machine.on_requests(requests, market_us, refuse=refuse)
-            for request in requests:
-                account = machine.accounts[request.bot]
-                self._positions[orders_stream(account.config.uid)] = account.request_seq
+            for bot, row, why in unreadable:  # what the bot asked for before it was all right
+                machine.on_unreadable(bot, row.seq, why)
             effects = machine.take()
-            commit = self._write(transaction, effects, due)
+            for bot in effects.accounts:
+                account = machine.accounts[bot]
+                self._positions[orders_stream(account.config.uid)] = account.request_seq
+            letters = [_letter(row, why) for _, row, why in unreadable]
+            commit = self._write(transaction, effects, due, letters)
         if commit.progress is not None and self._view is not None:
             self._view.offer([commit.progress])
         self._after(commit, effects)
 
-    def _write(self, transaction: GatewayTransaction, effects: GatewayEffects, due: Due | None) -> GatewayCommit:
+    def _write(
+        self,
+        transaction: GatewayTransaction,
+        effects: GatewayEffects,
+        due: Due | None,
+        dead_letters: Sequence[DeadLetter] = (),
+    ) -> GatewayCommit:
         plan, machine = self._plan, self.machine
         assert self._lease is not None
         progress: Progress | None = None
@@ -303,7 +321,6 @@ class GatewayWorker:
                 phase=due.turn.phase,
                 produced=self._produced(effects),
             )
-        dead_letters, self._dead_letters = self._dead_letters, []
         commit = build_commit(
             machine,
             effects,
@@ -368,35 +385,39 @@ class GatewayWorker:
             self._publisher.announce(METRICS.name, each.bot, encode(message))
 
     def _take_commands(self, market_us: int) -> None:
+        """Take what the bots' owners want. A bot that cannot be traded so is refused; the others go on."""
+        refusals: dict[BotUid, str] = {}
         for command in self._store.bot_commands(self._plan.config.account):
-            self.machine.on_command(command, market_us)
+            try:
+                self.machine.on_command(command, market_us)
+            except Permanent as error:
+                refusals[command.config.uid] = str(error)
+        self.machine.on_refusals(refusals)
 
-    def _read_requests(self, transaction: GatewayTransaction) -> list[BotRequest]:
-        """Return the committed requests that were not applied, in the order of (bot, seq).
+    def _read_requests(
+        self, transaction: GatewayTransaction
+    ) -> tuple[list[BotRequest], list[tuple[BotKey, OutboxMessage, str]]]:
+        """Return the committed requests that were not applied, in the order of (bot, seq), and those that cannot be.
 
-        One that cannot be read closes its bot's stream: what follows it is not applied either (rule 9).
+        One that cannot be read stops its bot's stream: what follows it stays where it is (rule 9). A bot that takes no
+        new risk for another reason is still heard, since it may cancel.
         """
-        readable = [account for account in self.machine.accounts.values() if not account.closed]
+        readable = [account for account in self.machine.accounts.values() if not account.unreadable_seq]
         after = {orders_stream(account.config.uid): account.request_seq for account in readable}
         bots = {orders_stream(account.config.uid): account.key for account in readable}
-        unreadable: set[StreamName] = set()
         requests: list[BotRequest] = []
-        for row in transaction.requests(after, limit=REQUESTS_MAX):
+        unreadable: dict[StreamName, tuple[BotKey, OutboxMessage, str]] = {}
+        rows = transaction.requests(after, limit=REQUESTS_MAX)
+        self._has_more = len(rows) == REQUESTS_MAX
+        for row in rows:
             if row.stream in unreadable:
                 continue
             try:
-                requests.append(request_of(_request_message(row.payload), self._plan.config.instruments))
+                requests.append(_request_in(row, bots[row.stream], self._plan.config.instruments))
             except Permanent as error:
-                unreadable.add(row.stream)
-                why = f"request {row.seq} cannot be read: {error}"
-                self.machine.on_unreadable(bots[row.stream], why)
-                self._dead_letters.append(
-                    DeadLetter(
-                        topic=row.topic, stream=row.stream, seq=row.seq, key=row.key, reason=why, payload=row.payload
-                    )
-                )
+                unreadable[row.stream] = (bots[row.stream], row, f"request {row.seq} cannot be read: {error}")
         requests.sort(key=lambda request: (request.bot, request.seq))
-        return requests
+        return requests, list(unreadable.values())
 
     def _lock_halts(self, transaction: GatewayTransaction, requests: Sequence[BotRequest], market_us: int) -> None:
         """Hold the switches of these bots till the commit, and tell the machine how they stand."""
@@ -508,11 +529,19 @@ class GatewayWorker:
                 return False  # a venue that keeps no request numbers knows neither
 
 
-def _request_message(payload: bytes) -> BotRequestMessage:
-    message = decode(payload)
+def _letter(row: OutboxMessage, why: str) -> DeadLetter:
+    return DeadLetter(topic=row.topic, stream=row.stream, seq=row.seq, key=row.key, reason=why, payload=row.payload)
+
+
+def _request_in(row: OutboxMessage, bot: BotKey, instruments: Mapping[Symbol, Instrument]) -> BotRequest:
+    """Return the request in a row of a bot's stream. Raises Permanent, also for one that speaks for somebody else."""
+    message = decode(row.payload)
     if not isinstance(message, OrderRequested | AmendRequested | CancelRequested):
         raise UndecodableMessage(f"expected a bot's request, found a {message.type}")
-    return message
+    request = request_of(message, instruments)
+    if (request.bot, request.seq) != (bot, row.seq):
+        raise InvalidValue(f"it says that it is request {request.seq} of bot {request.bot}")
+    return request
 
 
 def _is_amended(order: VenueOrder, request: AmendOrder) -> bool:

@@ -9,7 +9,7 @@ from tradefleet.bus.numbered import NumberedStreams, OutboxPublisher, Place
 from tradefleet.domain.errors import Permanent
 from tradefleet.domain.ids import AccountId, StreamName, Symbol, bars_stream
 from tradefleet.messages.topics import EXECUTIONS, JOURNAL, OHLC_STABLE, ORDERS
-from tradefleet.runtime.connections import Connections, connect
+from tradefleet.runtime.connections import Connections, connect, dead_letters
 from tradefleet.runtime.ports import Worker
 from tradefleet.runtime.process import Process, run_process
 from tradefleet.runtime.settings import load_settings, process_settings
@@ -93,7 +93,14 @@ def _bar_streams(
     wakes: Collection[Place],
 ) -> NumberedStreams:
     """Return a reader of the exchange's bars, every interval of every instrument."""
-    return NumberedStreams(connections.bus, store, process.clock, _bar_places(exchange), wakes=wakes)
+    return NumberedStreams(
+        connections.bus,
+        store,
+        process.clock,
+        _bar_places(exchange),
+        wakes=wakes,
+        on_undecodable=dead_letters(process, connections, with_rows=True).put_aside,
+    )
 
 
 def _bar_places(exchange: ExchangeSettings) -> dict[StreamName, Place]:

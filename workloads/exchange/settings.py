@@ -46,6 +46,7 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """Limits of the account, over all its bots; amounts in quote atoms."""
 
     max_order_atoms: int | None = None
+    max_position_atoms: int | None = None
     max_open_orders: int | None = None
     max_orders_per_second: int | None = None
 
@@ -94,6 +95,7 @@ class ExchangeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
             paper=self.paper,
             limits=AccountLimits(
                 max_order_atoms=self.limits.max_order_atoms,
+                max_position_atoms=self.limits.max_position_atoms,
                 max_open_orders=self.limits.max_open_orders,
                 max_orders_per_second=self.limits.max_orders_per_second,
             ),

@@ -6,6 +6,7 @@ requests, byte for byte.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from tradefleet.domain.bar import Bar
@@ -14,7 +15,7 @@ from tradefleet.domain.errors import InvalidValue, StreamGap
 from tradefleet.domain.executions import Adoption, Execution
 from tradefleet.domain.ids import Symbol
 from tradefleet.domain.instrument import Instrument
-from tradefleet.domain.orders import BotRequest
+from tradefleet.domain.orders import BotRequest, Reason
 from workloads.strategy.api import Strategy, overrides
 from workloads.strategy.desk import Desk
 from workloads.strategy.errors import StrategyError
@@ -119,6 +120,11 @@ class Bot:
         self.execution_seq = execution.seq
         desk = self._desk
         desk.advance(execution.market_us)
+        if execution.reason is Reason.UNREADABLE:
+            known = desk.portfolio.orders.get(execution.client_order_id)
+            if known is None:
+                return  # what could not be read was no order of this generation
+            execution = replace(execution, terms=known.terms)  # the gateway does not know them
         desk.on_execution(execution)
         if self._has_on_execution and self._is_open and execution.terms.symbol in desk.tracks:
             self._call("on_execution", self._strategy.on_execution, execution, execution.terms.symbol)

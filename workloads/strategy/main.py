@@ -7,7 +7,7 @@ from pathlib import Path
 from tradefleet.bus.numbered import NumberedStreams, OutboxPublisher, Place
 from tradefleet.domain.ids import AccountId, StreamName, Symbol, bars_stream, executions_stream
 from tradefleet.messages.topics import EXECUTIONS, OHLC_STABLE, ORDERS
-from tradefleet.runtime.connections import connect
+from tradefleet.runtime.connections import connect, dead_letters
 from tradefleet.runtime.ports import Worker
 from tradefleet.runtime.process import Process, run_process
 from tradefleet.runtime.settings import load_settings, process_settings
@@ -42,7 +42,13 @@ def build(process: Process, settings: HostSettings) -> Worker:
     return HostWorker(
         plan,
         store=store,
-        streams=NumberedStreams(connections.bus, store, process.clock, places),
+        streams=NumberedStreams(
+            connections.bus,
+            store,
+            process.clock,
+            places,
+            on_undecodable=dead_letters(process, connections, with_rows=False).put_aside,
+        ),
         publisher=OutboxPublisher(connections.bus, store, process.clock),
         clock=process.clock,
     )

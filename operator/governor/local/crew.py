@@ -19,13 +19,12 @@ from tradefleet.runtime.backoff import Backoff
 from tradefleet.runtime.loop import ExitStatus
 
 from .home import Home
-from .loopback import LOOPBACK, choose_port
-from .processes import Child, Command, spawn
+from .loopback import ask_page, choose_port
+from .processes import Command, Process, Start, spawn
 
 STOP_GRACE_S: Final = 10.0  # a step and its commit; then it is killed, which loses nothing either
-HEALTHY_AFTER_S: Final = 10.0  # a process that ran for so long begins with short waits again
+HEALTHY_AFTER_S: Final = 10.0  # a process that was Ready for so long begins with short waits again
 REFUSED_RETRY_S: Final = 30.0  # a person has to change something: a look now and then finds out that they did
-PROBE_TIMEOUT_S: Final = 0.5
 PROBE_STARTING_S: Final = 0.2
 PROBE_READY_S: Final = 3.0
 SILENCE_MAX_S: Final = 60.0  # without an answer for so long, a process is taken for hung
@@ -73,9 +72,9 @@ class _Member:
 
     workload: Workload
     backoff: Backoff
-    child: Child | None = None
+    child: Process | None = None
     digest: str = ""  # of what the process runs
-    started_s: float = 0.0
+    ready_since_s: float = 0.0
     restart_at_s: float = 0.0
     restarts: int = 0
     state: ProcessState = ProcessState.STARTING
@@ -122,9 +121,17 @@ class _Ports:
 class Crew:
     """Keeps one process for each workload. `tend` is called again and again; it never waits for a process."""
 
-    def __init__(self, home: Home, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        home: Home,
+        clock: Callable[[], float] = time.monotonic,
+        start: Start = spawn,
+        ask: Callable[[int, str], tuple[int | None, str]] = ask_page,
+    ) -> None:
         self._home = home
         self._clock = clock
+        self._spawn = start
+        self._ask = ask
         self._folder = home.make(home.processes)
         self._ports = _Ports(self._folder / "ports.json")
         self._members: dict[str, _Member] = {}
@@ -139,7 +146,7 @@ class Crew:
             for name, each in self._members.items()
         }
 
-    def children(self) -> list[Child]:
+    def children(self) -> list[Process]:
         """Return the running children, whose descriptors tell of their end."""
         return [each.child for each in self._members.values() if each.child is not None]
 
@@ -202,9 +209,9 @@ class Crew:
             log=self._home.turn_log(workload.name),
             environment=self._environment(member, surroundings),
         )
-        member.child = spawn(command, self._folder)
+        member.child = self._spawn(command, self._folder)
         member.digest = workload.digest
-        member.started_s = member.answered_s = member.probe_at_s = self._clock()
+        member.answered_s = member.probe_at_s = self._clock()
         member.state, member.reason, member.message = ProcessState.STARTING, "", ""
 
     def _write_settings(self, workload: Workload) -> Path:
@@ -292,8 +299,6 @@ class Crew:
             member.state = ProcessState.REFUSED
             member.restart_at_s = now_s + REFUSED_RETRY_S
             return
-        if now_s - member.started_s > HEALTHY_AFTER_S:
-            member.backoff.reset()
         member.state = ProcessState.BACKING_OFF
         member.restart_at_s = now_s + member.backoff.next_us() / 1_000_000
 
@@ -311,13 +316,18 @@ class Crew:
         now_s = self._clock()
         if now_s < member.probe_at_s:
             return
-        status, text = _ask(member.health_port, "/readyz")
+        status, text = self._ask(member.health_port, "/readyz")
         if status is not None:
             is_ready = status == http.client.OK
-            is_alive = is_ready or _ask(member.health_port, "/healthz")[0] == http.client.OK
+            is_alive = is_ready or self._ask(member.health_port, "/healthz")[0] == http.client.OK
             if is_alive:
                 member.answered_s = now_s
             if is_ready:
+                if member.state is not ProcessState.READY:
+                    member.ready_since_s = now_s
+                # Not its mere age: what takes long to start and then dies is no healthier than what dies at once.
+                if now_s - member.ready_since_s >= HEALTHY_AFTER_S:
+                    member.backoff.reset()
                 member.state, member.reason, member.message = ProcessState.READY, "", ""
             elif member.state is ProcessState.READY or text:
                 member.state, member.reason = ProcessState.STARTING, "NotReady"
@@ -333,16 +343,3 @@ class Crew:
 
 def _backoff() -> Backoff:
     return Backoff(random.Random())
-
-
-def _ask(port: int, page: str) -> tuple[int | None, str]:
-    """Return status and text of a page of a process's health server; None when it does not answer."""
-    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=PROBE_TIMEOUT_S)
-    try:
-        connection.request("GET", page)
-        answer = connection.getresponse()
-        return answer.status, answer.read(4096).decode("utf-8", "replace")
-    except (OSError, http.client.HTTPException):
-        return None, ""
-    finally:
-        connection.close()

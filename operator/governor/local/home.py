@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import shutil
 import tempfile
 import time
 from collections.abc import Mapping
@@ -92,6 +93,15 @@ class Home:
         if path.exists() and path.stat().st_size > LOG_BYTES_MAX:
             path.replace(path.with_name(f"{path.name}.1"))
         return path
+
+    def bound_logs(self) -> None:
+        """Set aside the content of logs that have grown too large; the processes go on writing into the same files."""
+        for folder in (self.logs, self.postgres):  # the broker turns its own
+            for path in folder.glob("*.log"):
+                if path.stat().st_size > LOG_BYTES_MAX:
+                    with self.lock.errors():
+                        shutil.copyfile(path, path.with_name(f"{path.name}.1"))
+                        os.truncate(path, 0)
 
     def make(self, folder: Path) -> Path:
         """Return a folder of ours, made when it is missing. Raises Permanent when it cannot be."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from .home import Home
-from .processes import Child, Command, spawn
+from .processes import Command, Process, Start, spawn
 
 RETRY_S: Final = 30.0
 AT_ONCE: Final = 1  # the bots come first on a small machine
@@ -42,21 +42,22 @@ class JobFacts:
 @dataclass(slots=True)
 class _Running:
     job: Job
-    child: Child
+    child: Process
 
 
 class Jobs:
     """Runs what is wanted, a few at a time."""
 
-    def __init__(self, home: Home, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, home: Home, clock: Callable[[], float] = time.monotonic, start: Start = spawn) -> None:
         self._home = home
         self._clock = clock
+        self._spawn = start
         self._folder = home.make(home.path / "jobs")
         self._running: dict[str, _Running] = {}
         self._retry_at_s: dict[str, float] = {}
         self.code_folders: tuple[str, ...] = ()
 
-    def children(self) -> list[Child]:
+    def children(self) -> list[Process]:
         """Return the running children."""
         return [each.child for each in self._running.values()]
 
@@ -101,7 +102,7 @@ class Jobs:
             log=self._home.turn_log(job.name),
             environment={**os.environ, "PYTHONPATH": os.pathsep.join(search)},
         )
-        self._running[job.name] = _Running(job, spawn(command, self._folder))
+        self._running[job.name] = _Running(job, self._spawn(command, self._folder))
 
     def _finish(self, running: _Running) -> None:
         """Keep what a job has found, or why it failed."""

@@ -1,5 +1,6 @@
-"""Free ports on the loopback address."""
+"""The loopback address: free ports, and pages of our own servers."""
 
+import http.client
 import random
 import socket
 from typing import Final
@@ -11,6 +12,8 @@ LOOPBACK: Final = "127.0.0.1"
 # restart, no client's connection can take its port.
 PORTS: Final = range(20000, 32000)
 TRIES_MAX: Final = 200
+PAGE_TIMEOUT_S: Final = 0.5
+PAGE_BYTES_MAX: Final = 4_096
 
 
 def is_free(port: int) -> bool:
@@ -47,3 +50,16 @@ def choose_port(service: str, *, wanted: int | None, last: int | None) -> int:
             )
         return wanted
     return last if last is not None and is_free(last) else free_port()
+
+
+def ask_page(port: int, page: str) -> tuple[int | None, str]:
+    """Return status and text of a page of a server on the loopback address; None and nothing when none answers."""
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=PAGE_TIMEOUT_S)
+    try:
+        connection.request("GET", page)
+        answer = connection.getresponse()
+        return answer.status, answer.read(PAGE_BYTES_MAX).decode("utf-8", "replace")
+    except (OSError, http.client.HTTPException):
+        return None, ""
+    finally:
+        connection.close()

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tradefleet.domain.bots import BotConfig, config_from_values
+from tradefleet.domain.bots import BotConfig, Closure, config_from_values
 from tradefleet.domain.ids import BotKey, BotUid, Symbol
 from tradefleet.domain.progress import Participant, Phase
 from tradefleet.domain.statistics import BotStatistics
@@ -47,11 +47,14 @@ SELECT stream, last_seq FROM tradefleet.stream WHERE fleet = %(fleet)s AND start
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Books:
-    """What a gateway keeps of one bot, as far as its end is concerned."""
+    """What a gateway keeps of one bot, as far as its end and its troubles are concerned."""
 
     is_ending: bool  # it knows of the bot's deletion or stop
     has_exits: bool  # a position is being sold
     lots: Mapping[Symbol, int]
+    closures: Mapping[Closure, str]
+    unreadable_seq: int
+    is_drawn_down: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +71,7 @@ class Seen:
     epochs: Mapping[str, int] = field(default_factory=dict)
     gateway_epochs: Mapping[str, int] = field(default_factory=dict)
     external_orders: Mapping[str, int] = field(default_factory=dict)
+    refusals: Mapping[str, str] = field(default_factory=dict)  # why a gateway does not trade a bot as its owner wants
     bars: Mapping[str, int] = field(default_factory=dict)  # by exchange, over all its streams
     halts: tuple[Halt, ...] = ()
 
@@ -93,6 +97,7 @@ class Eyes:
             {name for run in runs.keys() - self._finished for (name,) in self._read(_LEFT, run=run)} if ending else ()
         )
         blobs = list(self._read(_BLOBS, accounts=sorted(accounts)))
+        own = {account: json.loads(value) for account, key, value in blobs if key == OWN_BLOB}
         bars: dict[str, int] = {}
         for stream, last_seq in self._read(_BARS):
             exchange = stream.removeprefix("bars/").partition(":")[0]
@@ -107,11 +112,8 @@ class Eyes:
             statistics={row[0]: statistics_of(row[1:]) for row in self._read(_STATISTICS, uids=sorted(uids))},
             epochs=dict(self._read(_EPOCHS, uids=sorted(uids))),
             gateway_epochs=dict(self._read(_GATEWAYS)),
-            external_orders={
-                account: int(json.loads(value).get("external_orders", 0))
-                for account, key, value in blobs
-                if key == OWN_BLOB
-            },
+            external_orders={account: state["external_orders"] for account, state in own.items()},
+            refusals={uid: why for state in own.values() for uid, why in state["refusals"].items()},
             bars=bars,
             halts=tuple(self._halts.active_halts()),
         )
@@ -146,6 +148,9 @@ def _books(blobs: Iterable[tuple[str, str, bytes]]) -> Iterable[tuple[str, Books
                 is_ending=bool(state["deleting"]) or state["state"] == "Stopped",
                 has_exits=bool(state["exits"]),
                 lots={Symbol(symbol): held["lots"] for symbol, held in state["positions"].items()},
+                closures={Closure(cause): why for cause, why in state["closures"].items()},
+                unreadable_seq=state["unreadable_seq"],
+                is_drawn_down=state["is_drawn_down"],
             ),
         )
 

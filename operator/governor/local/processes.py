@@ -13,11 +13,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from tradefleet.domain.errors import Retryable
 
@@ -51,6 +51,34 @@ class ProcessRecord:
     def is_alive(self) -> bool:
         """Return whether this very process still runs."""
         return self.boot == boot_id() and started_ticks(self.pid) == self.started_ticks
+
+
+class Process(Protocol):
+    """A process that we started, as whoever keeps it sees it."""
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable once the process has ended; valid until it was reaped."""
+        ...
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit status, negative for a signal; None while the process runs or before `wait` saw its end."""
+        ...
+
+    def wait(self, timeout_s: float | None = None) -> int | None:
+        """Return the exit status once the process has ended, None when it has not within `timeout_s`."""
+        ...
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal; nothing happens when the process has ended."""
+        ...
+
+    def kill(self) -> int:
+        """Return the exit status after SIGKILL."""
+        ...
+
+
+Start = Callable[[Command, Path], Process]  # `spawn`, or what stands for it in a test
 
 
 class Child:

@@ -100,6 +100,7 @@ class _Reporter:
                 statistics = None  # its verdict says what is wrong
         if any(symbol not in instruments for symbol in bot.spec.instruments):
             statistics = None
+        books = self._seen.books.get(uid)
         view = BotView(
             process=self._process(f"bot-{bot.key.namespace}-{bot.key.name}"),
             statistics=statistics,
@@ -108,6 +109,10 @@ class _Reporter:
             is_settled=BotUid(uid) in self._settled,
             remaining=self._remaining(bot),
             halted=self._halted(exchange, f"bot/{bot.key.namespace}/{bot.key.name}"),
+            closures={} if books is None else books.closures,
+            unreadable_seq=0 if books is None else books.unreadable_seq,
+            is_drawn_down=books is not None and books.is_drawn_down,
+            refused=self._seen.refusals.get(uid, ""),
             has_drifted=bot.key in self._planned.drifted,
             market_us=self._market_us.get(place, 0),
             is_replayed=place in self._finished_exchanges,

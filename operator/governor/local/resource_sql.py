@@ -35,10 +35,6 @@ WRITE_STATUS = "UPDATE tradefleet.resource SET status = %(status)s WHERE fleet =
 
 NOTIFY = "SELECT pg_notify(%(channel)s, '')"
 
-NOTE = """
-INSERT INTO tradefleet.audit_log (fleet, at_us, actor, action, object, detail)
-VALUES (%(fleet)s, %(now_us)s, %(actor)s, %(action)s, %(object)s, %(detail)s)"""
-
 EVENTS = """
 SELECT at_us, actor, action, detail FROM tradefleet.audit_log
 WHERE fleet = %(fleet)s AND object = %(object)s ORDER BY entry DESC LIMIT %(limit)s"""

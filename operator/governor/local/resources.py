@@ -14,6 +14,9 @@ from tradefleet.resources.common import GROUP, Resource, ResourceKey
 from tradefleet.resources.kinds import KINDS
 from tradefleet.resources.model import refused_changes
 from tradefleet.resources.problems import InvalidResource, Problem
+from tradefleet.store.postgres.encoding import action_parameters
+from tradefleet.store.postgres.upkeep_sql import RECORD_ACTION
+from tradefleet.store.upkeep import Action
 from workloads.feeds.times import format_time
 
 from . import resource_sql
@@ -219,8 +222,8 @@ class LocalResources:
         return [Event(at_us, actor, action, detail.get("text", "")) for at_us, actor, action, detail in rows]
 
     def _note(self, connection: Connection, key: ResourceKey, action: str, detail: str = "") -> None:
-        values = {"fleet": self._fleet, "now_us": now_us(), "actor": self._actor, "action": action, "object": str(key)}
-        connection.execute(resource_sql.NOTE, {**values, "detail": json.dumps({"text": detail} if detail else {})})
+        noted = Action(actor=self._actor, action=action, target=str(key), detail={"text": detail} if detail else {})
+        connection.execute(RECORD_ACTION, action_parameters(self._fleet, noted))
 
     def _place(self, key: ResourceKey) -> dict[str, object]:
         return {"fleet": self._fleet, **key._asdict()}

@@ -7,9 +7,9 @@ import psycopg
 
 from tradefleet.bus.kafka import KafkaBus
 from tradefleet.bus.kafka_client import KafkaSettings
+from tradefleet.bus.schemas import prepare_topics
 from tradefleet.domain.errors import Retryable
 from tradefleet.domain.ids import BotKey, BotUid
-from tradefleet.messages.topics import TOPICS
 from tradefleet.store import schema
 from tradefleet.store.logins import admit, component_login, drop_login, holder_login
 from tradefleet.store.postgres.session import Session
@@ -18,7 +18,7 @@ from tradefleet.store.roles import Component
 
 from .broker import Broker
 from .database import Database
-from .home import FleetFacts, Home
+from .home import FleetFacts, Home, now_us
 
 CONNECT_TIMEOUT_S: Final = 5
 
@@ -57,7 +57,7 @@ class Services:
         self._tell("starting Kafka")
         self._broker.start()
         self._tell("creating topics")
-        self._ensure_topics()
+        self._prepare_topics()
 
     def revive(self) -> bool:
         """Start again what has died; True when something had."""
@@ -114,9 +114,9 @@ class Services:
         except psycopg.Error as error:
             raise Retryable(f"database: cannot connect: {str(error).strip()}") from error
 
-    def _ensure_topics(self) -> None:
+    def _prepare_topics(self) -> None:
         with KafkaBus(KafkaSettings(bootstrap=self.bootstrap)) as bus:
-            bus.ensure_topics(list(TOPICS.values()))
+            prepare_topics(bus, now_us())
 
     def _on_download(self, label: str, done: int, total: int) -> None:
         self._tell(f"{label}: {done} of {total}")

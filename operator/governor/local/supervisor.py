@@ -15,11 +15,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+from governor.housekeeping import Housekeeping
 from governor.plan import Observed, plan
 from governor.workload import Plan, Role, Workload
 from tradefleet.domain.bots import BotCommand, DeletionPolicy, RunState
 from tradefleet.domain.errors import FleetError, Permanent
 from tradefleet.domain.ids import BotKey, BotUid
+from tradefleet.domain.instrument import Instrument
 from tradefleet.resources.bot_set import BotSet, expand
 from tradefleet.resources.common import Resource
 from tradefleet.resources.exchange import Exchange
@@ -27,6 +29,7 @@ from tradefleet.resources.trading_bot import TradingBot
 from tradefleet.runtime.logging import set_up_logging
 from tradefleet.store.ports import RunId
 from tradefleet.store.postgres.commands import PostgresCommandStore
+from tradefleet.store.postgres.retention import PostgresRetentionStore
 from tradefleet.store.postgres.runs import PostgresRuns
 from tradefleet.store.postgres.session import Session
 from tradefleet.store.postgres.upkeep import PostgresFleetStore
@@ -67,8 +70,9 @@ class Supervisor:
         self._resources: LocalResources | None = None
         self._session: Session | None = None
         self._eyes: Eyes | None = None
+        self._housekeeping: Housekeeping | None = None
         self._told: dict[str, BotCommand] = {}
-        self._created_runs: set[str] = set()
+        self._listed: dict[str, tuple[Instrument, ...]] = {}
 
     def ask_to_end(self) -> None:
         """Let `run` come to its end."""
@@ -95,6 +99,7 @@ class Supervisor:
         self._resources.listen()
         self._session = Session(url, fleet=self._facts.fleet, application="supervisor")
         self._eyes = Eyes(self._session)
+        self._housekeeping = Housekeeping(PostgresRetentionStore(self._session), time.monotonic)
         # What was Ready in an earlier life is not yet so in this one, and somebody may be waiting for it.
         self._resources.write_statuses(
             {each.metadata.uid or "": waking(each, now_us=now_us()) for each in self._resources.all()}
@@ -161,6 +166,9 @@ class Supervisor:
         changed = {uid: status for uid, (old, status) in statuses.items() if status != old}
         self._resources.write_statuses(changed)
         self._remove_ended(resources, planned, settled)
+        assert self._housekeeping is not None
+        self._housekeeping.tend(planned.commands, runs=seen.runs, finished=seen.finished)
+        self._home.bound_logs()
 
     def _wait(self, began_s: float) -> None:
         """Wait for a hint, the end of a child, or the next look."""
@@ -189,8 +197,12 @@ class Supervisor:
         )
 
     def _carry_out(self, planned: Plan, seen: Seen) -> None:
-        """Write what workloads read: runs, bots' rows and commands. Nothing is written that is so already."""
+        """Write what others read: instruments, bots' rows and commands, runs. Nothing is written that is so already."""
         assert self._session is not None
+        for exchange, instruments in planned.listed.items():
+            if self._listed.get(exchange) != instruments:
+                PostgresFleetStore(self._session).put_instruments(exchange, instruments)
+                self._listed[exchange] = instruments
         commands = PostgresCommandStore(self._session)
         for wanted in planned.commands:
             config = wanted.command.config

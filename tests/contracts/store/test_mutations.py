@@ -23,6 +23,7 @@ from tradefleet.store.postgres import (
     halt_sql,
     lease_sql,
     progress_sql,
+    retention_sql,
     stream_sql,
     upkeep_sql,
 )
@@ -157,7 +158,7 @@ MUTATIONS = [
     ),
     Mutation(
         "trimming passes no record",
-        upkeep_sql,
+        retention_sql,
         ("BOUNDS",),
         ", needed.seq)",
         test_retention.test_a_kept_record_keeps_its_inputs,
@@ -165,11 +166,26 @@ MUTATIONS = [
     ),
     Mutation(
         "trimming passes no consumer",
-        upkeep_sql,
+        retention_sql,
         ("BOUNDS",),
         ", passed.seq, needed.seq)",
         test_retention.test_what_is_published_passed_and_of_no_record_goes,
         put=", needed.seq)",
+    ),
+    Mutation(
+        "trimming passes no gateway of a deleted bot",
+        retention_sql,
+        ("BOUNDS",),
+        "SELECT max((gateway.positions ->> ('orders/' || uid))::bigint) FROM",
+        test_retention.test_a_deleted_bots_record_is_closed_and_forgotten_with_its_messages_and_statistics,
+        put="SELECT max(9223372036854775807) FROM",
+    ),
+    Mutation(
+        "a deleted bot's record is closed",
+        upkeep_sql,
+        ("RETIRE_BOT",),
+        " record_generation = 0,",
+        test_retention.test_a_deleted_bots_record_is_closed_and_forgotten_with_its_messages_and_statistics,
     ),
 ]
 

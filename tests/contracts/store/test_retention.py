@@ -18,13 +18,16 @@ from tests.contracts.store.samples import (
     write,
 )
 from tests.contracts.store.worlds import World
+from tradefleet.domain.bar import MINUTE_US
+from tradefleet.domain.bots import DeletionPolicy
 from tradefleet.domain.errors import StreamGap
 from tradefleet.domain.ids import executions_stream, orders_stream
 from tradefleet.domain.progress import VENUE, Phase, Progress
-from tradefleet.store.ports import BotStore, Lease, RunId, bot_lease, gateway_lease, venue_lease
+from tradefleet.store.ports import BotStore, DeadLetter, Lease, RunId, bot_lease, gateway_lease, venue_lease
 
 ORDERS = orders_stream(UID)
 EXECUTIONS = executions_stream(UID)
+HOUR_US = 3_600_000_000
 
 
 def five_requests(world: World) -> BotStore:
@@ -46,14 +49,14 @@ def read_up_to(world: World, seq: int, version: int = 0) -> Lease:
 def test_a_stream_without_a_consumer_is_kept(world: World) -> None:
     store = five_requests(world)
     store.mark_published({ORDERS: 5})
-    world.retention().forget_generations(UID, before=2)
+    world.retention().forget_generations(kept_us=0, limit=9)
     assert world.retention().trim(limit=100) == 0
 
 
 def test_what_is_published_passed_and_of_no_record_goes(world: World) -> None:
     store, retention = five_requests(world), world.retention()
     retention.register_consumer(gateway_lease(ACCOUNT), [ORDERS])
-    assert retention.forget_generations(UID, before=2) == 1
+    assert retention.forget_generations(kept_us=0, limit=9) == 1
     read_up_to(world, 3)
     assert retention.trim(limit=100) == 0  # nothing is published yet
     store.mark_published({ORDERS: 4})
@@ -66,7 +69,7 @@ def test_what_is_published_passed_and_of_no_record_goes(world: World) -> None:
 def test_reading_what_was_trimmed_is_a_gap_and_not_silence(world: World) -> None:
     store, retention = five_requests(world), world.retention()
     retention.register_consumer(gateway_lease(ACCOUNT), [ORDERS])
-    retention.forget_generations(UID, before=2)
+    retention.forget_generations(kept_us=0, limit=9)
     read_up_to(world, 5)
     store.mark_published({ORDERS: 5})
     assert retention.trim(limit=2) == 2
@@ -86,7 +89,7 @@ def test_a_kept_record_keeps_its_requests(world: World) -> None:
     read_up_to(world, 5)
     store.mark_published({ORDERS: 5})
     assert retention.trim(limit=100) == 0
-    retention.forget_generations(UID, before=2)
+    retention.forget_generations(kept_us=0, limit=9)
     assert retention.trim(limit=100) == 5
 
 
@@ -101,7 +104,7 @@ def test_a_kept_record_keeps_its_inputs(world: World) -> None:
     assert store.read_stream(EXECUTIONS, after=1, limit=9) == executions([2, 3, 4])
     take_bot(store, generation=2, start={EXECUTIONS: 3})
     assert retention.trim(limit=100) == 0
-    retention.forget_generations(UID, before=2)
+    retention.forget_generations(kept_us=0, limit=9)
     assert retention.trim(limit=100) == 2
 
 
@@ -110,7 +113,7 @@ def test_the_slowest_consumer_counts_until_it_is_removed(world: World) -> None:
     absent = gateway_lease(ACCOUNT)
     retention.register_consumer(absent, [ORDERS])
     retention.register_consumer(bot_lease(BOT, UID), [ORDERS])
-    retention.forget_generations(UID, before=2)
+    retention.forget_generations(kept_us=0, limit=9)
     store.mark_published({ORDERS: 5})
     lease = store.acquire(bot_lease(BOT, UID), holder="slot-1", generation=2, ttl_us=TTL_US)
     record = store.load_bot(BOT, UID)
@@ -127,7 +130,7 @@ def test_registering_again_replaces_the_streams(world: World) -> None:
     retention.register_consumer(gateway_lease(ACCOUNT), [ORDERS])
     retention.register_consumer(gateway_lease(ACCOUNT), [EXECUTIONS])
     retention.register_consumer(bot_lease(BOT, UID), [])
-    retention.forget_generations(UID, before=2)
+    retention.forget_generations(kept_us=0, limit=9)
     store.mark_published({ORDERS: 5})
     read_up_to(world, 5)
     assert retention.trim(limit=100) == 0  # no consumer is left, so nobody says that it may go
@@ -135,27 +138,98 @@ def test_registering_again_replaces_the_streams(world: World) -> None:
 
 def test_the_open_generation_is_never_forgotten(world: World) -> None:
     store, retention = five_requests(world), world.retention()
-    assert retention.forget_generations(UID, before=99) == 1
+    assert retention.forget_generations(kept_us=0, limit=9) == 1
     assert store.load_bot(BOT, UID) is not None
     assert store.read_record(UID, 1, after=0, limit=9) == (b"", {})
 
 
-def test_old_statistics_are_forgotten(world: World) -> None:
+def test_a_generation_that_was_closed_lately_is_kept(world: World) -> None:
+    five_requests(world)
+    assert world.retention().forget_generations(kept_us=HOUR_US, limit=9) == 0
+
+
+def test_one_call_forgets_no_more_than_its_limit(world: World) -> None:
+    store, retention = five_requests(world), world.retention()
+    take_bot(store, generation=3)
+    assert [retention.forget_generations(kept_us=0, limit=1) for _ in range(3)] == [1, 1, 0]
+
+
+def test_a_deleted_bots_record_is_closed_and_forgotten_with_its_messages_and_statistics(world: World) -> None:
+    gateway, retention, store = world.gateway(), world.retention(), world.bot(BOT, UID)
+    account = take_gateway(gateway)
+    write(gateway, gateway_commit(account, executions=executions([1, 2]), statistics=[statistics(1), statistics(2)]))
+    lease, record = take_bot(store, start={EXECUTIONS: 0})
+    commit = bot_commit(lease, record.version, positions={EXECUTIONS: 1}, sources=b"\x01", requests=[1, 2, 3])
+    store.commit_bots([commit])
+    write(gateway, gateway_commit(account, 1, positions={ORDERS: 2}))
+    gateway.mark_published({EXECUTIONS: 1})
+    world.fleets().retire_bot(UID, policy=DeletionPolicy.CANCEL_ORDERS)
+    assert retention.trim(limit=100) == 0  # its record begins before them
+    assert retention.forget_statistics([UID], kept_us=HOUR_US, limit=9) == 0
+    assert store.read_record(UID, 1, after=0, limit=9) == (b"\x01", {})
+    assert retention.forget_generations(kept_us=0, limit=9) == 1
+    assert retention.trim(limit=100) == 4  # two executions that nobody reads, two requests that the gateway applied
+    assert retention.forget_statistics([], kept_us=HOUR_US, limit=9) == 2
+    assert store.read_stream(ORDERS, after=2, limit=9) == [message(ORDERS, 3)]
+    assert gateway.unpublished([EXECUTIONS, ORDERS], limit=9) == [message(ORDERS, 3)]
+    assert (gateway.published_seq(EXECUTIONS), gateway.published_seq(ORDERS)) == (2, 2)
+
+
+def test_old_statistics_are_forgotten_by_the_age_that_they_have_in_their_market(world: World) -> None:
     gateway, retention = world.gateway(), world.retention()
-    points = [statistics(index) for index in range(5)]
-    write(gateway, gateway_commit(take_gateway(gateway), statistics=points))
-    assert retention.forget_statistics(before_us=points[2].market_us) == 2
-    assert retention.forget_statistics(before_us=points[2].market_us) == 0
-    assert retention.forget_statistics(before_us=points[4].market_us + 1) == 3
+    write(gateway, gateway_commit(take_gateway(gateway), statistics=[statistics(index) for index in range(5)]))
+    assert retention.forget_statistics([], kept_us=0, limit=9) == 0
+    assert retention.forget_statistics([UID], kept_us=2 * MINUTE_US, limit=1) == 1
+    assert retention.forget_statistics([UID], kept_us=2 * MINUTE_US, limit=9) == 1
+    assert retention.forget_statistics([UID], kept_us=2 * MINUTE_US, limit=9) == 0
+    assert retention.forget_statistics([UID], kept_us=0, limit=9) == 2  # the newest stays
 
 
-def test_old_steps_of_a_run_are_forgotten(world: World) -> None:
+def test_of_a_finished_run_the_end_stays_and_who_had_left_before(world: World) -> None:
     venue, retention, runs = world.venue(), world.retention(), world.runs()
     lease = venue.acquire(venue_lease(EXCHANGE), holder="v", generation=1, ttl_us=TTL_US)
-    rows = [Progress(participant=VENUE, market_us=step, round=0, phase=Phase.VENUE_BARS) for step in range(1, 6)]
+    rows = [
+        Progress(participant=VENUE, market_us=step, round=0, phase=Phase.VENUE_BARS, left=step == 2)
+        for step in range(1, 6)
+    ]
     for run in (RunId("one"), RunId("two")):
         for row in rows:
             venue.commit_venue_progress(lease, run, row)
-    assert retention.forget_progress(RunId("one"), before_us=4) == 3
-    assert runs.progress_from(RunId("one"), market_us=0, round_no=0, phase=0, limit=9) == rows[3:]
+    assert retention.forget_progress(RunId("one"), limit=2) == 2
+    assert retention.forget_progress(RunId("one"), limit=9) == 1
+    assert runs.progress_from(RunId("one"), market_us=0, round_no=0, phase=0, limit=9) == [rows[1], rows[4]]
     assert runs.progress_from(RunId("two"), market_us=0, round_no=0, phase=0, limit=9) == rows
+
+
+def test_the_log_of_actions_is_forgotten_by_age(world: World) -> None:
+    world.halts().set_halt("fleet", reason="lunch", set_by="ops")
+    assert world.retention().forget_actions(kept_us=HOUR_US, limit=9) == 0
+    assert world.retention().forget_actions(kept_us=0, limit=9) == 1
+    assert world.actions().actions(limit=9) == []
+    assert [halt.scope for halt in world.halts().active_halts()] == ["fleet"]
+
+
+def test_dead_letters_of_market_data_are_forgotten_by_age_and_those_that_bear_money_stay(world: World) -> None:
+    gateway, retention = world.gateway(), world.retention()
+
+    def letter(topic: str) -> DeadLetter:
+        return DeadLetter(topic=topic, stream=ORDERS, seq=0, key="key", reason="why", payload=b"payload")
+
+    write(gateway, gateway_commit(take_gateway(gateway), dead_letters=[letter("trading.orders")]))
+    world.dead_letters().put_aside([letter("market.ohlc.stable"), letter("market.ticker")])
+    assert retention.forget_dead_letters(kept_us=HOUR_US, limit=9) == 0
+    assert retention.forget_dead_letters(kept_us=0, limit=1) == 1
+    assert retention.forget_dead_letters(kept_us=0, limit=9) == 1
+    assert retention.forget_dead_letters(kept_us=0, limit=9) == 0
+
+
+def test_consumers_are_listed_with_their_streams(world: World) -> None:
+    retention = world.retention()
+    retention.register_consumer(gateway_lease(ACCOUNT), [ORDERS])
+    retention.register_consumer(bot_lease(BOT, UID), [EXECUTIONS])
+    assert retention.consumers() == {
+        gateway_lease(ACCOUNT): frozenset({ORDERS}),
+        bot_lease(BOT, UID): frozenset({EXECUTIONS}),
+    }
+    retention.remove_consumer(bot_lease(BOT, UID))
+    assert retention.consumers() == {gateway_lease(ACCOUNT): frozenset({ORDERS})}

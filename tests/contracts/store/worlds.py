@@ -14,6 +14,7 @@ from tradefleet.store.logins import Login, component_login, ensure_component_log
 from tradefleet.store.ports import (
     BotStore,
     CommandStore,
+    DeadLetterStore,
     FeedStore,
     GatewayStore,
     HaltStore,
@@ -23,16 +24,17 @@ from tradefleet.store.ports import (
 )
 from tradefleet.store.postgres.bots import PostgresBotStore
 from tradefleet.store.postgres.commands import PostgresCommandStore
+from tradefleet.store.postgres.dead_letters import PostgresDeadLetterStore
 from tradefleet.store.postgres.feeds import PostgresFeedStore
 from tradefleet.store.postgres.gateways import PostgresGatewayStore
 from tradefleet.store.postgres.halts import PostgresHaltStore
 from tradefleet.store.postgres.leases import row_key
+from tradefleet.store.postgres.retention import PostgresRetentionStore
 from tradefleet.store.postgres.runs import PostgresRuns
 from tradefleet.store.postgres.session import Session
 from tradefleet.store.postgres.upkeep import (
     PostgresActionStore,
     PostgresFleetStore,
-    PostgresRetentionStore,
     PostgresTopicStore,
 )
 from tradefleet.store.postgres.venues import PostgresVenueStore
@@ -70,6 +72,8 @@ class World(Protocol):
 
     def actions(self) -> ActionStore: ...
 
+    def dead_letters(self) -> DeadLetterStore: ...
+
     def expire(self, name: LeaseName) -> None:
         """Let the lease's time be over."""
 
@@ -94,7 +98,7 @@ class MemoryWorld:
         self.register(bot, uid)
         return self.handle()
 
-    gateway = feed = venue = runs = halts = commands = fleets = retention = topics = actions = handle
+    gateway = feed = venue = runs = halts = commands = fleets = retention = topics = actions = dead_letters = handle
 
     def expire(self, name: LeaseName) -> None:
         self.handle()._lease_row(name).until_us = 0
@@ -177,6 +181,9 @@ class PostgresWorld:
 
     def actions(self) -> ActionStore:
         return PostgresActionStore(self.as_component(Component.SUPERVISOR))
+
+    def dead_letters(self) -> DeadLetterStore:
+        return PostgresDeadLetterStore(self.as_component(Component.VENUE))
 
     def topics(self) -> TopicStore:
         return PostgresTopicStore(self.as_component(Component.GATEWAY))

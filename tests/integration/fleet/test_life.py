@@ -3,13 +3,23 @@
 import json
 import os
 import signal
+import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from governor.housekeeping import Housekeeping, Retention
+from governor.local.fleet import LocalFleet
+from governor.workload import Command
 
 from tests.integration.fleet import files
 from tests.integration.fleet.commands import FleetCommands
+from tradefleet.bus.kafka import KafkaBus
+from tradefleet.bus.kafka_client import KafkaSettings
+from tradefleet.domain.ids import AccountId
+from tradefleet.store.postgres.commands import PostgresCommandStore
+from tradefleet.store.postgres.retention import PostgresRetentionStore
 
 GRID = "{name: grid, params: {levels: 5, spacing: 0.01}}"
 
@@ -86,6 +96,19 @@ def test_a_resumed_bot_runs_again(fleet: FleetCommands) -> None:
     fleet.wait_for("Running", lambda: fleet.bot("hold")["status"]["phase"] == "Running")
 
 
+def test_what_a_person_says_about_a_closed_stream_reaches_the_gateway(fleet: FleetCommands) -> None:
+    fleet.ok("resume", "hold", "--reopen", "--skip-request", "41")
+
+    fleet.wait_for(
+        "the command says so",
+        lambda: (
+            fleet.query("SELECT reopen_no, skip_seq FROM tradefleet.bot_command WHERE bot = 'default/hold'")
+            == [(1, 41)]
+        ),
+    )
+    assert fleet.bot("hold")["status"]["phase"] == "Running"
+
+
 def test_a_halt_is_shown_and_stops_new_risk_until_it_is_cleared(fleet: FleetCommands) -> None:
     fleet.wait_for("the bot has open buys", lambda: _open_buys(fleet, "cancels") > 0)
 
@@ -118,6 +141,7 @@ def test_apply_changes_all_or_nothing(fleet: FleetCommands, wrong: str, words: l
 
 
 def test_describe_shows_conditions_and_books(fleet: FleetCommands) -> None:
+    fleet.wait_for("the bot has open buys", lambda: _open_buys(fleet, "cancels") > 0)
     out = fleet.ok("describe", "tb", "cancels")
 
     for part in ("Ready", "Stalled", "Open orders", "Wallet", "Events", "created"):
@@ -129,11 +153,49 @@ def test_logs_are_readable(fleet: FleetCommands) -> None:
     assert fleet.ok("logs", "hold") != ""
 
 
+def test_fills_are_readable_in_sql_in_the_units_of_the_market(fleet: FleetCommands) -> None:
+    fills = (
+        "SELECT bool_and(price BETWEEN 1000 AND 1000000), bool_and(size < 1), bool_and(fee >= 0) "
+        "FROM tradefleet.readable_fill"
+    )
+
+    assert fleet.query(fills) == [(True, True, True)]
+
+
+def test_this_releases_schemas_are_published_for_those_of_others(fleet: FleetCommands) -> None:
+    out = fleet.ok("topic", "read", "fleet.schemas", "--from-beginning")
+
+    assert "OrderExecuted" in out
+
+
 def test_topics_are_readable(fleet: FleetCommands) -> None:
     messages = [json.loads(line) for line in fleet.ok("topic", "read", "trading.executions").splitlines()]
 
     assert messages
     assert "ACCEPTED" in json.dumps(messages)
+
+
+def test_market_data_that_cannot_be_read_is_put_aside_and_the_readers_go_on(fleet: FleetCommands) -> None:
+    with KafkaBus(KafkaSettings(bootstrap=LocalFleet(fleet.home).bootstrap)) as bus:
+        bus.publish("market.ohlc.stable", "default/simulator:BTC-USD", b"rubbish")
+        bus.flush(10_000_000)
+
+    letters = "SELECT split_part(reason, ':', 1), payload FROM tradefleet.dead_letter ORDER BY 1"
+    rows = [("gateway-default-simulator", b"rubbish"), ("venue-default-simulator", b"rubbish")]
+    fleet.wait_for("a row from each reader that may write one", lambda: fleet.query(letters) == rows)
+
+    def readers() -> set[str]:
+        found = [json.loads(line) for line in fleet.ok("topic", "read", "dead-letter").splitlines()]
+        return {each["message"]["reader"] for each in found}
+
+    bots = {f"bot-default-{name}" for name in ("hold", "cancels", "sells", "keeps")}
+    everybody = {"gateway-default-simulator", "venue-default-simulator", *bots}
+    fleet.wait_for("a message from each reader", lambda: readers() == everybody)
+    assert 'tradefleet_dead_letters_total{topic="market.ohlc.stable"} 1.0' in _metrics(fleet, "bot-default-hold")
+    assert "put aside a message of market.ohlc.stable" in fleet.ok("logs", "gateway-default-simulator", "--tail", "999")
+    bars = fleet.values("fd", "replay")[0]["status"]["bars"]
+    fleet.wait_for("more bars", lambda: fleet.values("fd", "replay")[0]["status"]["bars"] > bars)
+    fleet.wait_for("Ready", lambda: all(_ready(each) for each in fleet.values("tb")))
 
 
 def test_a_killed_process_comes_back(fleet: FleetCommands) -> None:
@@ -185,6 +247,28 @@ def test_a_changed_spec_begins_a_new_generation(fleet: FleetCommands) -> None:
 
     generations = "SELECT record_generation FROM tradefleet.bot WHERE bot = 'default/hold' AND retired IS NULL"
     fleet.wait_for("a newer record", lambda: fleet.query(generations)[0][0] > 1)
+
+
+def test_the_governor_registers_who_consumes(fleet: FleetCommands) -> None:
+    registered = "SELECT split_part(consumer, '/', 1), count(*) FROM tradefleet.consumer GROUP BY 1 ORDER BY 1"
+
+    # Of four bots only this one is left, and its gateway: who was deleted holds nothing back any more.
+    fleet.wait_for("two consumers", lambda: fleet.query(registered) == [("bot", 1), ("gateway", 1)])
+
+
+def test_messages_of_closed_records_go_and_nothing_is_lost(fleet: FleetCommands) -> None:
+    rows = "SELECT DISTINCT bot FROM tradefleet.bot JOIN tradefleet.outbox ON stream = 'orders/' || uid ORDER BY bot"
+    assert ("default/cancels",) in fleet.query(rows)
+
+    def is_trimmed() -> bool:
+        _keep_house(fleet)
+        return set(fleet.query(rows)) <= {("default/hold",)}
+
+    fleet.wait_for("no requests but of the bot that is left", is_trimmed)
+
+    assert fleet.query("SELECT count(*) FROM tradefleet.bot_generation") == [(0,)]
+    fleet.ok("audit")
+    assert fleet.ok("verify-parity", "hold").count("the same byte for byte") == 1
 
 
 def test_a_killed_supervisor_takes_its_children_along_and_up_carries_on(fleet: FleetCommands) -> None:
@@ -261,6 +345,26 @@ def _pid_of(fleet: FleetCommands, workload: str) -> int:
         except OSError:
             continue
     return 0
+
+
+def _metrics(fleet: FleetCommands, workload: str) -> str:
+    port = json.loads((fleet.home.processes / "ports.json").read_text())[f"health-{workload}"]
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        return answer.read().decode()
+
+
+def _keep_house(fleet: FleetCommands) -> None:
+    """Do at once what the supervisor does after days."""
+    local = LocalFleet(fleet.home)
+    session = local.session()
+    try:
+        retention = Retention(every_s=0.0, closed_generations_us=0)
+        house = Housekeeping(PostgresRetentionStore(session), time.monotonic, retention)
+        found = PostgresCommandStore(session).bot_commands(AccountId("default/simulator:main"))
+        commands = [Command(account=AccountId("default/simulator:main"), command=each) for each in found]
+        house.tend(commands, runs={}, finished=())
+    finally:
+        session.close()
 
 
 def _is_service(pid: int, folder: Path) -> bool:

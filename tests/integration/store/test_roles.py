@@ -194,8 +194,6 @@ HARM = {
     "the gateway's row": "SELECT FROM tradefleet.gateway",
     "its fleet": "UPDATE tradefleet.login_role SET fleet = 'another'",
     "a broker's topic": "UPDATE tradefleet.broker_topic SET topic_id = 'x'",
-    "a locked table": "LOCK TABLE tradefleet.bot IN ACCESS EXCLUSIVE MODE",
-    "a locked stream table": "LOCK TABLE tradefleet.stream IN SHARE MODE",
     "a table of its own": "CREATE TABLE tradefleet.mine (i int)",
     "a table in public": "CREATE TABLE public.mine (i int)",
     "a temporary table": "CREATE TEMPORARY TABLE mine (i int)",
@@ -206,6 +204,9 @@ HARM = {
     "ending another bot's lease": "SELECT tradefleet.prolong_bot('{fleet}', 'bot', '{beta}', 1, 0)",
     "a lease that lies about its kind": "SELECT tradefleet.acquire_bot('{fleet}', 'x', 'feed', 'ns/beta', '{beta}', "
     "'me', 99, 1000)",
+    "a lease that names its own component": "SELECT tradefleet.acquire_bot('{fleet}', 'x', 'holder', 'ns/beta', "
+    "'{beta}', 'me', 99, 1000)",
+    "ending a lease as its own component": "SELECT tradefleet.prolong_bot('{fleet}', 'holder', '{beta}', 1, 0)",
     "the gateway's lease": "SELECT tradefleet.acquire_gateway('{fleet}', 'gateway/{account}', 'gateway', '{account}', "
     "'{account}', 'me', 99, 1000)",
     "a feed's lease": "SELECT tradefleet.acquire_lease('{fleet}', 'feed/ns/candles', 'feed', 'ns/candles', "
@@ -228,6 +229,12 @@ def test_a_holder_is_refused(holder: psycopg.Connection, fleet: PostgresWorld, h
     )
     with pytest.raises(errors.InsufficientPrivilege), holder.transaction():
         holder.execute(statement)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_holder_locks_no_table(holder: psycopg.Connection, table: str) -> None:
+    with pytest.raises(errors.InsufficientPrivilege), holder.transaction():
+        holder.execute(sql.SQL("LOCK TABLE tradefleet.{} IN SHARE MODE").format(sql.Identifier(table)))
 
 
 def test_what_a_holder_cannot_see_it_cannot_change(holder: psycopg.Connection) -> None:

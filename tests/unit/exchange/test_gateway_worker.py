@@ -1,31 +1,59 @@
 """The gateway's edge in a free run: what it waits for, and what it does not."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from tests.fakes.clock import FakeClock
-from tests.fakes.memory_database import MemoryDatabase
+from tests.fakes.memory_database import GatewayRow, MemoryDatabase
 from tests.fakes.memory_store import MemoryStore
-from tests.unit.exchange.gateway.scenes import BTC, START_US, bot_config, gateway_config
+from tests.unit.exchange.gateway.scenes import BTC, START_US, A, B, bot_config, gateway_config
 from tradefleet.domain.bar import MINUTE_US, Bar
-from tradefleet.domain.bots import BotCommand
-from tradefleet.domain.ids import BotUid, ClientOrderId, StreamName, bars_stream, bot_order_id, orders_stream, uid_hash
-from tradefleet.domain.orders import OrderRequest, OrderTerms, OrderType, Side
-from tradefleet.domain.venue import DepositFunds, ReportKind, SubmitOrder, VenueReport, VenueRequest
+from tradefleet.domain.bots import BotCommand, BotConfig, Closure, RunState
+from tradefleet.domain.ids import (
+    AccountId,
+    BotKey,
+    BotUid,
+    ClientOrderId,
+    StreamName,
+    Symbol,
+    bars_stream,
+    bot_order_id,
+    orders_stream,
+    uid_hash,
+)
+from tradefleet.domain.orders import BotRequest, CancelRequest, OrderRequest, OrderStatus, OrderTerms, OrderType, Side
+from tradefleet.domain.venue import (
+    CancelOrder,
+    DepositFunds,
+    Liquidity,
+    ReportKind,
+    SubmitOrder,
+    Trade,
+    VenueReport,
+    VenueRequest,
+    VoidRequest,
+)
 from tradefleet.messages.codec import encode
 from tradefleet.messages.convert import request_message
 from tradefleet.messages.convert_journal import journal_stream
 from tradefleet.messages.topics import EXECUTIONS, ORDERS
 from tradefleet.runtime.ports import StreamItem
-from tradefleet.store.ports import BotCommit, OutboxMessage, bot_lease
-from workloads.exchange.gateway_worker import REQUESTS_MAX, GatewayPlan, GatewayWorker
+from tradefleet.store.ports import BotCommit, DeadLetter, GatewayCommit, Halt, OutboxMessage, bot_lease
+from workloads.exchange.gateway.account import BotAccount
+from workloads.exchange.gateway_worker import REQUESTS_MAX, UPKEEP_US, GatewayPlan, GatewayWorker
 
 EXCHANGE = "default/sim"
 WAIT_US = 200_000
 BAR = Bar(BTC, MINUTE_US, START_US, 100.0, 101.0, 99.0, 100.0, 1.0)
 WAKE = StreamItem(StreamName("orders/somebody"), 1)
-CONFIG, BOT = gateway_config(), bot_config(uid=BotUid("uid-a"), wallet={"USD": 10**15})
+CONFIG = gateway_config()
+BOT = bot_config(A, uid=BotUid("uid-a"), wallet={"USD": 10**15})
+OTHER = bot_config(B, uid=BotUid("uid-b"), wallet={"USD": 10**15})
 
 
 class Streams:
@@ -53,25 +81,42 @@ class Venue:
 
     def __init__(self) -> None:
         self.said: list[VenueReport] = []
-        self.taken = 0
+        self.asked: list[VenueRequest] = []
 
     def connect(self) -> None: ...
 
     def send(self, requests: Sequence[VenueRequest]) -> None:
         for request in requests:
-            self.taken = request.no
+            self.asked.append(request)
             match request:
                 case SubmitOrder():
                     self._say(ReportKind.ACCEPTED, request.client_order_id)
+                case CancelOrder():
+                    self._say(ReportKind.CANCELED, request.client_order_id)
                 case DepositFunds():
                     self._say(ReportKind.DEPOSITED, ClientOrderId(request.reference))
 
-    def _say(self, kind: ReportKind, about: ClientOrderId) -> None:
+    def trade(self, order_id: ClientOrderId, *, lots: int) -> None:
+        """Say that an order has traded."""
+        trade = Trade(
+            trade_id="t1", lots=lots, price_ticks=9_900, fee_atoms=0, fee_asset="USD", liquidity=Liquidity.MAKER
+        )
+        self._say(ReportKind.FILLED, order_id, trade=trade)
+
+    def _say(self, kind: ReportKind, about: ClientOrderId, **details: Any) -> None:
         number = len(self.said) + 1
-        self.said.append(VenueReport(no=number, kind=kind, client_order_id=about, market_us=START_US))
+        self.said.append(VenueReport(no=number, kind=kind, client_order_id=about, market_us=START_US, **details))
+
+    @property
+    def submitted(self) -> list[ClientOrderId]:
+        return [request.client_order_id for request in self.asked if isinstance(request, SubmitOrder)]
+
+    @property
+    def canceled(self) -> list[ClientOrderId]:
+        return [request.client_order_id for request in self.asked if isinstance(request, CancelOrder)]
 
     def request_no(self) -> int:
-        return self.taken
+        return self.asked[-1].no if self.asked else 0
 
     def reports(self, since: int) -> list[VenueReport]:
         return self.said[since:]
@@ -87,65 +132,125 @@ class Publisher:
     def serve(self) -> None: ...
 
 
+class Store(MemoryStore):
+    """Keeps what gateways commit. `before_sending` happens between a commit and the send that follows it."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(MemoryDatabase(clock.monotonic_us), fleet="fleet")
+        self.commits: list[GatewayCommit] = []
+        self.before_sending: Callable[[], None] = lambda: None
+
+    def _write_gateway(self, commit: GatewayCommit, row: GatewayRow) -> None:
+        super()._write_gateway(commit, row)
+        self.commits.append(commit)
+
+    @contextmanager
+    def sending(self, account: AccountId, bots: Sequence[BotKey]) -> Iterator[list[Halt]]:
+        self.before_sending()
+        with super().sending(account, bots) as halts:
+            yield halts
+
+    @property
+    def dead_letters(self) -> list[DeadLetter]:
+        return [letter for commit in self.commits for letter in commit.dead_letters]
+
+
 class Scene:
-    """A gateway that has opened the books of a bot and seen a bar, and has nothing to do."""
+    """A gateway that has opened the books of two bots and seen a bar, and has nothing to do."""
 
     def __init__(self) -> None:
-        clock = FakeClock()
-        self.store = MemoryStore(MemoryDatabase(clock.monotonic_us), fleet="fleet")
+        self.clock = FakeClock()
+        self.store = Store(self.clock)
         self.streams, self.venue = Streams(), Venue()
-        self.store.register_bot(BOT.key, BOT.uid)
-        self.store.put_command(CONFIG.account, BotCommand(config=BOT))
+        for config in (BOT, OTHER):
+            self.store.register_bot(config.key, config.uid)
+            self.store.put_command(CONFIG.account, BotCommand(config=config))
+        self.worker = self.make("slot")
+        self.worker.start()
+        self.streams.items = [StreamItem(bars_stream(EXCHANGE, BTC, MINUTE_US), 1, BAR)]
+        self.rest()
+        self.streams.waited_us.clear()
+
+    def make(self, holder: str) -> GatewayWorker:
+        """Return another gateway process of the account."""
         plan = GatewayPlan(
             config=CONFIG,
             exchange=EXCHANGE,
-            holder="slot",
+            holder=holder,
             generation=1,
             executions_topic=EXECUTIONS.name,
             reports_topic="exchange.reports",
         )
-        self.worker = GatewayWorker(
-            plan, store=self.store, streams=self.streams, venue=self.venue, publisher=Publisher(), clock=clock
+        return GatewayWorker(
+            plan, store=self.store, streams=self.streams, venue=self.venue, publisher=Publisher(), clock=self.clock
         )
-        self.worker.start()
-        self.streams.items = [StreamItem(bars_stream(EXCHANGE, BTC, MINUTE_US), 1, BAR)]
+
+    def rest(self) -> None:
+        """Let the gateway work until there is nothing to do."""
         while self.worker.step(WAIT_US):
             pass
-        self.streams.waited_us.clear()
+
+    def upkeep(self) -> None:
+        """Let the gateway look at commands and halts once more."""
+        self.clock.sleep_us(UPKEEP_US)
+        self.rest()
 
     def request(self, count: int) -> None:
         """Let the bot commit orders."""
+        self.commit(BOT, [order(seq) for seq in range(1, count + 1)])
+
+    def commit(self, config: BotConfig, requests: Sequence[OutboxMessage]) -> None:
+        """Let a bot commit these requests, and hint at them."""
         store = self.store
-        lease = store.acquire(bot_lease(BOT.key, BOT.uid), holder="slot", generation=1, ttl_us=10**9)
-        record = store.open_generation(lease, bot=BOT.key, uid=BOT.uid, start={})
+        lease = store.acquire(bot_lease(config.key, config.uid), holder="slot", generation=1, ttl_us=10**9)
+        record = store.open_generation(lease, bot=config.key, uid=config.uid, start={})
         commit = BotCommit(
-            bot=BOT.key,
-            uid=BOT.uid,
+            bot=config.key,
+            uid=config.uid,
             epoch=lease.epoch,
             version=record.version,
             generation=1,
             positions={},
-            first_ordinal=0,
+            first_ordinal=record.input_count,
             sources=b"\x02",
-            requests=[order(seq) for seq in range(1, count + 1)],
-            request_count=count,
+            requests=requests,
+            request_count=record.request_count + len(requests),
             request_hash="",
         )
         store.commit_bots([commit])
         self.streams.items = [WAKE]
 
+    def command(self, config: BotConfig, **wishes: Any) -> None:
+        """Let the owner want something, and the gateway look."""
+        self.store.put_command(CONFIG.account, BotCommand(config=config, **wishes))
+        self.upkeep()
 
-def order(seq: int) -> OutboxMessage:
-    request = OrderRequest(
-        bot=BOT.key,
-        seq=seq,
-        client_order_id=bot_order_id(uid_hash(BOT.uid), seq),
-        terms=OrderTerms(symbol=BTC, side=Side.BUY, type=OrderType.LIMIT, lots=1, price_ticks=9_900),
-        market_us=BAR.close_us,
+    def account(self, config: BotConfig) -> BotAccount:
+        return self.worker.machine.accounts[config.key]
+
+
+def order(seq: int, config: BotConfig = BOT) -> OutboxMessage:
+    order_id = bot_order_id(uid_hash(config.uid), seq)
+    terms = OrderTerms(symbol=BTC, side=Side.BUY, type=OrderType.LIMIT, lots=1, price_ticks=9_900)
+    return message(
+        config,
+        OrderRequest(bot=config.key, seq=seq, client_order_id=order_id, terms=terms, market_us=BAR.close_us),
     )
-    payload = encode(request_message(request, BOT.uid, CONFIG.instruments[BTC]))
+
+
+def cancel(seq: int, of: int, config: BotConfig = BOT) -> OutboxMessage:
+    order_id = bot_order_id(uid_hash(config.uid), of)
+    return message(config, CancelRequest(bot=config.key, seq=seq, client_order_id=order_id, market_us=BAR.close_us))
+
+
+def message(config: BotConfig, request: BotRequest) -> OutboxMessage:
+    payload = encode(request_message(request, config.uid, CONFIG.instruments[BTC]))
+    return outgoing(config, request.seq, payload)
+
+
+def outgoing(config: BotConfig, seq: int, payload: bytes) -> OutboxMessage:
     return OutboxMessage(
-        stream=orders_stream(BOT.uid), seq=seq, topic=ORDERS.name, key="-", market_us=BAR.close_us, payload=payload
+        stream=orders_stream(config.uid), seq=seq, topic=ORDERS.name, key="-", market_us=BAR.close_us, payload=payload
     )
 
 
@@ -181,3 +286,153 @@ def test_a_hint_of_the_simulators_journal_brings_its_reports_and_no_look_for_req
     scene.streams.items = [StreamItem(journal_stream(EXCHANGE), 7)]
     assert scene.worker.step(WAIT_US) is False
     assert not scene.worker.machine.orders
+
+
+# --- requests that cannot be read (rule 9) ------------------------------------------------------------------------
+
+
+def spoil(scene: Scene) -> OutboxMessage:
+    """Let both bots ask for orders, the second of the first bot in a language that nobody here speaks."""
+    bad = outgoing(BOT, 2, b"\xc3\x01 from the future")
+    scene.commit(OTHER, [order(1, OTHER), order(2, OTHER)])
+    scene.commit(BOT, [order(1), bad, order(3)])
+    scene.rest()
+    return bad
+
+
+def test_an_unreadable_request_stops_its_stream_at_its_number_and_no_other_bot(scene):
+    spoil(scene)
+    assert (scene.account(BOT).request_seq, scene.account(BOT).unreadable_seq) == (1, 2)
+    assert scene.account(OTHER).request_seq == 2
+    assert len(scene.worker.machine.orders) == 3
+
+
+def test_an_unreadable_request_is_put_aside_once_as_it_was_with_the_reason(scene):
+    bad = spoil(scene)
+    scene.streams.items = [WAKE]
+    scene.upkeep()
+    (letter,) = scene.store.dead_letters
+    assert (letter.topic, letter.stream, letter.seq, letter.payload) == (bad.topic, bad.stream, 2, bad.payload)
+    assert letter.reason.startswith("request 2 cannot be read: ")
+    assert scene.account(BOT).closures == {Closure.UNREADABLE: letter.reason}
+
+
+def test_a_successor_does_not_read_on_after_an_unreadable_request(scene):
+    spoil(scene)
+    scene.worker = scene.make("slot")
+    scene.worker.start()
+    scene.rest()
+    assert (scene.account(BOT).request_seq, scene.account(BOT).unreadable_seq) == (1, 2)
+    assert len(scene.store.dead_letters) == 1
+
+
+def test_a_request_that_is_left_out_lets_the_stream_go_on(scene):
+    spoil(scene)
+    scene.command(BOT, skip_seq=2)
+    assert (scene.account(BOT).request_seq, scene.account(BOT).closures) == (3, {})
+    row = scene.store._rows.gateways[CONFIG.account]
+    assert row.positions[orders_stream(BOT.uid)] == 3
+    assert len(scene.store.dead_letters) == 1
+
+
+def test_a_stream_that_is_reopened_is_read_again_from_the_request_that_could_not_be_read(scene):
+    spoil(scene)
+    scene.command(BOT, reopen_no=1)
+    assert (scene.account(BOT).request_seq, scene.account(BOT).unreadable_seq) == (1, 2)
+    assert [letter.seq for letter in scene.store.dead_letters] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [order(1, OTHER), order(7)],
+    ids=["another bot's", "another number's"],
+)
+def test_a_request_that_speaks_for_somebody_else_is_as_good_as_unreadable(scene, foreign):
+    scene.commit(BOT, [outgoing(BOT, 1, foreign.payload)])
+    scene.rest()
+    (letter,) = scene.store.dead_letters
+    assert "it says that it is request" in letter.reason
+    assert (scene.account(BOT).unreadable_seq, scene.account(OTHER).request_seq) == (1, 0)
+    assert not scene.worker.machine.orders
+
+
+def test_unreadable_requests_do_not_hide_that_more_wait(scene):
+    scene.commit(BOT, [outgoing(BOT, seq, b"?") for seq in range(1, REQUESTS_MAX + 1)])
+    scene.commit(OTHER, [order(1, OTHER)])  # its stream comes later in the order of names
+    scene.worker.step(WAIT_US)
+    scene.worker.step(WAIT_US)
+    assert scene.streams.waited_us == [WAIT_US, 0]
+    assert scene.account(OTHER).request_seq == 1
+
+
+def test_a_bot_that_a_report_has_closed_is_still_heard(scene):
+    scene.request(1)
+    scene.rest()
+    (order_id,) = scene.worker.machine.orders
+    scene.venue.trade(order_id, lots=7)
+    scene.rest()
+    assert list(scene.account(BOT).closures) == [Closure.REPORT]
+    scene.commit(BOT, [order(2), cancel(3, of=1)])
+    scene.rest()
+    assert scene.account(BOT).request_seq == 3
+    assert scene.venue.canceled == [order_id]
+
+
+# --- commands that cannot be carried out --------------------------------------------------------------------------
+
+
+def refusals(scene: Scene) -> dict[str, str]:
+    """Return what the gateway has committed of refused commands."""
+    row = scene.store._rows.gateways[CONFIG.account]
+    return json.loads(row.blobs["gateway"])["refusals"]
+
+
+def test_a_bot_that_cannot_be_traded_is_refused_and_its_neighbours_go_on(scene):
+    scene.command(replace(BOT, wallet={"USD": 1}), state=RunState.PAUSED)
+    scene.command(OTHER, state=RunState.PAUSED)
+    assert scene.account(OTHER).state is RunState.PAUSED
+    assert scene.account(BOT).state is RunState.RUNNING
+    assert list(refusals(scene)) == [BOT.uid]
+    assert "wallet cannot change" in refusals(scene)[BOT.uid]
+    scene.request(1)
+    scene.rest()
+    assert len(scene.venue.submitted) == 1  # what it was before, it still is
+
+
+def test_a_bot_that_was_never_opened_is_refused_too(scene):
+    stranger = bot_config(BotKey("default/c"), uid=BotUid("uid-c"), symbols=(Symbol("DOGE-USD"),))
+    scene.store.register_bot(stranger.key, stranger.uid)
+    scene.command(stranger)
+    assert "unknown instrument DOGE-USD" in refusals(scene)["uid-c"]
+    assert list(scene.worker.machine.accounts) == [A, B]
+
+
+def test_a_refusal_ends_with_its_reason(scene):
+    scene.command(replace(BOT, wallet={"USD": 1}))
+    scene.command(BOT)
+    assert refusals(scene) == {}
+
+
+# --- halts ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_halt_between_commit_and_send_keeps_the_order_from_the_venue(scene):
+    scene.store.before_sending = lambda: scene.store.set_halt("fleet", reason="now", set_by="a person")
+    scene.request(1)
+    scene.rest()
+    (order_id,) = {row.client_order_id for commit in scene.store.commits for row in commit.orders}
+    statuses = [row.status for commit in scene.store.commits for row in commit.orders]
+    assert statuses == [OrderStatus.SUBMITTED, OrderStatus.DENIED]
+    assert order_id not in scene.venue.submitted
+    assert isinstance(scene.venue.asked[-1], VoidRequest)  # its number goes out all the same: there is no gap
+    assert scene.account(BOT).wallet.free == {"USD": 10**15}
+
+
+def test_a_halt_between_commit_and_send_lets_a_cancel_pass(scene):
+    scene.request(1)
+    scene.rest()
+    scene.store.before_sending = lambda: scene.store.set_halt("fleet", reason="now", set_by="a person")
+    scene.commit(BOT, [cancel(2, of=1), order(3)])
+    scene.rest()
+    assert scene.venue.canceled == [bot_order_id(uid_hash(BOT.uid), 1)]
+    assert scene.venue.submitted == scene.venue.canceled

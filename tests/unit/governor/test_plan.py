@@ -4,7 +4,7 @@ from dataclasses import replace
 import hypothesis.strategies as st
 import msgspec
 import pytest
-from governor.plan import FLATTEN_ANNOTATION, Observed, plan
+from governor.plan import FLATTEN_ANNOTATION, REOPEN_ANNOTATION, SKIP_ANNOTATION, Observed, plan
 from governor.workload import Plan, Role
 from hypothesis import given
 
@@ -84,6 +84,14 @@ def test_limits_and_costs_of_the_exchange_reach_its_workloads():
     assert (settings["taker_ppm"], settings["slippage_ticks"]) == (750, 3)
     assert settings["limits"]["max_order_atoms"] == 25_000_000_000
     assert settings["limits"]["max_open_orders"] == 9
+
+
+def test_the_instruments_of_an_exchange_are_listed_for_who_reads_amounts_in_sql():
+    planned = _plan(fleets.exchange(), fleets.exchange("idle", suspend=True))
+
+    assert {name: [str(each.symbol) for each in found] for name, found in planned.listed.items()} == {
+        "default/simulator": ["BTC-USD", "LTC-USD"]
+    }
 
 
 def test_a_lockstep_run_is_asked_for_once_with_all_participants():
@@ -178,10 +186,12 @@ def test_a_deleted_bot_of_a_lockstep_run_stays_until_it_has_left():
     assert "bot-default-alpha" not in _names(_plan(*_fleet(bot), observed=left))
 
 
-def test_requests_to_flatten_are_counted():
-    bot = fleets.bot("alpha", annotations={FLATTEN_ANNOTATION: "3"})
+def test_what_an_owner_asked_for_by_annotations_reaches_the_command():
+    asked = {FLATTEN_ANNOTATION: "3", REOPEN_ANNOTATION: "2", SKIP_ANNOTATION: "41"}
 
-    assert _plan(*_fleet(bot)).commands[0].command.flatten_no == 3
+    command = _plan(*_fleet(fleets.bot("alpha", annotations=asked))).commands[0].command
+
+    assert (command.flatten_no, command.reopen_no, command.skip_seq) == (3, 2, 41)
 
 
 def test_nonsense_in_an_annotation_is_no_request():

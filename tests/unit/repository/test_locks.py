@@ -1,6 +1,8 @@
 """The lock files can be installed anywhere: every package with a hash, and no address of a registry or path."""
 
+import ast
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -76,3 +78,34 @@ def test_every_direct_dependency_has_its_line_in_the_documentation() -> None:
     )
 
     assert names == documented
+
+
+PACKAGES = ("tradefleet", "workloads", "operator/governor")
+# A package is imported by a name of its own; what is not here has the same one.
+IMPORTED_AS = {"pyyaml": "yaml", "confluent-kafka": "confluent_kafka", "prometheus-client": "prometheus_client"}
+OF_A_DEPENDENCY = {"pydantic_core": "pydantic"}  # published as one with it
+
+
+def imported_names() -> set[str]:
+    """The top-level names that the product imports and that are not its own or the standard library's."""
+    found: set[str] = set()
+    for path in (path for package in PACKAGES for path in (REPOSITORY / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module is not None:
+                found.add(node.module.partition(".")[0])
+    return found - sys.stdlib_module_names - {"tradefleet", "workloads", "governor"}
+
+
+def test_every_library_that_the_product_imports_is_declared() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    entries = [
+        *project["dependencies"],
+        *(entry for extra in project["optional-dependencies"].values() for entry in extra),
+    ]
+    declared = {re.split(r"[\[<>=]", entry)[0] for entry in entries}
+
+    imported = {OF_A_DEPENDENCY.get(name, name) for name in imported_names()}
+
+    assert imported - {IMPORTED_AS.get(name, name) for name in declared} == set()

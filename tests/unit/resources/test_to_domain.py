@@ -37,7 +37,12 @@ EXCHANGE = body(
         ],
         "fees": {"makerBps": "-0.5", "takerBps": "7.25"},
         "simulator": {"slippageBps": "1.5", "participation": "0.25"},
-        "limits": {"maxOrderNotional": "2500.5", "maxOpenOrders": 7, "maxOrdersPerSecond": 3},
+        "limits": {
+            "maxOrderNotional": "2500.5",
+            "maxPositionNotional": 9000,
+            "maxOpenOrders": 7,
+            "maxOrdersPerSecond": 3,
+        },
     },
 )
 
@@ -65,6 +70,7 @@ def test_the_terms_of_an_exchange_are_exact() -> None:
     assert terms.participation_ppm == 250_000
     assert terms.market is SimulatedMarket.REPLAY
     assert terms.max_order_atoms == 2500_50000000
+    assert terms.max_position_atoms == 9000_00000000
     assert (terms.max_open_orders, terms.max_orders_per_second) == (7, 3)
     assert terms.instruments[BTC].min_notional_atoms == 5 * 10**8
     assert terms.instruments[LTC].tick == Decimal("0.001")

@@ -38,3 +38,7 @@ def test_a_lost_connection_is_definite_only_before_commit() -> None:
 
 def test_the_message_keeps_what_the_database_said() -> None:
     assert "too wide" in str(translate(errors.NumericValueOutOfRange("too wide"), committing=False))
+
+
+def test_a_full_disk_names_the_remedy() -> None:
+    assert "make room" in str(translate(errors.DiskFull("could not extend file"), committing=False))

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from tests.unit.strategy.paper import (
@@ -734,3 +736,49 @@ def test_limits_of_the_bot_reach_the_sizer():
     paper = PaperExchange(bot)
     paper.run(bar(number, 100.0) for number in range(4))
     assert paper.lots[BTC] == 10_000
+
+
+# What the gateway could not read
+
+
+def unreadable(order_id):
+    """Return the answer to a request that could not be read: whose order it was is known, and nothing else."""
+    return Execution(
+        bot=KEY,
+        seq=1,
+        client_order_id=order_id,
+        origin=Origin.BOT,
+        status=OrderStatus.DENIED,
+        terms=OrderTerms(symbol=BTC, side=Side.BUY, type=OrderType.MARKET, lots=1),
+        filled_lots=0,
+        market_us=0,
+        reason=Reason.UNREADABLE,
+    )
+
+
+def test_an_order_that_could_not_be_read_is_given_up_with_what_it_tied_up():
+    heard = []
+
+    class Listening(Script):
+        plan = {1: lambda self: self.limit(Side.SELL, 1, 120.0)}  # noqa: RUF012
+
+        def on_execution(self, execution):
+            heard.append(execution)
+
+    bot = make_bot(Listening())
+    position = PositionView(symbol=BTC, lots=20_000, cost_atoms=DOLLAR)
+    bot.adopt(replace(adoption(bot), free={"USD": 0, "BTC": 20_000 * 10_000}, positions=(position,)))
+    bot.on_bar(bar(0, 100.0))
+    (request,) = bot.take_requests()
+    assert bot.portfolio.locked["BTC"] > 0
+    bot.on_execution(unreadable(request.client_order_id))
+    assert bot.portfolio.orders == {}
+    assert not any(bot.portfolio.locked.values())
+    assert [execution.terms for execution in heard] == [request.terms]
+
+
+def test_what_could_not_be_read_and_was_no_order_leaves_the_books_alone():
+    bot = make_bot(script())
+    bot.adopt(adoption(bot))
+    bot.on_execution(unreadable(bot_order_id(uid_hash(BotUid("uid-1")), 9)))
+    assert (bot.portfolio.orders, bot.execution_seq) == ({}, 1)

@@ -1,12 +1,14 @@
 """SQL of the desired state of bots (rule 11)."""
 
 PUT = """
-INSERT INTO tradefleet.bot_command (fleet, uid, account, bot, config, state, flatten_no, deleting)
-VALUES (%(fleet)s, %(uid)s, %(account)s, %(bot)s, %(config)s::jsonb, %(state)s, %(flatten_no)s, %(deleting)s)
+INSERT INTO tradefleet.bot_command (fleet, uid, account, bot, config, state, flatten_no, reopen_no, skip_seq, deleting)
+VALUES (%(fleet)s, %(uid)s, %(account)s, %(bot)s, %(config)s::jsonb, %(state)s, %(flatten_no)s, %(reopen_no)s,
+    %(skip_seq)s, %(deleting)s)
 ON CONFLICT (fleet, uid) DO UPDATE SET account = EXCLUDED.account, bot = EXCLUDED.bot, config = EXCLUDED.config,
-    state = EXCLUDED.state, flatten_no = EXCLUDED.flatten_no, deleting = EXCLUDED.deleting"""
+    state = EXCLUDED.state, flatten_no = EXCLUDED.flatten_no, reopen_no = EXCLUDED.reopen_no,
+    skip_seq = EXCLUDED.skip_seq, deleting = EXCLUDED.deleting"""
 
-_COLUMNS = "SELECT config, state, flatten_no, deleting FROM tradefleet.bot_command"
+_COLUMNS = "SELECT config, state, flatten_no, reopen_no, skip_seq, deleting FROM tradefleet.bot_command"
 
 OF_ACCOUNT = _COLUMNS + " WHERE fleet = %(fleet)s AND account = %(account)s ORDER BY bot, uid"
 

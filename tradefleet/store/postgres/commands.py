@@ -32,6 +32,8 @@ class PostgresCommandStore:
                 "config": to_json(config_values(command.config)),
                 "state": command.state,
                 "flatten_no": command.flatten_no,
+                "reopen_no": command.reopen_no,
+                "skip_seq": command.skip_seq,
                 "deleting": command.deleting,
             },
         )
@@ -61,7 +63,12 @@ class PostgresCommandStore:
 
 
 def _command_of(row: Sequence[Any]) -> BotCommand:
-    config, state, flatten_no, deleting = row
+    config, state, flatten_no, reopen_no, skip_seq, deleting = row
     return BotCommand(
-        config=config_from_values(config), state=RunState(state), flatten_no=flatten_no, deleting=deleting
+        config=config_from_values(config),
+        state=RunState(state),
+        flatten_no=flatten_no,
+        reopen_no=reopen_no,
+        skip_seq=skip_seq,
+        deleting=deleting,
     )

@@ -46,6 +46,8 @@ def translate(error: psycopg.Error, *, committing: bool) -> FleetError:
         if committing:
             return OutcomeUnknown(f"database: the connection was lost at COMMIT, which may have been done: {text}")
         return Retryable(f"database: the connection was lost before COMMIT, nothing was written: {text}")
+    if state == "53100":
+        return Retryable(f"database: its disk is full: make room there; it goes on by itself then: {text}")
     if state is not None and state.startswith(_TRANSIENT_CLASSES):
         return Retryable(f"database: {text}")
     if state == "22003":

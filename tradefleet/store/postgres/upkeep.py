@@ -1,15 +1,14 @@
-"""What the supervisor asks of Postgres: fleets and bots come and go, consumers are registered, rows are trimmed."""
+"""What the supervisor asks of Postgres: fleets and bots come and go, actions are noted, topics are remembered."""
 
 from collections.abc import Mapping, Sequence
 
 from tradefleet.domain.bots import DeletionPolicy
 from tradefleet.domain.errors import Permanent
-from tradefleet.domain.ids import BotKey, BotUid, StreamName, executions_stream, orders_stream
+from tradefleet.domain.ids import BotKey, BotUid, executions_stream, orders_stream
 from tradefleet.domain.instrument import Instrument
-from tradefleet.store.checks import lease_parts
-from tradefleet.store.ports import LeaseName, RunId
-from tradefleet.store.postgres import halt_sql, stream_sql, upkeep_sql
-from tradefleet.store.postgres.encoding import action_parameters, to_json
+from tradefleet.store.checks import CHUNK_INPUTS
+from tradefleet.store.postgres import bot_sql, halt_sql, stream_sql, upkeep_sql
+from tradefleet.store.postgres.encoding import to_json
 from tradefleet.store.postgres.session import Session
 from tradefleet.store.upkeep import Action, TopicIdentity
 
@@ -63,56 +62,13 @@ class PostgresFleetStore:
             transaction.run(halt_sql.CREATE, parameters)
 
     def retire_bot(self, uid: BotUid, *, policy: DeletionPolicy) -> None:
-        """Mark the bot as deleted: its lease is never given again, its running process is fenced."""
-        self._session.commit(upkeep_sql.RETIRE_BOT, {"fleet": self._session.fleet, "uid": uid, "policy": policy})
-
-
-class PostgresRetentionStore:
-    """Implements `RetentionStore`."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def register_consumer(self, consumer: LeaseName, streams: Sequence[StreamName]) -> None:
-        """Let nothing of `streams` be trimmed that the consumer has not passed; they replace those of before."""
-        lease_parts(consumer)
-        parameters = {"fleet": self._session.fleet, "consumer": consumer, "streams": sorted(set(streams))}
+        """Mark the bot as deleted, and close its record: its lease is never given again, its process is fenced."""
+        parameters = {"fleet": self._session.fleet, "uid": uid, "policy": policy, "chunk": CHUNK_INPUTS}
         with self._session.transaction() as transaction:
-            transaction.run(upkeep_sql.REMOVE_CONSUMER, parameters)
-            transaction.run(upkeep_sql.REGISTER_CONSUMER, parameters)
-
-    def remove_consumer(self, consumer: LeaseName) -> None:
-        """Forget a consumer: it will not come back. Harmless when it is unknown."""
-        self._session.commit(upkeep_sql.REMOVE_CONSUMER, {"fleet": self._session.fleet, "consumer": consumer})
-
-    def forget_generations(self, uid: BotUid, *, before: int) -> int:
-        """Delete the records of the bot's closed generations below `before`; return how many there were."""
-        parameters = {"fleet": self._session.fleet, "uid": uid, "before": before}
-        return len(self._session.commit(upkeep_sql.FORGET_GENERATIONS, parameters))
-
-    def forget_statistics(self, *, before_us: int) -> int:
-        """Delete the statistics of steps before that market time; return how many there were."""
-        parameters = {"fleet": self._session.fleet, "before_us": before_us}
-        return len(self._session.commit(upkeep_sql.FORGET_STATISTICS, parameters))
-
-    def forget_progress(self, run: RunId, *, before_us: int) -> int:
-        """Delete a run's rows of steps before that market time; return how many there were."""
-        parameters = {"fleet": self._session.fleet, "run": run, "before_us": before_us}
-        return len(self._session.commit(upkeep_sql.FORGET_PROGRESS, parameters))
-
-    def trim(self, *, limit: int) -> int:
-        """Delete up to `limit` messages that nobody needs any more; return how many were deleted."""
-        fleet = self._session.fleet
-        deleted = 0
-        with self._session.snapshot() as transaction:
-            transaction.run(upkeep_sql.ALLOW_HASHING)
-            bounds = transaction.run(upkeep_sql.BOUNDS, {"fleet": fleet}).fetchall()
-        for stream, trimmed, bound in bounds:
-            up_to = min(bound, trimmed + limit - deleted)
-            if up_to > trimmed:
-                parameters = {"fleet": fleet, "stream": stream, "from": trimmed, "up_to": up_to}
-                deleted += len(self._session.commit(upkeep_sql.TRIM, parameters))
-        return deleted
+            if transaction.run(upkeep_sql.HOLD_BOT, parameters).fetchall():
+                transaction.run(bot_sql.CLOSE_TAIL, parameters)
+                transaction.run(bot_sql.CLOSE_GENERATION, parameters)
+                transaction.run(upkeep_sql.RETIRE_BOT, parameters)
 
 
 class PostgresActionStore:
@@ -120,10 +76,6 @@ class PostgresActionStore:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-
-    def record_action(self, action: Action) -> None:
-        """Add an entry. Entries are never changed."""
-        self._session.commit(upkeep_sql.RECORD_ACTION, action_parameters(self._session.fleet, action))
 
     def actions(self, *, limit: int) -> list[Action]:
         """Return the newest entries, the newest first."""

@@ -50,6 +50,8 @@ bot_commands = Table(
     name("state"),
     number("flatten_no"),
     Column("deleting", Boolean, nullable=False),
+    number("reopen_no", default=0),
+    number("skip_seq", default=0),
     Index(None, "fleet", "account"),
     comment="The whole desired state of each bot, as its owner wants it.",
 )

@@ -7,6 +7,7 @@ from tradefleet.domain.bar import DAY_US
 from tradefleet.domain.bots import (
     BotCommand,
     BotConfig,
+    Closure,
     DeletionPolicy,
     RunState,
     config_from_values,
@@ -17,6 +18,7 @@ from tradefleet.domain.executions import Adoption, Execution, PositionView
 from tradefleet.domain.ids import ClientOrderId, Symbol, uid_hash
 from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.ledger import Wallet
+from tradefleet.domain.money import PPM
 from tradefleet.domain.orders import Reason
 from workloads.exchange.gateway.hold import BuyAndHold
 from workloads.exchange.gateway.order import ManagedOrder
@@ -35,6 +37,7 @@ class BotAccount:
         self.state = RunState.RUNNING
         self.deleting = False
         self.flatten_no = 0
+        self.reopen_no = 0
         self.instruments = tuple(instruments[symbol] for symbol in config.symbols)
         self.quote = self.instruments[0].quote
         self.wallet = Wallet()
@@ -52,11 +55,15 @@ class BotAccount:
         self.realized_atoms = 0
         self.fees_atoms = 0
         self.peak_equity_atoms = 0
+        self.drawdown_peak_atoms = 0  # as above, since a person last cleared a drawdown
+        self.is_drawn_down = False  # equity has fallen too far below it, and nobody has cleared that
         self.day = -1  # days since the epoch of the figures below
         self.day_start_equity_atoms = 0
         self.accepted_us: list[int] = []  # accepted orders of the last minute, market time
         self.exits: dict[Symbol, Reason] = {}  # positions to close as soon as their orders are gone
-        self.closed = ""  # why the bot's stream is closed (rule 9); empty while it is open
+        self.closures: dict[Closure, str] = {}  # why it takes no new risk (rule 9), the first of each kind
+        self.unreadable_seq = 0  # the request that cannot be read and holds up those after it; 0 when there is none
+        self.backlog_until_us = -1  # what the bot decided up to then was held up: too late to raise risk by it
         self.derive()
 
     def note_positions(self) -> None:
@@ -67,6 +74,7 @@ class BotAccount:
         """Work out what every bar asks."""
         self.note_positions()
         limits = self.config.limits
+        self.max_drawdown_ppm = limits.max_drawdown_ppm
         protections = (limits.stop_loss_ppm, limits.take_profit_ppm, limits.trailing_stop_ppm)
         self.is_protected = any(protection is not None for protection in protections)
         ends = self.deleting or self.state is RunState.STOPPED
@@ -94,7 +102,7 @@ class BotAccount:
         return equity
 
     def keep_equity(self, equity_atoms: int, market_us: int) -> bool:
-        """Remember an equity figure; True when peak or day changed, so that the row must be written."""
+        """Remember an equity figure; True when something of it changed, so that the row must be written."""
         changed = False
         day = market_us // DAY_US
         if day != self.day:
@@ -104,7 +112,22 @@ class BotAccount:
         if equity_atoms > self.peak_equity_atoms:
             self.peak_equity_atoms = equity_atoms
             changed = True
+        if equity_atoms > self.drawdown_peak_atoms:
+            self.drawdown_peak_atoms = equity_atoms
+            changed = True
+        elif self.max_drawdown_ppm is not None and not self.is_drawn_down and self.is_below_peak(equity_atoms):
+            self.is_drawn_down = changed = True
         return changed
+
+    def is_below_peak(self, equity_atoms: int) -> bool:
+        """Return whether equity is as far below its peak as the bot's limit says. Without a limit it never is."""
+        limit_ppm, peak = self.max_drawdown_ppm, self.drawdown_peak_atoms
+        return limit_ppm is not None and peak > 0 and (peak - equity_atoms) * PPM >= limit_ppm * peak
+
+    def clear_drawdown(self, equity_atoms: int) -> None:
+        """Let the bot take risk again after a drawdown; the next one is measured from here."""
+        self.is_drawn_down = False
+        self.drawdown_peak_atoms = equity_atoms
 
     def take_command(self, command: BotCommand) -> bool:
         """Adopt the desired state; False when there is nothing new in it, or it is older than what is known.
@@ -122,6 +145,8 @@ class BotAccount:
         ):
             if now != then:
                 raise InvalidValue(f"bot {self.key}: {name} cannot change, was {then}, is {now}: create another bot")
+        if config.limits.max_drawdown_ppm != self.max_drawdown_ppm:
+            self.is_drawn_down = False  # the new limit is asked anew
         self.config = config
         self.state = command.state
         self.deleting = command.deleting
@@ -150,6 +175,7 @@ class BotAccount:
             "state": self.state,
             "deleting": self.deleting,
             "flatten_no": self.flatten_no,
+            "reopen_no": self.reopen_no,
             "free": dict(self.wallet.free),
             "locked": dict(self.wallet.locked),
             "positions": {
@@ -166,11 +192,15 @@ class BotAccount:
             "realized_atoms": self.realized_atoms,
             "fees_atoms": self.fees_atoms,
             "peak_equity_atoms": self.peak_equity_atoms,
+            "drawdown_peak_atoms": self.drawdown_peak_atoms,
+            "is_drawn_down": self.is_drawn_down,
             "day": self.day,
             "day_start_equity_atoms": self.day_start_equity_atoms,
             "accepted_us": list(self.accepted_us),
             "exits": dict(self.exits),
-            "closed": self.closed,
+            "closures": dict(self.closures),
+            "unreadable_seq": self.unreadable_seq,
+            "backlog_until_us": self.backlog_until_us,
         }
 
 
@@ -186,6 +216,7 @@ def restore_account(state: dict[str, Any], instruments: Mapping[Symbol, Instrume
     account.hold.restore(state["hold"])
     account.accepted_us = list(state["accepted_us"])
     account.exits = {symbol: Reason(reason) for symbol, reason in state["exits"].items()}
+    account.closures = {Closure(cause): why for cause, why in state["closures"].items()}
     for name in _PLAIN_FIELDS:
         setattr(account, name, state[name])
     account.derive()
@@ -195,6 +226,7 @@ def restore_account(state: dict[str, Any], instruments: Mapping[Symbol, Instrume
 _PLAIN_FIELDS = (
     "deleting",
     "flatten_no",
+    "reopen_no",
     "request_seq",
     "execution_seq",
     "entry_seq",
@@ -204,7 +236,10 @@ _PLAIN_FIELDS = (
     "realized_atoms",
     "fees_atoms",
     "peak_equity_atoms",
+    "drawdown_peak_atoms",
+    "is_drawn_down",
     "day",
     "day_start_equity_atoms",
-    "closed",
+    "unreadable_seq",
+    "backlog_until_us",
 )

@@ -12,6 +12,7 @@ class AccountLimits:
     """Limits of the Exchange resource, over all bots of the account; None is no limit. Amounts in quote atoms."""
 
     max_order_atoms: int | None = None
+    max_position_atoms: int | None = None  # per instrument, at the mark
     max_open_orders: int | None = None
     max_orders_per_second: int | None = None
 

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tradefleet.domain.bar import Bar
-from tradefleet.domain.bots import BotCommand, BotConfig, RunState
+from tradefleet.domain.bots import BotCommand, BotConfig, Closure, RunState
 from tradefleet.domain.errors import InvalidValue
 from tradefleet.domain.executions import Adoption
-from tradefleet.domain.ids import BotKey, ClientOrderId, Symbol
+from tradefleet.domain.ids import BotKey, BotUid, ClientOrderId, Symbol
 from tradefleet.domain.orders import BotRequest, OrderStatus, Reason, Side
 from tradefleet.domain.statistics import BotStatistics
 from tradefleet.domain.venue import AmendOrder, DepositFunds, SubmitOrder, VenueReport, VenueRequest
@@ -105,7 +105,7 @@ class Gateway:
     # --- commands and halts ---------------------------------------------------------------------------------------
 
     def on_command(self, command: BotCommand, market_us: int) -> None:
-        """Take a bot's desired state: open its books, pause, stop, flatten, wind down. A repeat changes nothing.
+        """Take a bot's desired state: open, pause, stop, flatten, reopen, wind down. A repeat changes nothing.
 
         Raises InvalidValue, changing nothing, for a config that cannot be traded here. A bot of the same name and
         another UID waits until nothing of its predecessor is open: then the next repeat of its command opens its books.
@@ -114,7 +114,10 @@ class Gateway:
         state.reach(market_us)
         account = state.accounts.get(command.config.key)
         if account is not None and account.config.uid != command.config.uid:
-            if command.deleting or not self._is_replaceable(account):
+            if command.deleting:
+                return
+            self._check(command.config)  # before anything of the one that was here is given up
+            if not self._is_replaceable(account):
                 return
             state.effects.gone.append(account.config.uid)
             account = None
@@ -123,6 +126,10 @@ class Gateway:
                 return
             account = self._open(command)
         self._obey(account, command)
+
+    def on_refusals(self, refusals: Mapping[BotUid, str]) -> None:
+        """Take which commands were refused at the last look at all of them, and why. The other bots trade on."""
+        self._state.refusals = dict(refusals)
 
     def _is_replaceable(self, account: BotAccount) -> bool:
         """Return whether a namesake may take the place of these books, and cancel what stands in its way.
@@ -142,7 +149,7 @@ class Gateway:
         state, config = self._state, command.config
         self._check(config)
         account = BotAccount(config, self.config.instruments, taker_ppm=self.config.taker_ppm)
-        account.flatten_no = command.flatten_no
+        account.flatten_no, account.reopen_no = command.flatten_no, command.reopen_no
         state.accounts[config.key] = account
         state.index()
         for asset, atoms in sorted(config.wallet.items()):
@@ -188,6 +195,14 @@ class Gateway:
             account.flatten_no = command.flatten_no
             state.effects.accounts.add(account.key)
             self._exits.flatten(account)
+        if account.unreadable_seq and command.skip_seq == account.unreadable_seq:
+            self._requests.skip(account)
+        if command.reopen_no > account.reopen_no:
+            account.reopen_no = command.reopen_no
+            state.effects.accounts.add(account.key)
+            self._requests.go_on(account)
+            state.reopen(account, Closure)
+            account.clear_drawdown(account.mark_equity(state.marks))
 
     def on_halts(self, scopes: Iterable[str], market_us: int) -> None:
         """Take the halt switches that are on. New ones cancel the open buys of the bots they stop."""
@@ -284,9 +299,10 @@ class Gateway:
             )
         )
 
-    def on_unreadable(self, bot: BotKey, why: str) -> None:
-        """Close the stream of a bot whose request cannot be read: no new risk until a person resolves it (rule 9)."""
-        self._state.close(self._state.accounts[bot], why)
+    def on_unreadable(self, bot: BotKey, seq: int, why: str) -> None:
+        """Close the stream of a bot whose request `seq` cannot be read: until a person resolves it, it takes no new
+        risk and no request from that one on (rule 9)."""
+        self._requests.hold_up(self._state.accounts[bot], seq, why)
 
     def on_requests(self, requests: Sequence[BotRequest], market_us: int, *, refuse: Reason = Reason.NONE) -> None:
         """Take bots' requests, sorted by (bot, seq). Numbers that were applied are skipped, a gap raises StreamGap.

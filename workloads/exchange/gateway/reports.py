@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from tradefleet.domain.bots import Closure
 from tradefleet.domain.canonical import CanonicalFill
 from tradefleet.domain.errors import FleetError, StreamGap
 from tradefleet.domain.ids import order_number
@@ -87,7 +88,7 @@ class ReportHandling:
     def _cannot_apply(self, account: BotAccount, report: VenueReport, why: str) -> None:
         """Put a report aside that bears money; until somebody resolves it the bot takes no new risk (rule 9)."""
         self._state.effects.dead_letters.append((report, why))
-        self._state.close(account, f"venue report {report.no}: {why}")
+        self._state.close(account, Closure.REPORT, f"venue report {report.no}: {why}")
 
     def _apply(self, account: BotAccount, order: ManagedOrder, report: VenueReport) -> None:
         state, desk, kind = self._state, self._desk, report.kind

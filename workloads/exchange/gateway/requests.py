@@ -2,9 +2,21 @@
 
 from collections.abc import Sequence
 
+from tradefleet.domain.bots import Closure
 from tradefleet.domain.errors import InvalidValue, StreamGap
+from tradefleet.domain.executions import Execution, Origin
 from tradefleet.domain.ids import BotKey, bot_order_id
-from tradefleet.domain.orders import AmendRequest, BotRequest, CancelRequest, OrderRequest, Reason
+from tradefleet.domain.orders import (
+    AmendRequest,
+    BotRequest,
+    CancelRequest,
+    OrderRequest,
+    OrderStatus,
+    OrderTerms,
+    OrderType,
+    Reason,
+    Side,
+)
 from workloads.exchange.gateway.account import RATE_WINDOW_US, BotAccount
 from workloads.exchange.gateway.amendments import check_amendment
 from workloads.exchange.gateway.desk import OrderDesk
@@ -63,7 +75,7 @@ class RequestHandling:
         if request.client_order_id != bot_order_id(account.prefix, request.seq):
             why = f"request {request.seq}: {request.client_order_id} is not the id of that number"
             state.effects.dead_letters.append((request, why))
-            state.close(account, why)
+            state.close(account, Closure.REQUEST, why)
             return
         account.order_count += 1
         order = ManagedOrder(
@@ -74,6 +86,8 @@ class RequestHandling:
             reason=Reason.NONE,
             market_us=state.now_us,
         )
+        if refuse is Reason.NONE and request.market_us <= account.backlog_until_us:
+            refuse = Reason.NOT_TRADING
         if refuse is not Reason.NONE:
             self._desk.deny(account, order, refuse)
             return
@@ -98,13 +112,61 @@ class RequestHandling:
         if order is None:
             return
         self._forget(account)
-        refusal = check_amendment(order, request, account, self._gate, self._state)
+        refusal = Reason.NOT_TRADING
+        if request.market_us > account.backlog_until_us:
+            refusal = check_amendment(order, request, account, self._gate, self._state)
         if refusal is not Reason.NONE:
             self._state.event(account.key, refusal, f"amendment of order {order.client_order_id} denied")
             self._state.tell(account, order, reason=refusal)
             return
         self._count(account)
         self._desk.amend(account, order, request.lots, request.price_ticks)
+
+    # --- a request that cannot be read ----------------------------------------------------------------------------
+
+    def hold_up(self, account: BotAccount, seq: int, why: str) -> None:
+        """Stop a bot's stream at a request that cannot be read: it and what follows wait for a person (rule 9)."""
+        account.unreadable_seq = seq
+        self._state.close(account, Closure.UNREADABLE, why)
+
+    def go_on(self, account: BotAccount) -> None:
+        """Let a stream that was held be read again, from the request that could not be read.
+
+        What the bot decided while its stream was held was right then, perhaps hours ago: it may cancel, but raises no
+        risk now.
+        """
+        if account.unreadable_seq:
+            account.unreadable_seq = 0
+            account.backlog_until_us = self._state.now_us
+            self._state.reopen(account, [Closure.UNREADABLE])
+
+    def skip(self, account: BotAccount) -> None:
+        """Leave out the request at which a stream is held.
+
+        What it asked for is not known, so the bot is told everything that it may wait for: an order of that number is
+        denied (with terms that say nothing), and every open order is shown as it is.
+        """
+        state, seq = self._state, account.unreadable_seq
+        self.go_on(account)
+        account.request_seq = seq
+        account.execution_seq += 1
+        state.effects.executions.append(
+            Execution(
+                bot=account.key,
+                seq=account.execution_seq,
+                client_order_id=bot_order_id(account.prefix, seq),
+                origin=Origin.BOT,
+                status=OrderStatus.DENIED,
+                terms=OrderTerms(symbol=account.config.symbols[0], side=Side.BUY, type=OrderType.MARKET, lots=1),
+                filled_lots=0,
+                market_us=state.now_us,
+                reason=Reason.UNREADABLE,
+            )
+        )
+        for order in account.orders.values():
+            state.tell(account, order)
+
+    # --- what the gate counts -------------------------------------------------------------------------------------
 
     def _forget(self, account: BotAccount) -> None:
         forget_before(self._state.accepted_us, self._state.now_us - SECOND_US)

@@ -1,12 +1,13 @@
 """The risk gate: may this order be sent, and how large (design §5)?
 
 The questions come in a fixed order and the first "no" is the answer: halt, trading state, instrument, exit under way,
-data age, price collar, order size, position, exposure, open orders, order rate, daily loss, drawdown, funds. (That a
-request is no duplicate is known before: its id follows from its number.) A limit on size makes an order smaller before
-it refuses it. A sell can only reduce a position on a spot account, so what only limits risk is not asked of it. The
-gateway's own exits do not come here at all.
+data age, price collar, order size, position, exposure, open orders, order rate, daily loss, drawdown, funds. Where bot
+and account both have a limit, the bot's comes first. (That a request is no duplicate is known before: its id follows
+from its number.) A limit on size makes an order smaller before it refuses it. A sell can only reduce a position on a
+spot account, so what only limits risk is not asked of it. The gateway's own exits do not come here at all.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from tradefleet.domain.bar import DAY_US
@@ -81,7 +82,7 @@ class RiskGate:
         state = self._state
         if raises_risk and state.is_halted(account.key):
             return Reason.HALTED
-        if account.closed or account.deleting or account.state is RunState.STOPPED:
+        if account.closures or account.deleting or account.state is RunState.STOPPED:
             return Reason.NOT_TRADING
         if raises_risk and account.state is RunState.PAUSED:
             return Reason.NOT_TRADING
@@ -124,11 +125,15 @@ class RiskGate:
                 lots, why = instrument.affordable_lots(most_atoms, price), Reason.ORDER_SIZE
         if terms.side is Side.SELL or not lots:
             return lots, why
-        if limits.max_position_atoms is not None:
-            held = account.positions[terms.symbol].lots + open_buy_lots(account, terms.symbol, without)
-            room = limits.max_position_atoms - instrument.notional_atoms_up(held, mark)
-            if instrument.notional_atoms(lots, mark) > room:
-                lots, why = instrument.affordable_lots(room, mark), Reason.POSITION_LIMIT
+        everybody = self._state.traders[terms.symbol]
+        for limit_atoms, holders in (
+            (limits.max_position_atoms, (account,)),
+            (self._config.limits.max_position_atoms, everybody),
+        ):
+            if limit_atoms is not None and lots:
+                room = limit_atoms - instrument.notional_atoms_up(planned_lots(holders, terms.symbol, without), mark)
+                if instrument.notional_atoms(lots, mark) > room:
+                    lots, why = instrument.affordable_lots(room, mark), Reason.POSITION_LIMIT
         if limits.max_exposure_ppm is not None and lots:
             allowed = account.mark_equity(self._state.marks) * limits.max_exposure_ppm // PPM
             room = allowed - self._exposure_atoms(account, without)
@@ -168,21 +173,22 @@ class RiskGate:
         return Reason.NONE
 
     def loss_refusal(self, account: BotAccount) -> Reason:
-        """Return DAILY_LOSS or DRAWDOWN when equity has fallen too far. A day that has no bar yet starts with now."""
+        """Return DAILY_LOSS or DRAWDOWN when equity has fallen too far. A day that has no bar yet starts with now.
+
+        A new day heals a loss; only a person clears a drawdown that a bar has shown.
+        """
         limits = account.config.limits
         if limits.max_daily_loss_ppm is None and limits.max_drawdown_ppm is None:
             return Reason.NONE
         equity = account.mark_equity(self._state.marks)
-        start, peak = account.day_start_equity_atoms, account.peak_equity_atoms
+        start = account.day_start_equity_atoms
         if (
             limits.max_daily_loss_ppm is not None
             and self._state.now_us // DAY_US == account.day
             and (start - equity) * PPM >= limits.max_daily_loss_ppm * start
         ):
             return Reason.DAILY_LOSS
-        if limits.max_drawdown_ppm is not None and (peak - equity) * PPM >= limits.max_drawdown_ppm * peak:
-            return Reason.DRAWDOWN
-        return Reason.NONE
+        return Reason.DRAWDOWN if account.is_drawn_down or account.is_below_peak(equity) else Reason.NONE
 
 
 def reservation(account: BotAccount, terms: OrderTerms, mark_ticks: int, config: GatewayConfig) -> Reservation:
@@ -207,10 +213,12 @@ def reference_ticks(terms: OrderTerms, mark_ticks: int) -> int:
     return terms.trigger_ticks if terms.trigger_ticks is not None else mark_ticks
 
 
-def open_buy_lots(account: BotAccount, symbol: Symbol, without: ManagedOrder | None) -> int:
-    """Return the lots that open buy orders of `symbol` may still add, those of `without` apart."""
-    return sum(
-        order.open_lots
-        for order in account.orders.values()
-        if order.symbol == symbol and order.terms.side is Side.BUY and order is not without
-    )
+def planned_lots(accounts: Iterable[BotAccount], symbol: Symbol, without: ManagedOrder | None) -> int:
+    """Return the lots of `symbol` that bots hold together, and that their open buys may add, `without` apart."""
+    lots = 0
+    for account in accounts:
+        lots += account.positions[symbol].lots
+        for order in account.orders.values():
+            if order.symbol == symbol and order.terms.side is Side.BUY and order is not without:
+                lots += order.open_lots
+    return lots

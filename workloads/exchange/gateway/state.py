@@ -4,8 +4,9 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tradefleet.domain.bots import Closure
 from tradefleet.domain.executions import Adoption, Execution, Fill
-from tradefleet.domain.ids import UID_HASH_LENGTH, BotKey, ClientOrderId, Symbol
+from tradefleet.domain.ids import UID_HASH_LENGTH, BotKey, BotUid, ClientOrderId, Symbol
 from tradefleet.domain.orders import Reason, Side
 from workloads.exchange.gateway.account import BotAccount, restore_account
 from workloads.exchange.gateway.config import GatewayConfig
@@ -29,6 +30,7 @@ class GatewayState:
         "now_us",
         "orders",
         "prefixes",
+        "refusals",
         "report_no",
         "request_no",
         "traders",
@@ -45,6 +47,7 @@ class GatewayState:
         self.marks: dict[Symbol, int] = {}  # last close in ticks
         self.mark_us: dict[Symbol, int] = {}  # and its time
         self.halts: frozenset[str] = frozenset()
+        self.refusals: dict[BotUid, str] = {}  # bots whose command cannot be carried out, and why
         self.report_no = 0  # last venue report applied
         self.request_no = 0  # last venue request numbered
         self.external_orders = 0  # reports about orders that are not ours
@@ -128,11 +131,18 @@ class GatewayState:
         """Note something that a risk owner asks about."""
         self.effects.events.append(RiskEvent(self.now_us, bot, reason, detail))
 
-    def close(self, account: BotAccount, why: str) -> None:
-        """Close a bot's stream: no new risk, cancels allowed, until its books are resolved (rule 9)."""
-        account.closed = account.closed or why
+    def close(self, account: BotAccount, cause: Closure, why: str) -> None:
+        """Close a bot's stream: no new risk, cancels allowed, until it is resolved (rule 9)."""
+        account.closures.setdefault(cause, why)
         self.effects.accounts.add(account.key)
         self.event(account.key, Reason.NOT_TRADING, why)
+
+    def reopen(self, account: BotAccount, causes: Iterable[Closure]) -> None:
+        """Take away what closes a bot's stream, as far as it is one of `causes`."""
+        for cause in causes:
+            if cause in account.closures:
+                self.event(account.key, Reason.NONE, f"reopened: {account.closures.pop(cause)}")
+                self.effects.accounts.add(account.key)
 
     def halted_buys(self) -> list[ManagedOrder]:
         """Return the open buys of the bots that a switch stops."""
@@ -148,6 +158,7 @@ class GatewayState:
             "request_no": self.request_no,
             "now_us": self.now_us,
             "halts": sorted(self.halts),
+            "refusals": dict(self.refusals),
             "external_orders": self.external_orders,
             "accepted_us": list(self.accepted_us),
             "deposits": {reference: list(deposit) for reference, deposit in self.deposits.items()},
@@ -164,6 +175,7 @@ class GatewayState:
         self.request_no = own["request_no"]
         self.now_us = own["now_us"]
         self.halts = frozenset(own["halts"])
+        self.refusals = dict(own["refusals"])
         self.external_orders = own["external_orders"]
         self.accepted_us = list(own["accepted_us"])
         self.deposits = {reference: (number, BotKey(bot)) for reference, (number, bot) in own["deposits"].items()}

@@ -327,6 +327,19 @@ def test_a_namesake_does_not_take_over_in_the_batch_that_ends_its_predecessor() 
     assert player.gateway.accounts[A].config.uid == "another"
 
 
+def test_a_namesake_that_cannot_trade_here_leaves_its_predecessors_books_as_they_are() -> None:
+    player = Player()
+    order_id = player.buy(1, 90)
+    player.command(deleting=True)
+    player.report(ReportKind.CANCELED, order_id)
+    before = player.gateway.account_snapshot(A)
+    with pytest.raises(InvalidValue, match="unknown instrument DOGE-USD"):
+        player.command(config={"uid": BotUid("another"), "symbols": (Symbol("DOGE-USD"),)})
+    effects = player.gateway.take()
+    assert (effects.gone, effects.venue_requests, effects.accounts) == ([], [], set())
+    assert player.gateway.account_snapshot(A) == before
+
+
 def test_the_deletion_of_a_namesake_that_never_came_changes_nothing() -> None:
     player = Player()
     player.command(config={"uid": BotUid("another")}, deleting=True)

@@ -62,7 +62,10 @@ SYMBOLS = st.sampled_from([BTC, LTC])
 PRICES = st.integers(85, 118)
 PPM = st.none() | st.sampled_from([20_000, 100_000, 400_000])
 
-OWNER_WISHES = ["go on"] * 6 + ["pause", "stop", "flatten", "flatten", "change", "change", "delete"]
+OWNER_WISHES = (
+    ["go on"] * 6 + ["reopen"] * 3 + ["skip", "pause", "stop", "flatten", "flatten", "change", "change", "delete"]
+)
+NONSENSE = "nonsense"  # how the ids of trades begin that no order can have made
 
 LIMITS = st.builds(
     limits,
@@ -128,6 +131,7 @@ class Fleet(RuleBasedStateMachine):
         shared=st.builds(
             AccountLimits,
             max_order_atoms=st.none() | st.just(2_000 * ATOMS),
+            max_position_atoms=st.none() | st.just(5_000 * ATOMS),
             max_open_orders=st.none() | st.just(5),
             max_orders_per_second=st.none() | st.just(3),
         ),
@@ -168,7 +172,10 @@ class Fleet(RuleBasedStateMachine):
             getattr(gateway, method)(*inputs)
         effects, same = self.gateway.take(), self.twin.take()
         assert comparable(effects) == comparable(same)
-        assert effects.dead_letters == []
+        for message, _ in effects.dead_letters:
+            assert isinstance(message, VenueReport), "a request was put aside"
+            assert message.trade is not None
+            assert message.trade.trade_id.startswith(NONSENSE)
         for key, uid in self.uids.items():
             if uid in effects.gone:
                 self.auditor.forget(key)
@@ -219,6 +226,10 @@ class Fleet(RuleBasedStateMachine):
                 self.wish(key, state=RunState.STOPPED)
             case "flatten":
                 self.wish(key, flatten_no=now.flatten_no + 1)
+            case "reopen":
+                self.wish(key, reopen_no=now.reopen_no + 1)
+            case "skip":
+                self.wish(key, skip_seq=self.gateway.accounts[key].unreadable_seq)
             case "change":
                 config = replace(now.config, generation=now.config.generation + 1, limits=limit, deletion_policy=policy)
                 self.wish(key, config=config)
@@ -262,6 +273,8 @@ class Fleet(RuleBasedStateMachine):
         account = self.gateway.accounts[key]
         if account.config.uid != self.wishes[key].config.uid:
             return  # a namesake that has not been opened has no process either
+        if account.unreadable_seq:
+            return  # the edge reads nothing more of it
         seq = account.request_seq + 1
         request = make(seq, uid_hash(account.config.uid))
         self.requests = [*self.requests, request][-5:]
@@ -326,6 +339,12 @@ class Fleet(RuleBasedStateMachine):
                 price_ticks=price,
             ),
         )
+
+    @rule(key=BOTS, is_bad=st.sampled_from([False, False, True]))
+    def cannot_read(self, key: BotKey, is_bad: bool) -> None:
+        account = self.gateway.accounts[key]
+        if is_bad and not account.unreadable_seq:
+            self.feed("on_unreadable", key, account.request_seq + 1, "cannot be read")
 
     @rule()
     def repeat_requests(self) -> None:
@@ -451,6 +470,23 @@ class Fleet(RuleBasedStateMachine):
         """Report a trade of an open order a second time, under a new number."""
         order_id = data.draw(st.sampled_from([order_id for order_id in self.trades if order_id in self.resting]))
         self.report(ReportKind.FILLED, order_id, trade=data.draw(st.sampled_from(self.trades[order_id])))
+
+    @rule(data=st.data(), is_bad=st.sampled_from([False, False, True]))
+    @precondition(lambda self: self.resting)
+    def tell_nonsense(self, data: st.DataObject, is_bad: bool) -> None:
+        """Report a trade of more lots than the order has."""
+        order_id = data.draw(st.sampled_from(list(self.resting)))
+        if is_bad:
+            self.trade_no += 1
+            trade = Trade(
+                trade_id=f"{NONSENSE}{self.trade_no}",
+                lots=self.resting[order_id].terms.lots + 1,
+                price_ticks=100,
+                fee_atoms=0,
+                fee_asset="USD",
+                liquidity=Liquidity.TAKER,
+            )
+            self.report(ReportKind.FILLED, order_id, trade=trade)
 
     @rule(data=st.data())
     @precondition(lambda self: self.resting)

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.unit.exchange.gateway.scenes import RICH, A, B, Player, bot_config
+from tradefleet.domain.bots import Closure
 from tradefleet.domain.ids import ClientOrderId
 from tradefleet.domain.orders import OrderStatus, Reason
 from tradefleet.domain.venue import ReportKind
@@ -32,7 +33,7 @@ def test_a_fill_of_an_order_that_has_ended_is_money_the_books_do_not_know() -> N
     player.fill(order_id, 2, 90)
     ((report, why),) = player.last.dead_letters
     assert why == f"order {order_id} is not open"
-    assert player.gateway.accounts[A].closed == f"venue report {report.no}: {why}"
+    assert player.gateway.accounts[A].closures == {Closure.REPORT: f"venue report {report.no}: {why}"}
     assert player.lots() == 0
 
 
@@ -75,16 +76,6 @@ def test_a_fee_in_an_asset_that_the_bot_does_not_have_is_put_aside() -> None:
     assert player.lots() == 0
 
 
-def test_a_request_that_cannot_be_read_closes_the_stream() -> None:
-    player = Player(bot_config(A), bot_config(B))
-    player.gateway.on_unreadable(A, "request 7: no such field")
-    player.buy(1, bot=A)
-    assert player.execution.reason is Reason.NOT_TRADING
-    assert player.gateway.accounts[A].closed == "request 7: no such field"
-    player.buy(1, bot=B)
-    assert len(player.last.venue_requests) == 1
-
-
 def test_a_step_back_in_life_is_put_aside() -> None:
     player = Player()
     order_id = player.buy(2, 90)
@@ -98,20 +89,20 @@ def test_a_closed_stream_still_takes_fills_and_cancels_and_keeps_its_first_reaso
     player = Player()
     order_id = player.buy(4, 90)
     player.fill(order_id, 9, 90)
-    first = player.gateway.accounts[A].closed
+    first = player.gateway.accounts[A].closures[Closure.REPORT]
     player.fill(order_id, 1, 90)
     assert player.lots() == 1
     assert len(player.cancel(order_id).venue_requests) == 1
     player.fill(order_id, 9, 90)
-    assert player.gateway.accounts[A].closed == first
+    assert player.gateway.accounts[A].closures == {Closure.REPORT: first}
 
 
 def test_a_neighbours_stream_stays_open() -> None:
     player = Player(bot_config(A), bot_config(B))
     order_id = player.buy(2, 90, bot=A)
     player.fill(order_id, 3, 90)
-    assert player.gateway.accounts[A].closed
-    assert not player.gateway.accounts[B].closed
+    assert player.gateway.accounts[A].closures
+    assert not player.gateway.accounts[B].closures
 
 
 def test_deposits_are_asked_of_a_paper_venue_once_and_settled() -> None:
@@ -129,7 +120,7 @@ def test_a_refused_deposit_closes_the_stream() -> None:
     player.report(ReportKind.REJECTED, ClientOrderId("uid-of-default/a/USD"), reason=Reason.DUPLICATE)
     ((_, why),) = player.last.dead_letters
     assert why == "the venue refused the deposit uid-of-default/a/USD: DUPLICATE"
-    assert player.gateway.accounts[A].closed
+    assert player.gateway.accounts[A].closures
 
 
 def test_a_wallet_without_money_needs_no_deposit() -> None:

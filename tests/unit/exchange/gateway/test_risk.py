@@ -21,7 +21,7 @@ from tests.unit.exchange.gateway.scenes import (
     terms,
 )
 from tradefleet.domain.bar import DAY_US, MINUTE_US
-from tradefleet.domain.bots import RunState
+from tradefleet.domain.bots import Closure, RunState
 from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.orders import OrderStatus, OrderTerms, Reason, Side, TimeInForce
 from tradefleet.domain.venue import ReportKind
@@ -276,6 +276,49 @@ def test_a_position_limit_is_per_instrument_and_does_not_hold_a_sell() -> None:
     assert sent_lots(player) == 10
 
 
+def shared_limit(**changes: Any) -> Player:
+    """Return a player of two bots whose account may hold BTC worth 10 lots at 100 ticks."""
+    shared = AccountLimits(max_position_atoms=1_000 * ATOMS)
+    return Player(bot_config(A, **changes), bot_config(B, **changes), limits=shared)
+
+
+def test_the_accounts_position_limit_counts_what_all_bots_hold_and_may_buy() -> None:
+    player = shared_limit()
+    player.hold(3, bot=A)
+    player.buy(4, 90, bot=B)
+    resize(player, player.buy, 10, 3, Reason.POSITION_LIMIT, bot=B)
+    for bot in (A, B):
+        player.buy(1, bot=bot)
+        assert denied(player) is Reason.POSITION_LIMIT
+
+
+def test_the_accounts_position_limit_is_per_instrument_and_does_not_hold_a_sell() -> None:
+    player = shared_limit(symbols=(BTC, LTC))
+    player.price(100, LTC)
+    player.hold(10, bot=A)
+    player.buy(5, symbol=LTC, bot=B)
+    assert sent_lots(player) == 5
+    player.sell(10, bot=A)
+    assert sent_lots(player) == 10
+
+
+def test_the_smaller_of_both_position_limits_binds() -> None:
+    for own, expected in ((600, 6), (1_400, 10)):
+        player = shared_limit(limits=limits(max_position_atoms=own * ATOMS))
+        resize(player, player.buy, 20, expected, Reason.POSITION_LIMIT)
+
+
+def test_an_amendment_replaces_its_order_in_the_accounts_position() -> None:
+    player = shared_limit()
+    order_id = player.buy(8, 90)
+    player.accept(order_id)
+    player.amend(order_id, lots=10)
+    assert player.last.executions == []
+    player.report(ReportKind.AMENDED, order_id, lots=10)
+    player.amend(order_id, lots=11)
+    assert player.execution.reason is Reason.POSITION_LIMIT
+
+
 def test_an_exposure_limit_counts_all_positions_and_open_buys() -> None:
     player = Player(
         bot_config(wallet={"USD": 1_000 * ATOMS}, symbols=(BTC, LTC), limits=limits(max_exposure_ppm=800_000))
@@ -400,6 +443,47 @@ def test_a_drawdown_denies_buys_from_the_peak_on_and_no_day_heals_it() -> None:
     assert denied(player) is Reason.DRAWDOWN
     player.sell(10)
     assert sent_lots(player) == 10
+
+
+def test_a_drawdown_that_a_bar_has_shown_lasts_until_a_person_clears_it() -> None:
+    player = limited(wallet=2_000 * ATOMS, max_drawdown_ppm=200_000)
+    player.hold(10)
+    player.price(200)  # equity 3000
+    player.price(140)  # 2400: the limit
+    player.price(199)
+    player.buy(1)
+    assert denied(player) is Reason.DRAWDOWN
+    player.command(reopen_no=1)
+    player.buy(1, 190)
+    assert sent_lots(player) == 1
+    player.price(141)  # 2410, of the 2990 that there were when it was cleared
+    player.buy(1)
+    assert sent_lots(player) == 1
+    player.price(139)
+    player.buy(1)
+    assert denied(player) is Reason.DRAWDOWN
+    assert player.last.statistics == []
+    assert player.price(139).statistics[0].peak_equity_atoms == 3_000 * ATOMS  # what the figures show is never reset
+
+
+def test_a_drawdown_is_asked_anew_when_its_limit_changes() -> None:
+    player = limited(wallet=2_000 * ATOMS, max_drawdown_ppm=200_000)
+    player.hold(10)
+    player.price(200)
+    player.price(140)
+    player.command(config={"limits": limits(max_drawdown_ppm=250_000)})
+    player.buy(1)
+    assert sent_lots(player) == 1
+    player.command(config={"limits": limits(max_drawdown_ppm=150_000)})
+    player.buy(1)
+    assert denied(player) is Reason.DRAWDOWN
+
+
+def test_a_bot_without_money_has_not_lost_any() -> None:
+    player = limited(wallet=0, max_drawdown_ppm=200_000)
+    player.price(100)
+    player.buy(1)
+    assert denied(player) is Reason.INSUFFICIENT_FUNDS
 
 
 # --- funds --------------------------------------------------------------------------------------------------------
@@ -529,7 +613,7 @@ def test_a_request_with_another_orders_id_is_put_aside_and_closes_the_stream() -
     assert player.last.orders == {}
     ((_, why),) = player.last.dead_letters
     assert why == f"request 2: {first} is not the id of that number"
-    assert player.gateway.accounts[A].closed == why
+    assert player.gateway.accounts[A].closures == {Closure.REQUEST: why}
     assert player.managed(first).status is OrderStatus.ACCEPTED
     player.buy(1, 90)
     assert denied(player) is Reason.NOT_TRADING
