@@ -17,7 +17,7 @@ DEVELOPER := $(VENV)/.developer-is-installed
 BENCH := $(VENV)/bench/.is-installed
 
 .PHONY: help setup demo test check style types imports generated locks generate bench lock clean jars \
-	browser go kubernetes cluster cluster-down
+	browser go kubernetes cluster cluster-down image
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -65,6 +65,10 @@ lock: $(DEVELOPER)  ## Resolve the locks again; UPGRADE=--upgrade moves every ve
 	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/bot.txt
 	$(COMPILE) pyproject.toml --extra fleet --group build -c requirements/dev.txt -o requirements/fleet.txt
 	$(COMPILE) pyproject.toml --extra all -c requirements/dev.txt -o requirements/all.txt
+	$(COMPILE) --group build -c requirements/dev.txt -o requirements/build.txt
+	$(COMPILE) pyproject.toml $(foreach extra,store resources cli data operator,--extra $(extra)) \
+		-c requirements/dev.txt -o requirements/image.txt
+	$(COMPILE) pyproject.toml --extra local -c requirements/dev.txt -o requirements/dev-services.txt
 	$(COMPILE) requirements/bench.in -o requirements/bench.txt
 	$(COMPILE) requirements/go.in -o requirements/go.txt
 	$(BIN)/python -m governor.local.jars --lock
@@ -79,6 +83,9 @@ go: $(DEVELOPER)
 
 cluster: $(DEVELOPER) go  ## A real Kubernetes on this machine: in Docker, or as root a node of our own
 	$(BIN)/python -m cluster up
+
+image: $(DEVELOPER)  ## The image of a fleet, by Docker or buildah; BASE_IMAGE=... names another base
+	$(BIN)/python -m cluster image
 
 cluster-down: $(DEVELOPER)  ## End it, and remove everything it had
 	$(BIN)/python -m cluster down

@@ -4,6 +4,7 @@
     python -m cluster up           a whole Kubernetes: in Docker where Docker works, else a node of our own, as root
     python -m cluster load FILE    put the images of an archive into it
     python -m cluster down         end it, and remove everything it had
+    python -m cluster image [dev]  build the fleet's image, or the one for trying, and print the archive's path
     python -m cluster build [...]  build the programs, once (several minutes); the others do so when they must
 
 Each checkout has a cluster of its own, in its folder `.cluster`; `--state` names another.
@@ -18,6 +19,8 @@ from pathlib import Path
 from tradefleet.domain.errors import FleetError
 
 from .binaries import Binary, binary_folder, ensure
+from .image import TARGETS
+from .image import build as build_image
 from .local import STATE, LocalCluster, Sort
 
 
@@ -45,6 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("up", help="a whole Kubernetes")
     commands.add_parser("load", help="put the images of an archive into it").add_argument("archive", type=Path)
     commands.add_parser("down", help="end it, and remove everything it had")
+    image = commands.add_parser("image", help="build the fleet's image, and print the archive's path")
+    image.add_argument("target", nargs="?", default="fleet", choices=TARGETS, help="which of them")
     build = commands.add_parser("build", help="build the programs, once")
     build.add_argument("binaries", nargs="*", type=Binary, help=f"which of {', '.join(Binary)}; all without a name")
     return parser
@@ -62,6 +67,8 @@ def _run(chosen: argparse.Namespace) -> None:
             cluster.load(chosen.archive)
         case "down":
             cluster.down()
+        case "image":
+            print(build_image(chosen.target, tell))
         case "build":
             for binary in chosen.binaries or Binary:
                 ensure(binary, tell)

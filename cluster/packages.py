@@ -22,7 +22,6 @@ NODE: Final = {
     "unshare": "util-linux",
     "sysctl": "procps",
 }
-IMAGES: Final = {"buildah": "buildah", "debootstrap": "debootstrap"}
 
 INSTALL_TIMEOUT_S: Final = 600.0
 
