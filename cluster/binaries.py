@@ -56,7 +56,7 @@ def module_version(module: str) -> str:
 
 def binary_folder(sources: Path = MODULE) -> Path:
     """Return the folder of the programs that are built from `sources` as they are now."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(_link_flags().encode())
     for path in sorted([sources / "go.mod", sources / "go.sum", *sources.rglob("*.go")]):
         digest.update(f"{path.relative_to(sources)}\n".encode() + path.read_bytes())
     version = module_version("k8s.io/kubernetes")
@@ -103,19 +103,10 @@ def _one_builder(folder: Path) -> Iterator[None]:
 
 
 def _build(go: Path, binary: Binary, folder: Path) -> None:
-    version = module_version("k8s.io/kubernetes")
-    major, minor, _ = version.removeprefix("v").split(".")
-    stamps = {
-        "k8s.io/component-base/version.gitVersion": version,
-        "k8s.io/component-base/version.gitMajor": major,
-        "k8s.io/component-base/version.gitMinor": minor,
-        "helm.sh/helm/v4/internal/version.version": module_version("helm.sh/helm/v4"),
-    }
-    flags = " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in stamps.items())])
     with tempfile.TemporaryDirectory(prefix=".build-", dir=folder) as scratch:
         output = Path(scratch) / binary
         done = subprocess.run(
-            [str(go), "build", "-trimpath", "-ldflags", flags, "-o", str(output), f"./{binary}"],
+            [str(go), "build", "-trimpath", "-ldflags", _link_flags(), "-o", str(output), f"./{binary}"],
             cwd=MODULE,
             # Without C the program runs on any Linux, and needs no compiler here.
             env={**os.environ, "CGO_ENABLED": "0"},
@@ -128,6 +119,25 @@ def _build(go: Path, binary: Binary, folder: Path) -> None:
             said = "\n".join(done.stdout.splitlines()[-ERROR_LINES_MAX:])
             raise Retryable(f"building {binary} with {go} failed:\n{said}")
         output.replace(folder / binary)
+
+
+def _link_flags() -> str:
+    """Return what the linker is told: no symbols for debuggers, and the versions that the programs name as theirs."""
+    version = module_version("k8s.io/kubernetes")
+    major, minor, _ = version.removeprefix("v").split(".")
+    stamps = {
+        "k8s.io/component-base/version.gitVersion": version,
+        "k8s.io/component-base/version.gitMajor": major,
+        "k8s.io/component-base/version.gitMinor": minor,
+        "helm.sh/helm/v4/internal/version.version": module_version("helm.sh/helm/v4"),
+        "helm.sh/helm/v4/internal/version.kubeClientVersionMajor": major,
+        "helm.sh/helm/v4/internal/version.kubeClientVersionMinor": minor,
+    }
+    # The Kubernetes that Helm assumes where it asks none.
+    for package in ("pkg/chart/common", "pkg/chart/v2/lint/rules", "internal/chart/v3/lint/rules"):
+        stamps[f"helm.sh/helm/v4/{package}.k8sVersionMajor"] = major
+        stamps[f"helm.sh/helm/v4/{package}.k8sVersionMinor"] = minor
+    return " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in stamps.items())])
 
 
 def _point(link: Path, binary: Binary) -> None:

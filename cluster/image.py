@@ -1,6 +1,6 @@
-"""The fleet's image, built from the Dockerfile by Docker or, where there is none, by buildah.
+"""The fleet's image, built from the Dockerfile by Docker or, where there is none, by buildah: `make image`.
 
-`python -m cluster image`. The base is BASE_IMAGE, by default the one that the Dockerfile names. Where that cannot be pulled, a base is made from
+The base is BASE_IMAGE, by default the one that the Dockerfile names. Where that cannot be pulled, a base is made from
 Debian's packages, so that an image can be built wherever those can be had.
 """
 

@@ -17,7 +17,8 @@ from typing import Final
 
 from tradefleet.domain.errors import Permanent, Retryable
 
-NETWORK: Final = ipaddress.ip_network("10.88.0.0/16")  # each node takes four addresses of it
+# Each node takes four addresses of it. Docker, Podman, kind and the common cluster networks are elsewhere.
+NETWORK: Final = ipaddress.ip_network("10.213.0.0/16")
 SUBNET_BITS: Final = 30
 UPLINK: Final = "uplink"  # the node's end of the wire to its machine
 COMMAND_TIMEOUT_S: Final = 30.0
