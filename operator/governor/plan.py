@@ -9,18 +9,22 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
+from governor.dataset_status import is_conditional, is_made_up
+from governor.ending import sells_on, trades_on
 from governor.workload import Command, LockstepRun, Plan, Role, Verdict, Workload
+from tradefleet.domain.bar import parse_interval
 from tradefleet.domain.bots import BotCommand, BotConfig, ParameterValue, RunState, config_values
 from tradefleet.domain.errors import FleetError
 from tradefleet.domain.ids import BotUid
 from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.progress import FEED, GATEWAY, VENUE, Participant, bot_participant
+from tradefleet.resources.backtest import Backtest
 from tradefleet.resources.bot_set import BotSet, expand
-from tradefleet.resources.common import GROUP, Resource, ResourceKey
+from tradefleet.resources.common import GROUP, Reference, Resource, ResourceKey
 from tradefleet.resources.dataset import Dataset
 from tradefleet.resources.exchange import SIMULATOR, Exchange
 from tradefleet.resources.feed import Feed
-from tradefleet.resources.replay_plan import Surroundings, feed_settings
+from tradefleet.resources.replay_plan import Surroundings, feed_settings, range_of
 from tradefleet.resources.to_domain import ExchangeTerms, Series, bot_config, exchange_terms, played_series
 from tradefleet.resources.trading_bot import TradingBot
 
@@ -41,7 +45,8 @@ class Observed:
 
     `runs` holds the participants of lockstep runs that were created, `finished` those that have come to their end,
     `left` the participants that have gone. `configs` are what bots were last told to be. `settled` are the bots whose
-    gateway has carried out their end: nothing of them is open any more.
+    gateway has carried out their end: nothing of them is open any more. `read` are the Datasets whose content was
+    looked at, `refused` those of them that must not be played, each with the reason.
     """
 
     runs: Mapping[str, frozenset[Participant]] = field(default_factory=dict)
@@ -49,6 +54,8 @@ class Observed:
     left: frozenset[Participant] = frozenset()
     configs: Mapping[BotUid, BotConfig] = field(default_factory=dict)
     settled: frozenset[BotUid] = frozenset()
+    read: frozenset[ResourceKey] = frozenset()
+    refused: Mapping[ResourceKey, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,11 +113,21 @@ class _Planner:
 
     def plan(self) -> None:
         """Go through every exchange, then say of the bots and feeds without one why they wait."""
+        markets = {}
         for exchange in self._all(Exchange):
             market = self._market(exchange)
             if market is not None:
                 self._fill(market)
+                markets[exchange.key] = market
         self._explain_orphans()
+        for dataset in self._all(Dataset):
+            if dataset.spec.exchange_ref is not None:
+                self._record(dataset, dataset.spec.exchange_ref, markets)
+        for backtest in self._all(Backtest):
+            dataset_key = ResourceKey("Dataset", backtest.key.namespace, backtest.spec.dataset_ref.name)
+            tested_on = self._by_key.get(dataset_key)
+            if isinstance(tested_on, Dataset):
+                self._may_be_played(backtest, tested_on)
 
     def _say(self, resource: Resource, reason: str, message: str, *, stalled: bool) -> None:
         self.verdicts[resource.key] = Verdict(key=resource.key, stalled=stalled, reason=reason, message=message)
@@ -129,6 +146,9 @@ class _Planner:
         if exchange.spec.suspend:
             self._say(exchange, "Suspended", "its gateway is stopped: set suspend to false", stalled=False)
             return None
+        if exchange.metadata.deletion_timestamp is not None and not self._bots_on(exchange):
+            self._say(exchange, "Deleting", "is being deleted", stalled=False)
+            return None
         try:
             terms = exchange_terms(exchange)
         except FleetError as error:
@@ -142,15 +162,27 @@ class _Planner:
             feed=feed,
             replay=replay,
             series=series,
-            bots=tuple(bot for bot in self._all(TradingBot) if _trades_on(bot, exchange)),
+            bots=self._bots_on(exchange),
             run=self._run_of(feed),
         )
+
+    def _bots_on(self, exchange: Exchange) -> tuple[TradingBot, ...]:
+        return tuple(bot for bot in self._all(TradingBot) if trades_on(bot, exchange))
 
     def _feed_of(
         self, exchange: Exchange, terms: ExchangeTerms
     ) -> tuple[Feed | None, dict[str, object], frozenset[Series]]:
         """Return the feed that plays the market of `exchange`, what it plays, and the bars that come of it."""
         playing = [feed for feed in self._all(Feed) if _plays(feed, exchange)]
+        selling = [bot.metadata.name for bot in self._bots_on(exchange) if sells_on(bot, self._observed.settled)]
+        if any(feed.metadata.deletion_timestamp is None for feed in playing) or not selling:
+            playing = [feed for feed in playing if feed.metadata.deletion_timestamp is None]
+        for feed in playing:
+            if feed.metadata.deletion_timestamp is not None:
+                message = (
+                    f"plays on until TradingBot {', '.join(selling)} has sold its position (deletionPolicy Flatten)"
+                )
+                self._say(feed, "Deleting", message, stalled=False)
         for extra in playing[1:]:
             message = (
                 f"Exchange {exchange.metadata.name} is already played by Feed {playing[0].metadata.name}: suspend one"
@@ -166,6 +198,8 @@ class _Planner:
                 message = f"waits for Dataset {reference.name} in namespace {feed.key.namespace}: apply it"
                 self._say(feed, "DatasetNotFound", message, stalled=False)
                 return None, {}, frozenset()
+            if not self._may_be_played(feed, datasets[reference.name]):
+                return None, {}, frozenset()
         ticks = {symbol: instrument.tick for symbol, instrument in terms.instruments.items()}
         try:
             replay = feed_settings(feed, datasets, Surroundings(ticks=ticks))
@@ -174,6 +208,51 @@ class _Planner:
             self._say(feed, "InvalidSpec", str(error), stalled=True)
             return None, {}, frozenset()
         return feed, replay, series
+
+    def _may_be_played(self, player: Feed | Backtest, dataset: Dataset) -> bool:
+        """Return whether a dataset may be played: one with conditions once it was read. What has begun goes on."""
+        if not is_conditional(dataset) or player.metadata.uid in self._observed.runs:
+            return True
+        name = dataset.metadata.name
+        if dataset.key in self._observed.refused:
+            message = f"Dataset {name} cannot be played: {self._observed.refused[dataset.key]}"
+            self._say(player, "DatasetRefused", message, stalled=True)
+        elif dataset.key not in self._observed.read:
+            self._say(player, "DatasetNotRead", f"waits until Dataset {name} has been read", stalled=False)
+        else:
+            return True
+        return False
+
+    def _record(self, dataset: Dataset, reference: Reference, markets: Mapping[ResourceKey, _Market]) -> None:
+        """Plan the recorder of a Dataset that takes in what comes from an exchange, or say why there is none."""
+        key = ResourceKey("Exchange", dataset.key.namespace, reference.name)
+        exchange = self._by_key.get(key)
+        if exchange is None:
+            message = f"waits for Exchange {reference.name} in namespace {dataset.key.namespace}: apply it"
+            self._say(dataset, "ExchangeNotFound", message, stalled=False)
+            return
+        if dataset.spec.suspend or dataset.spec.frozen or dataset.metadata.deletion_timestamp is not None:
+            return
+        if isinstance(exchange, Exchange) and exchange.spec.venue != SIMULATOR:
+            message = "downloads are not there yet: name files, sql or synthetic in its place"
+            self._say(dataset, "NotSupported", message, stalled=True)
+            return
+        market = markets.get(key)
+        if market is None:
+            message = f"waits for Exchange {reference.name}: {self.verdicts[key].message}"
+            self._say(dataset, "ExchangeNotReady", message, stalled=False)
+            return
+        brought = {(str(symbol), interval_us) for symbol, interval_us in market.series}
+        missing = [
+            f"{interval} bars of {symbol}"
+            for symbol, interval in dataset.spec.series
+            if (symbol, parse_interval(interval)) not in brought
+        ]
+        if missing:
+            message = f"waits for a Feed of Exchange {reference.name} that brings {', '.join(missing)}: apply one"
+            self._say(dataset, "NoData", message, stalled=False)
+            return
+        self.workloads.append(_recorder_workload(dataset, market, made_up=is_made_up(dataset, self._by_key.values())))
 
     def _run_of(self, feed: Feed | None) -> str | None:
         """Return the lockstep run, named by the feed's UID: a feed that is made again is another run."""
@@ -361,16 +440,32 @@ def _feed_workload(market: _Market, feed: Feed) -> Workload:
     )
 
 
+def _recorder_workload(dataset: Dataset, market: _Market, *, made_up: bool) -> Workload:
+    from_us, to_us = range_of(dataset.spec)
+    return Workload(
+        name=f"recorder-{_dns(dataset)}",
+        role=Role.RECORDER,
+        owner=dataset.key,
+        settings={
+            "dataset": _name(dataset),
+            "exchange": _name(market.exchange),
+            "series": [
+                {"symbol": symbol, "interval_us": parse_interval(interval)} for symbol, interval in dataset.spec.series
+            ],
+            "is_synthetic": made_up,
+            "from_us": from_us,
+            "to_us": to_us,
+            "ticks": [str(channel) for channel in dataset.spec.ticks],
+        },
+    )
+
+
 def _name(resource: Resource) -> str:
     return f"{resource.metadata.namespace}/{resource.metadata.name}"
 
 
 def _dns(resource: Resource) -> str:
     return f"{resource.metadata.namespace}-{resource.metadata.name}"
-
-
-def _trades_on(bot: TradingBot, exchange: Exchange) -> bool:
-    return (bot.key.namespace, bot.spec.exchange_ref.name) == (exchange.key.namespace, exchange.key.name)
 
 
 def _plays(feed: Feed, exchange: Exchange) -> bool:
@@ -380,5 +475,4 @@ def _plays(feed: Feed, exchange: Exchange) -> bool:
         and (feed.key.namespace, reference.name) == (exchange.key.namespace, exchange.key.name)
         and feed.spec.replay is not None
         and not feed.spec.suspend
-        and feed.metadata.deletion_timestamp is None
     )

@@ -3,7 +3,7 @@
 Times are UTC microseconds of the wall's clock; `previous` keeps a condition's time of change while it stays the same.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -47,8 +47,9 @@ class ProcessView:
 class BotView:
     """What was observed of a bot. `remaining` says what its end waits for; `halted` why it takes no new risk.
 
-    `closures` say what closed the bot's stream, `unreadable_seq` which of its requests cannot be read, `refused` why
-    its gateway does not trade it as its owner wants.
+    `mismatch` says how the books of its account differ from the venue, `closures` what closed the bot's own stream,
+    `unreadable_seq` which of its requests cannot be read, `refused` why its gateway does not trade it as its owner
+    wants.
     """
 
     process: ProcessView | None = None
@@ -58,6 +59,7 @@ class BotView:
     is_settled: bool = False
     remaining: str = ""
     halted: str = ""
+    mismatch: str = ""
     closures: Mapping[Closure, str] = field(default_factory=dict)
     unreadable_seq: int = 0
     is_drawn_down: bool = False
@@ -65,6 +67,20 @@ class BotView:
     has_drifted: bool = False
     market_us: int = 0  # market now: the time that the exchange's bots have reached
     is_replayed: bool = False  # its feed's history has come to its end
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountView:
+    """What an account's gateway found at its venue. `mismatch` says how its books differ, so that it takes no new risk.
+
+    `external` are orders at the venue that are not ours, the first of `external_orders`. `reconciled_us` is when books
+    and venue last agreed, UTC, 0 for never.
+    """
+
+    mismatch: str = ""
+    external_orders: int = 0
+    external: tuple[str, ...] = ()
+    reconciled_us: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +116,7 @@ def bot_status(
             "fees": _shown(statistics.fees_atoms, scale),
             "position": {symbol: size.normalize() + 0 for symbol, size in held.items()},
             "fills": statistics.fills,
-            "last_bar_time": _instant(statistics.market_us),
+            "last_bar_time": instant(statistics.market_us),
             "last_bar_age": _duration(max(0, view.market_us - statistics.market_us)),
         }
     judged = _judge_bot(bot, verdict, view)
@@ -157,6 +173,8 @@ def _warnings(bot: TradingBot, view: BotView) -> dict[str, str]:
     reopen = f"`tradefleet resume {bot.metadata.name} --reopen`"
     if view.halted:
         found["Halted"] = view.halted
+    if view.mismatch:
+        found["NotReconciled"] = _unreconciled(view.mismatch)
     if Closure.REPORT in view.closures:
         found["BooksInDoubt"] = (
             f"takes no new risk: {view.closures[Closure.REPORT]}: this ends when books and venue are found to agree, "
@@ -165,6 +183,13 @@ def _warnings(bot: TradingBot, view: BotView) -> dict[str, str]:
     if view.is_drawn_down:
         found["Drawdown"] = f"takes no new risk: its equity fell as far as risk.maxDrawdownPercent allows: {reopen}"
     return found
+
+
+def _unreconciled(mismatch: str) -> str:
+    return (
+        f"no new risk is taken: books and venue differ: {mismatch}: put the account in order at the venue; risk is "
+        "taken again once they agree"
+    )
 
 
 def _needs_a_person(bot: TradingBot, view: BotView) -> tuple[str, str] | None:
@@ -202,18 +227,22 @@ def exchange_status(
     open_orders: int,
     fills: int,
     epoch: int | None,
-    external_orders: int,
+    account: AccountView,
     halted: str,
+    has_drifted: bool = False,
     now_us: int,
 ) -> ExchangeStatus:
     """Return an exchange's status; `processes` are its simulator and its gateway."""
     extra: dict[ConditionType, tuple[str, str]] = {}
-    if halted:
-        extra[ConditionType.WARNING] = ("Halted", halted)
+    if has_drifted:
+        message = "the lockstep run goes on with what the exchange was when it began: the edit waits for its end"
+        extra[ConditionType.CONFIG_DRIFT] = ("RunHasBegun", message)
+    warnings = _account_warnings(account, halted)
+    if warnings:
+        extra[ConditionType.WARNING] = (next(iter(warnings)), "; ".join(warnings.values()))
     mine = list(bots)
     if exchange.metadata.deletion_timestamp is not None:
-        waits = f"waits for {len(mine)} bots that trade here to be deleted" if mine else "ends its gateway"
-        judged = _Judgement(phase=Phase.STOPPING, reason="Deleting", message=waits, extra=extra)
+        judged = _ending_exchange(mine, [each for each in processes if each is not None], extra)
     elif exchange.spec.suspend:
         message = "suspended: its gateway is stopped, its open orders stay"
         judged = _Judgement(phase=Phase.STOPPED, is_ready=True, reason="Suspended", message=message, extra=extra)
@@ -222,7 +251,7 @@ def exchange_status(
     else:
         found = (_of_process(each, extra) for each in processes)
         judged = next((each for each in found if each is not None), None) or _Judgement(
-            phase=Phase.RUNNING, is_ready=True, reason="Running", message=halted, extra=extra
+            phase=Phase.RUNNING, is_ready=True, reason="Running", message="; ".join(warnings.values()), extra=extra
         )
     return ExchangeStatus(
         **_common(exchange, judged, now_us=now_us),
@@ -230,10 +259,43 @@ def exchange_status(
         epoch=epoch,
         bots=len(mine),
         open_orders=open_orders,
-        external_orders=external_orders,
+        external_orders=account.external_orders,
         fills=fills,
-        halted=bool(halted),
+        halted=bool(halted or account.mismatch),
+        last_reconciled_time=instant(account.reconciled_us) if account.reconciled_us else None,
     )
+
+
+def _ending_exchange(
+    bots: Sequence[TradingBot], processes: Iterable[ProcessView], extra: Mapping[ConditionType, tuple[str, str]]
+) -> _Judgement:
+    """Return what a deleted exchange waits for: its bots, whose end a process that fails would hold up for ever."""
+    message = f"waits for {len(bots)} bots that trade here to be deleted" if bots else "ends its gateway"
+    troubled = next((each for each in processes if not each.is_ready and each.reason), None) if bots else None
+    if troubled is None:
+        return _Judgement(phase=Phase.STOPPING, reason="Deleting", message=message, extra=extra)
+    return _Judgement(
+        phase=Phase.STOPPING,
+        is_stalled=troubled.is_failed,
+        reason=troubled.reason if troubled.is_failed else "Deleting",
+        message=f"{message}; {troubled.reason}: {troubled.message}",
+        extra=extra,
+    )
+
+
+def _account_warnings(account: AccountView, halted: str) -> dict[str, str]:
+    """Return what a person should know of an account, by reason."""
+    found = {}
+    if halted:
+        found["Halted"] = halted
+    if account.mismatch:
+        found["NotReconciled"] = _unreconciled(account.mismatch)
+    if account.external_orders:
+        some = "1 open order" if account.external_orders == 1 else f"{account.external_orders} open orders"
+        more = ", …" if account.external_orders > len(account.external) else ""
+        named = ", ".join(account.external)
+        found["ExternalOrders"] = f"{some} at the venue of somebody else, left alone: {named}{more}"
+    return found
 
 
 def feed_status(
@@ -250,7 +312,8 @@ def feed_status(
 ) -> FeedStatus:
     """Return a feed's status."""
     if feed.metadata.deletion_timestamp is not None:
-        judged = _Judgement(phase=Phase.STOPPING, reason="Deleting", message="ends")
+        message = "ends" if verdict is None else verdict.message
+        judged = _Judgement(phase=Phase.STOPPING, reason="Deleting", message=message)
     elif feed.spec.suspend:
         judged = _Judgement(phase=Phase.STOPPED, is_ready=True, reason="Suspended", message="suspended")
     elif verdict is not None:
@@ -264,7 +327,7 @@ def feed_status(
         **_common(feed, judged, now_us=now_us),
         bots=bots,
         bars=bars,
-        market_time=_instant(market_us) if market_us else None,
+        market_time=instant(market_us) if market_us else None,
         synthetic=is_synthetic,
     )
 
@@ -375,7 +438,7 @@ def _condition(
         reason=reason,
         message=message,
         observed_generation=resource.metadata.generation,
-        last_transition_time=since or _instant(now_us),
+        last_transition_time=since or instant(now_us),
     )
 
 
@@ -394,7 +457,8 @@ def _shown(atoms: int, scale: int) -> Decimal:
     return amount.normalize() + 0 if amount else Decimal(0)
 
 
-def _instant(time_us: int) -> str:
+def instant(time_us: int) -> str:
+    """Return UTC microseconds as statuses show a time, to the second."""
     return datetime.fromtimestamp(time_us // MICROSECONDS, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

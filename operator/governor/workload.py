@@ -20,6 +20,7 @@ class Role(StrEnum):
     GATEWAY = "gateway"
     FEED = "feed"
     BOT = "bot"
+    RECORDER = "recorder"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

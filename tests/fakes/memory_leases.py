@@ -1,6 +1,7 @@
 """Leases and the rows that carry them, in memory."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from tests.fakes.memory_database import (
     BotRow,
@@ -35,10 +36,10 @@ class MemoryLeases(MemoryHandle):
     def acquire(self, name: LeaseName, *, holder: str, generation: int, ttl_us: int) -> Lease:
         check_ttl(name, ttl_us)
         deadline_us = self._clock_us() + ttl_us
-        epoch = 0
+        epoch, took_over = 0, False
 
         def check() -> Callable[[], None]:
-            nonlocal epoch
+            nonlocal epoch, took_over
             row = self._lease_row(name, create=True)
             now_us = self._database.clock_us()
             if self._is_retired(name):
@@ -47,7 +48,7 @@ class MemoryLeases(MemoryHandle):
                 raise StaleGeneration(f"lease {name}: generation {generation} is older than the row's {row.generation}")
             if row.holder not in ("", holder) and row.until_us > now_us:
                 raise LeaseHeld(f"lease {name}: {row.holder} holds it for another {row.until_us - now_us} us")
-            epoch = row.epoch + 1
+            epoch, took_over = row.epoch + 1, row.holder not in ("", holder)
 
             def write() -> None:
                 row.epoch, row.holder, row.generation = epoch, holder, generation
@@ -56,7 +57,14 @@ class MemoryLeases(MemoryHandle):
             return write
 
         self._commit(check)
-        return Lease(name=name, epoch=epoch, holder=holder, generation=generation, deadline_us=deadline_us)
+        return Lease(
+            name=name,
+            epoch=epoch,
+            holder=holder,
+            generation=generation,
+            deadline_us=deadline_us,
+            took_over=took_over,
+        )
 
     def renew(self, lease: Lease, *, ttl_us: int) -> Lease:
         check_ttl(lease.name, ttl_us)
@@ -73,13 +81,7 @@ class MemoryLeases(MemoryHandle):
             return write
 
         self._commit(check)
-        return Lease(
-            name=lease.name,
-            epoch=lease.epoch,
-            holder=lease.holder,
-            generation=lease.generation,
-            deadline_us=deadline_us,
-        )
+        return replace(lease, deadline_us=deadline_us)
 
     def release(self, lease: Lease) -> None:
         def check() -> Callable[[], None]:

@@ -14,22 +14,21 @@ from tradefleet.domain.bar import MINUTE_US
 from tradefleet.domain.bots import BotConfig
 from tradefleet.domain.canonical import CanonicalEquity, canonical_lines
 from tradefleet.domain.errors import NonDeterministic
-from tradefleet.domain.executions import Execution
 from tradefleet.domain.ids import bars_stream, executions_stream, orders_stream
 from tradefleet.domain.ledger import Book
 from tradefleet.domain.orders import Side
 from tradefleet.domain.venue import VoidRequest
-from tradefleet.messages.codec import decode, decode_as
-from tradefleet.messages.convert import execution_of
+from tradefleet.messages.codec import decode
 from tradefleet.messages.topics import JOURNAL
-from tradefleet.messages.trading import OrderExecuted, OrderRequested
+from tradefleet.messages.trading import OrderRequested
 from workloads.backtest.engine import Engine
 from workloads.backtest.lockstep import RunView
 from workloads.exchange.gateway.machine import Gateway
 from workloads.exchange.gateway_worker import GatewayWorker
 from workloads.exchange.venue.journal import replay
 from workloads.exchange.venue.venue import Venue
-from workloads.exchange.venue_worker import VenueWorker, record_of
+from workloads.exchange.venue_records import record_of
+from workloads.exchange.venue_worker import VenueWorker
 from workloads.strategy.bot import Bot
 from workloads.strategy.recorded import sources_of
 from workloads.strategy.registry import build_strategy
@@ -140,7 +139,7 @@ def _check_venue(world: World, worker: VenueWorker) -> None:
 def _check_journal(world: World, worker: VenueWorker) -> None:
     """What the venue acknowledged is durable: its state is the fold of its journal from the beginning."""
     records = MemoryBus(world.broker).journal(JOURNAL.name, EXCHANGE).read(0)
-    folded = replay(world.venue_config, [record for each in records if (record := record_of(each.value)) is not None])
+    folded = replay([record_of(each.value) for each in records])
     assert folded.venue.state_hash() == worker.state_hash(), "the venue is not what its journal says"
 
 
@@ -212,24 +211,16 @@ def _check_record(world: World, config: BotConfig) -> None:
     """Folding a bot's record gives the requests that were committed, and the view of its books that the gateway has."""
     store = world.owner
     record = store.load_bot(config.key, config.uid)
-    if record is None:
+    if record is None or record.input_count == 0:
         return
-
-    def make(config: BotConfig, request_seq: int) -> Bot:
-        strategy = build_strategy(config.strategy, config.parameters)
-        return Bot(config, world.instruments, strategy, taker_ppm=TAKER_PPM, request_seq=request_seq)
-
-    def execution(payload: bytes) -> Execution:
-        return execution_of(decode_as(payload, OrderExecuted), world.instruments)
-
     sources = sources_of(config, EXCHANGE)
     bots = []
     for use_snapshot in (False, True):
         try:
-            bots.append(restore_bot(record, config, make, store, sources, execution, use_snapshot=use_snapshot))
+            bots.append(restore_bot(record, config, store, sources, use_snapshot=use_snapshot))
         except NonDeterministic as error:
             raise AssertionError(str(error)) from error
-    if record.input_count == 0 or config.key in world.deleted:
+    if config.key in world.deleted:
         return
     books = store.bot_books(config.uid)
     assert books is not None

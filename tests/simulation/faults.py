@@ -56,6 +56,7 @@ POINTS = (
     "owner: paused, resumed or flattened",
     "owner: new generation of a bot",
     "owner: deleted a bot",
+    "owner: edited the exchange",
     "clock: jumped",
 )
 

@@ -177,6 +177,8 @@ class Fleet:
             run=self.run,
             lease_ttl_us=LEASE_US,
             request_timeout_us=TIMEOUT_US,
+            look_every_us=1,  # at every upkeep
+            look_again_us=1,
         )
         door = VenueDoor(
             lambda: [each for each in self.processes if each.role == "venue"],
@@ -185,6 +187,7 @@ class Fleet:
             self.wire,
             now_us=lambda: self.time.now_us,
             timeout_us=TIMEOUT_US,
+            may_speak_us=lambda: store.taken_over_us + TIMEOUT_US + door.receive_window_us,
         )
         streams = self._streams(bus, store)
         worker = GatewayWorker(plan, store=store, streams=streams, venue=door, publisher=publisher, clock=self.time)

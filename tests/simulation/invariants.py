@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.fakes.memory_database import FleetRows, MemoryDatabase
 from tradefleet.domain.bots import BotConfig
-from tradefleet.domain.ids import AccountId, BotKey, BotUid, ClientOrderId, StreamName, Symbol
+from tradefleet.domain.ids import AccountId, BotKey, BotUid, ClientOrderId, StreamName, Symbol, orders_stream
 from tradefleet.domain.ledger import Book, LedgerEntry
 from tradefleet.domain.orders import OrderStatus, Side
 from tradefleet.domain.venue import SubmitOrder
@@ -32,6 +32,7 @@ class Invariants:
         self._positions_read: dict[tuple[BotUid, int, StreamName], int] = {}
         self._halted: set[str] = set()
         self.halts = 0
+        self.looked = 0  # when books and venue last agreed
         self.checked = 0  # commits and sends held against the invariants
 
     # --- halts ----------------------------------------------------------------------------------------------------
@@ -80,6 +81,9 @@ class Invariants:
         """Look at a gateway's commit."""
         self.checked += 1
         assert not commit.dead_letters, f"dead letter: {commit.dead_letters[0]}"
+        own = json.loads(commit.blobs["gateway"] or b"{}")
+        assert not own["doubts"], "the gateway believes that books and venue differ"
+        self.looked = max(self.looked, own["reconciled_us"])
         for entry in commit.entries:
             self._entry(commit.uids[entry.bot], entry)
         for fill in commit.fills:
@@ -136,8 +140,12 @@ class Invariants:
         oldest_us = self._configs[order.uid].limits.max_data_age_us
         if oldest_us is not None:
             own = json.loads(commit.blobs["gateway"] or b"{}")
-            age_us = order.created_us - own["mark_us"][order.terms.symbol]
-            assert age_us <= oldest_us, f"order {order.client_order_id} was accepted on data of {age_us} us ago"
+            assert order.request_seq is not None, "the gateway's own orders close positions"
+            stream = orders_stream(order.uid)
+            (request,) = self._rows.streams[stream].after(stream, order.request_seq - 1, 1)
+            for found_us in (own["mark_us"][order.terms.symbol], request.market_us):
+                age_us = order.created_us - found_us
+                assert age_us <= oldest_us, f"order {order.client_order_id} was accepted on data of {age_us} us ago"
 
     def _wallet(self, uid: BotUid, state: dict[str, Any]) -> None:
         """A bot's books as the gateway keeps them against the postings, the reservations and the fills."""

@@ -35,10 +35,12 @@ _LEASES = "tests.fakes.memory_leases"
 _BOTS = "tests.fakes.memory_bots"
 _STREAMS = "tradefleet.bus.numbered"
 _GATEWAY = "workloads.exchange.gateway_worker"
+_LINE = "workloads.exchange.gateway_line"
 _DESK = "workloads.exchange.gateway.desk"
 _REPORTS = "workloads.exchange.gateway.reports"
 _RISK = "workloads.exchange.gateway.risk"
 _VENUE = "workloads.exchange.venue_worker"
+_FOLD = "workloads.exchange.venue_fold"
 _RECORD = "workloads.strategy.recorded"
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -65,13 +67,23 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "sent again without asking the venue",
-        (Change(_GATEWAY, "missing = self._ask_for(open_requests)", "missing = open_requests"),),
+        (Change(_LINE, "missing = self._ask_for(open_requests)", "missing = open_requests"),),
         seeds=(5,),
     ),
     Mutant(
         "venue asked before its time-out",
-        (Change(_GATEWAY, "not open_requests or self._clock.monotonic_us() >= self._ask_at_us", "True"),),
+        (Change(_LINE, "not open_requests or self._clock.monotonic_us() >= self._ask_at_us", "True"),),
         seeds=(101,),
+    ),
+    Mutant(
+        "venue asked while an order may still be in its receive window",
+        (Change(_LINE, "self._request_timeout_us + (self._venue.receive_window_us or 0)", "self._request_timeout_us"),),
+        seeds=(17,),
+    ),
+    Mutant(
+        "successor speaks at once",
+        (Change(_LINE, "        if self._clock.monotonic_us() < self._speak_at_us:\n", "        if False:\n"),),
+        seeds=(9,),
     ),
     Mutant(
         "lease not looked at before sending",
@@ -88,18 +100,14 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "cancel of an order that never arrived dropped",
-        (
-            Change(
-                _GATEWAY, "isinstance(request, CancelOrder | AmendOrder) and request.client_order_id in lost", "False"
-            ),
-        ),
+        (Change(_LINE, "isinstance(request, CancelOrder | AmendOrder) and request.client_order_id in lost", "False"),),
         seeds=(580,),
     ),
     Mutant(
         "number that was settled without arriving not sent",
         (
             Change(
-                _GATEWAY,
+                _LINE,
                 "[self._unsettled.get(number, VoidRequest(no=number)) for number in numbers]",
                 "[self._unsettled[number] for number in numbers if number in self._unsettled]",
             ),
@@ -139,7 +147,12 @@ MUTANTS: tuple[Mutant, ...] = (
                 "self._store.load_gateway(plan.config.account)\n",
                 "None if self._version else self._store.load_gateway(plan.config.account)\n",
             ),
-            Change(_GATEWAY, "        self._version, self._positions, self._unsettled = 0, {}, {}\n", ""),
+            Change(_GATEWAY, "        self._version, self._positions = 0, {}\n", ""),
+            Change(
+                _GATEWAY,
+                "self._line.start([] if record",
+                "self._line.start(list(self._line._unsettled.values()) if self._version else [] if record",
+            ),
         ),
         seeds=(3,),
     ),
@@ -191,6 +204,11 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant("risk taken on old data", (Change(_RISK, "state.now_us - mark_us > oldest_us", "False"),), seeds=(11,)),
     Mutant(
+        "risk taken by an old decision",
+        (Change(_RISK, "state.now_us - decided_us > oldest_us", "False"),),
+        seeds=(0,),
+    ),
+    Mutant(
         "fold without timers",
         (
             Change(
@@ -218,7 +236,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "journal applied before it is written",
         (
             Change(
-                _VENUE,
+                _FOLD,
                 "        self._offset = self._journal.append(payloads)[-1]\n        self._seq += len(payloads)\n"
                 "        for record in records:\n            self._apply(record)\n",
                 "        for record in records:\n            self._apply(record)\n"
@@ -246,12 +264,24 @@ MUTANTS: tuple[Mutant, ...] = (
         seeds=(35,),
     ),
     Mutant(
+        "edited exchange not in the journal",
+        (
+            Change(
+                _FOLD,
+                "        self.commit([ConfiguredRecord(epoch=epoch, market_us=self.market_us, config=config)])\n",
+                "        record = ConfiguredRecord(epoch=epoch, market_us=self.market_us, config=config)\n"
+                "        self.commit([record]) if self._state.config is None else self._state.apply(record)\n",
+            ),
+        ),
+        seeds=(10,),
+    ),
+    Mutant(
         "requests forgotten while the journal is folded again",
         (
             Change(
                 _VENUE,
-                "        self._last = None\n        self._bar_seqs = dict",
-                "        self._inbox, self._last = {}, None\n        self._bar_seqs = dict",
+                "            self._fold.restore()\n",
+                "            self._fold.restore()\n            self._inbox = {}\n",
             ),
         ),
         seeds=(88,),

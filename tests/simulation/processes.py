@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from tests.fakes.memory_database import BotRow, FleetRows, GatewayRow, Generation, LeaseRow, MemoryDatabase
@@ -13,7 +13,7 @@ from tradefleet.bus.memory_broker import MemoryBroker
 from tradefleet.bus.numbered import OutboxPublisher
 from tradefleet.domain.ids import AccountId, BotKey
 from tradefleet.runtime.ports import Worker
-from tradefleet.store.ports import BotCommit, GatewayCommit, Halt, Lease, OutboxMessage
+from tradefleet.store.ports import BotCommit, GatewayCommit, Halt, Lease, LeaseName, OutboxMessage
 
 READS_A_STEP = 6  # looks at the clock after which somebody is waiting
 WAIT_US = 5_000
@@ -36,6 +36,10 @@ class Time:
         self._reads += 1
         if self._reads > READS_A_STEP:
             self.now_us += WAIT_US
+        return self.now_us
+
+    def wall_us(self) -> int:
+        """Return the same, without a look that counts."""
         return self.now_us
 
     def sleep_us(self, duration_us: int) -> None:
@@ -84,6 +88,15 @@ class WatchedStore(MemoryStore):
         super().__init__(database, faults=faults)
         self._points = faults
         self._watch = watch
+        self.taken_over_us = 0  # when the lease of another holder ran out that this process took over
+
+    def acquire(self, name: LeaseName, *, holder: str, generation: int, ttl_us: int) -> Lease:
+        """Take a lease; one that somebody else let run out is noted."""
+        before = replace(self._lease_row(name))
+        lease = super().acquire(name, holder=holder, generation=generation, ttl_us=ttl_us)
+        if lease.took_over:
+            self.taken_over_us = before.until_us
+        return lease
 
     def _commit(self, check: Callable[[], Callable[[], None]]) -> None:
         self._points.pause("commit: paused before")

@@ -103,6 +103,7 @@ class VenueDoor:
         *,
         now_us: Callable[[], int],
         timeout_us: int,
+        may_speak_us: Callable[[], int] = lambda: 0,
     ) -> None:
         self._venues = venues
         self._account = account
@@ -110,6 +111,7 @@ class VenueDoor:
         self._wire = wire
         self._now_us = now_us
         self._timeout_us = timeout_us
+        self._may_speak_us = may_speak_us  # not before what a gateway before this one sent has taken effect
         self._process: Process | None = None
         self._incarnation = -1
         self._connection = -1
@@ -135,8 +137,14 @@ class VenueDoor:
             return True
         return False
 
+    @property
+    def receive_window_us(self) -> int:
+        """How long beyond the time-out a request may be under way: a venue without numbers keeps no connection out."""
+        return 0 if self._wire.keeps_numbers else self._timeout_us
+
     def connect(self) -> None:
         """Connect to a venue that is up now."""
+        assert self._now_us() >= self._may_speak_us(), "a successor spoke while its predecessor's orders were under way"
         venues = [process for process in self._venues() if process.is_started]
         if not venues:
             raise Retryable("simulated: no venue is up")
@@ -158,7 +166,7 @@ class VenueDoor:
             self._process = None
             raise OutcomeUnknown("simulated: the request may have arrived")
         if faults.strikes("venue: send delayed", OFTEN):
-            due_us = self._now_us() + faults.rng.randrange(1, self._timeout_us // 2)
+            due_us = self._now_us() + faults.rng.randrange(1, self._timeout_us // 2 + self.receive_window_us)
             self._wire.late.append((due_us, self._connection, list(requests)))
             self._process = None
             raise OutcomeUnknown("simulated: the request is still under way")

@@ -277,6 +277,8 @@ class World(Fleet):
             self._renew_config(config)
         if self.run is None and faults.strikes("owner: deleted a bot", 0.03):
             self._delete(config)
+        if faults.strikes("owner: edited the exchange", 0.1):
+            self._edit_exchange()
 
     def _order(self, config: BotConfig) -> None:
         before = self._states[config.key]
@@ -320,6 +322,19 @@ class World(Fleet):
                 process.is_retired = True
                 if not process.is_busy:
                     process.kill(self.time.now_us)
+
+    def _edit_exchange(self) -> None:
+        """Change how the market fills orders: the venue is started again, and its past must stay what it was."""
+        rng = self.rng
+        self.venue_config = replace(
+            self.venue_config,
+            slippage_ppm=rng.choice((0, 200, 5_000)),
+            slippage_ticks=rng.choice((0, 2)),
+            participation_ppm=rng.choice((None, 2_000)),
+        )
+        for process in self.processes:
+            if process.role == "venue" and not process.is_busy:
+                process.kill(self.time.now_us)
 
     # --- the end --------------------------------------------------------------------------------------------------
 

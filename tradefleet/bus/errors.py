@@ -23,5 +23,9 @@ class NotDelivered(Retryable):
     """Messages that were not acknowledged in time. They may arrive all the same; readers skip what they have."""
 
 
+class JournalLost(Permanent):
+    """A journal is not the one that was written before: the broker lost it. What it held is nowhere else (rule 10)."""
+
+
 class TopicMismatch(Permanent):
     """A topic exists with another number of partitions than the fleet's: keys would go to other places."""

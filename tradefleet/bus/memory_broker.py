@@ -91,6 +91,10 @@ class MemoryBroker:
         """Become reachable again."""
         self._stopped = False
 
+    def delete(self, topic: str) -> None:
+        """Lose one topic; one that is made under its name has another id."""
+        del self._logs[topic]
+
     def wipe(self) -> None:
         """Lose everything and be another cluster."""
         self._generation += 1

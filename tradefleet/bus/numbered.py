@@ -7,12 +7,12 @@ away or was wiped is the same case again. So everything here is correct without 
 
 import contextlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from tradefleet.bus.errors import BrokerUnavailable, BusFull, NotDelivered, PositionLost
 from tradefleet.bus.ports import Bus, Reader, Record, Source
 from tradefleet.domain.bar import Bar
 from tradefleet.domain.errors import Retryable
+from tradefleet.domain.frozen import frozen
 from tradefleet.domain.ids import StreamName
 from tradefleet.messages.codec import UndecodableMessage, decode
 from tradefleet.messages.convert import bar_of
@@ -30,7 +30,7 @@ MARK_US = 1_000_000  # between two writings of published marks
 _BARS = "bars/"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Place:
     """Where a stream travels: topic and key."""
 

@@ -69,14 +69,13 @@ def verify_parity(
 
     fleet = local_fleet(data_dir)
     with open_resources(fleet) as resources:
-        there = resources.all()
-    chosen = bots_named(there, bots or [], namespace, all_bots=every)
+        chosen = bots_named(resources.all(), bots or [], namespace, all_bots=every)
     import_from_here()
     session = fleet.session()
     is_same = True
     try:
         for bot in chosen:
-            found = verify(session, bot.metadata.uid or "", there)
+            found = verify(session, bot.metadata.uid or "")
             is_same = is_same and found.is_same
             sys.stdout.write(f"{bot.metadata.namespace}/{bot.metadata.name}: {found}\n")
     finally:

@@ -1,10 +1,11 @@
 """A bot as the machines know it: what it runs, on what, with which money, within which limits."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from tradefleet.domain.frozen import frozen
 from tradefleet.domain.ids import BotKey, BotUid, Symbol
 
 ParameterValue = int | float | str | bool
@@ -19,7 +20,7 @@ class SizingMethod(StrEnum):
     KELLY = "kelly"  # the capped Kelly fraction of the bot's own closed trades
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class Sizing:
     """Parameters of the sizer. Fractions are of equity; volatility is annualised."""
 
@@ -32,7 +33,7 @@ class Sizing:
     rebalance_threshold: float = 0.02  # ignore a change of target smaller than this part of equity
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class RiskLimits:
     """What the gate allows a bot; None is no limit. Fractions are in parts per million, amounts in quote atoms."""
 
@@ -74,7 +75,7 @@ class Closure(StrEnum):
     UNREADABLE = "unreadable"  # a request cannot be read, and none after it is. A person
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class BotConfig:
     """One bot for the machines. `wallet` holds atoms per asset; `generation` is the resource's."""
 
@@ -93,7 +94,7 @@ class BotConfig:
     deletion_policy: DeletionPolicy = DeletionPolicy.CANCEL_ORDERS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class BotCommand:
     """The whole desired running state of one bot, as `fleet.commands` carries it: never a delta (rule 11).
 

@@ -1,8 +1,8 @@
 """Executions: what the gateway tells a bot about its orders, in a gapless stream per bot."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+from tradefleet.domain.frozen import frozen
 from tradefleet.domain.ids import BotKey, ClientOrderId, Symbol
 from tradefleet.domain.orders import OrderStatus, OrderTerms, Reason
 from tradefleet.domain.venue import Liquidity
@@ -15,7 +15,7 @@ class Origin(StrEnum):
     GATEWAY = "GATEWAY"  # stop-loss, take-profit, trailing stop, flatten
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class Fill:
     """A trade of a bot's order, with what it did to the bot's books.
 
@@ -33,7 +33,7 @@ class Fill:
     realized_atoms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class Execution:
     """The order's state after one event. `terms` are the accepted ones: a resized order shows its new lots (rule 15).
 
@@ -53,7 +53,7 @@ class Execution:
     fill: Fill | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class PositionView:
     """A position in lots, with what it cost in quote atoms (fees not included). Never negative on a spot account."""
 
@@ -62,7 +62,7 @@ class PositionView:
     cost_atoms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class Adoption:
     """The first input of a bot's generation: its books as the gateway has them (rule 19).
 

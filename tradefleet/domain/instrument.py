@@ -1,10 +1,11 @@
 """Instruments: what can be traded, and how integer ticks and lots become money."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 
 from tradefleet.domain.errors import InvalidValue
+from tradefleet.domain.frozen import frozen
 from tradefleet.domain.ids import Symbol
 from tradefleet.domain.money import (
     SCALE_MAX,
@@ -22,7 +23,7 @@ _NEAR_TICK = 0.25
 _EXACT_DOUBLE_MAX = 2**48
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class Instrument:
     """A spot pair. Prices are integer multiples of `tick` (quote per base), sizes of `lot` (base).
 

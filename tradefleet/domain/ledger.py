@@ -1,10 +1,10 @@
 """The double-entry ledger: every movement of money is a transaction whose postings sum to zero per asset."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 from tradefleet.domain.errors import LedgerImbalance
+from tradefleet.domain.frozen import frozen
 from tradefleet.domain.ids import BotKey
 
 
@@ -28,7 +28,7 @@ class EntryKind(StrEnum):
     TRADE = "TRADE"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Posting:
     """`atoms` of `asset` moved into (positive) or out of (negative) one book of a bot."""
 
@@ -37,7 +37,7 @@ class Posting:
     atoms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class LedgerEntry:
     """One transaction. `seq` is gapless per bot; `reference` names the order, the trade or the deposit behind it."""
 

@@ -1,9 +1,9 @@
 """Orders: their terms, the requests that ask for them, and the one state machine all of them follow."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from tradefleet.domain.errors import InvalidOrder, InvalidTransition
+from tradefleet.domain.frozen import frozen
 from tradefleet.domain.ids import BotKey, ClientOrderId, Symbol
 
 
@@ -126,7 +126,7 @@ class Reason(StrEnum):
     DEAD_MAN = "DEAD_MAN"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class OrderTerms:
     """What an order asks for, in ticks and lots. Raises InvalidOrder when the terms contradict each other."""
 
@@ -157,7 +157,7 @@ class OrderTerms:
             raise InvalidOrder(f"order for {self.symbol}: post_only needs a GTC limit order")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class OrderRequest:
     """A bot's wish for a new order. `seq` is its number in the bot's request stream; the id follows from it."""
 
@@ -168,7 +168,7 @@ class OrderRequest:
     market_us: int  # the market time of the input that made the bot decide
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class CancelRequest:
     """A bot's wish to cancel one of its orders. `client_order_id` is the order's."""
 
@@ -178,7 +178,7 @@ class CancelRequest:
     market_us: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class AmendRequest:
     """A bot's wish to change lots or price of one of its open limit orders; None leaves as it is.
 

@@ -4,10 +4,11 @@ A step is one distinct market time. Its phases, and the rounds of phases 2 to 5,
 `workloads.backtest.step`; these are the values it reads.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 from typing import NewType
 
+from tradefleet.domain.frozen import frozen
 from tradefleet.domain.ids import BotKey, BotUid, StreamName
 
 Participant = NewType("Participant", str)  # "feed", "venue", "gateway" or "bot:namespace/name@uid"
@@ -45,7 +46,7 @@ class Phase(IntEnum):
     VENUE_REQUESTS = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class Progress:
     """One participant's row. `produced` holds the last number of each stream in which this phase produced something.
 

@@ -5,9 +5,9 @@ account are numbered by its gateway, reports of an account by the venue (or by t
 numbers are gapless, so either side can ask for what it missed (rule 16).
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+from tradefleet.domain.frozen import frozen
 from tradefleet.domain.ids import AccountId, ClientOrderId, Symbol
 from tradefleet.domain.orders import OrderTerms, Reason, Side
 
@@ -19,7 +19,7 @@ class Liquidity(StrEnum):
     TAKER = "TAKER"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class SubmitOrder:
     """Ask the venue for a new order.
 
@@ -34,7 +34,7 @@ class SubmitOrder:
     protection_ticks: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class CancelOrder:
     """Ask the venue to cancel what is left of an order."""
 
@@ -43,7 +43,7 @@ class CancelOrder:
     market_us: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class AmendOrder:
     """Ask the venue to change an open limit order; None leaves as it is. `lots` is the new total size."""
 
@@ -54,7 +54,7 @@ class AmendOrder:
     price_ticks: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class DepositFunds:
     """Give the account paper money. Simulators only; `reference` makes a repeat harmless."""
 
@@ -65,7 +65,7 @@ class DepositFunds:
     market_us: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class VoidRequest:
     """A request number that stands for nothing any more: refused by the halt switch after it was numbered."""
 
@@ -90,7 +90,7 @@ class ReportKind(StrEnum):
     DEPOSITED = "DEPOSITED"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class Trade:
     """One trade of one order. `fee_atoms` > 0 is paid, < 0 a rebate, in atoms of `fee_asset`."""
 
@@ -102,7 +102,7 @@ class Trade:
     liquidity: Liquidity
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class VenueReport:
     """What happened to one order of an account. `no` is gapless per account; `market_us` is the venue's time."""
 
@@ -116,7 +116,7 @@ class VenueReport:
     price_ticks: int | None = None  # AMENDED: the new limit price
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class VenueOrder:
     """An order as the venue sees it: the answer to a query by client id."""
 

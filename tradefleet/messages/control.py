@@ -58,6 +58,7 @@ class BotCommanded(Message, frozen=True, kw_only=True, gc=False):
     generation: Annotated[int, Meta(description="Generation of the resource; the highest one is the state")]
     state: RunState
     deletion_policy: DeletionPolicy
-    flatten: Annotated[bool, Meta(description="Close the position, then stay as `state` says")] = False
+    flatten_requests: Annotated[int, Meta(description="How often the owner has asked to flatten the bot")] = 0
+    reopen_requests: Annotated[int, Meta(description="How often the owner has asked to reopen the bot's stream")] = 0
     deleted: Annotated[bool, Meta(description="The resource is being deleted: act on `deletion_policy`")] = False
-    settings_hash: Annotated[str, Meta(description="SHA-256 of the settings file the bot must run, in hex")] = ""
+    settings_hash: Annotated[str, Meta(description="SHA-256 of the bot's settings, JSON with sorted keys, in hex")] = ""

@@ -3,6 +3,7 @@
 The way back raises InvalidValue for a record that contradicts itself.
 """
 
+import hashlib
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -11,7 +12,14 @@ from tradefleet.domain.errors import InvalidValue
 from tradefleet.domain.ids import AccountId, ClientOrderId, StreamName, Symbol
 from tradefleet.domain.orders import OrderTerms
 from tradefleet.domain.venue import AmendOrder, CancelOrder, DepositFunds, SubmitOrder, VenueRequest, VoidRequest
-from tradefleet.messages.journal import JournalBar, JournalBars, JournalRequest, JournalRequests, VenueRequestKind
+from tradefleet.messages.journal import (
+    JournalBar,
+    JournalBars,
+    JournalConfigured,
+    JournalRequest,
+    JournalRequests,
+    VenueRequestKind,
+)
 
 T = TypeVar("T")
 
@@ -51,6 +59,36 @@ def journal_bars_of(message: JournalBars) -> list[Bar]:
         Bar(Symbol(bar.symbol), bar.interval_us, bar.open_us, bar.open, bar.high, bar.low, bar.close, bar.volume)
         for bar in message.bars
     ]
+
+
+def journal_configured_message(
+    exchange: str, seq: int, epoch: int, market_us: int, configuration: str
+) -> JournalConfigured:
+    """Return the journal record for what a venue is from here on; `configuration` is JSON."""
+    return JournalConfigured(
+        stream=journal_stream(exchange),
+        stream_seq=seq,
+        event_time_us=market_us,
+        exchange=exchange,
+        epoch=epoch,
+        configuration=configuration,
+        configuration_hash=_hash(configuration),
+    )
+
+
+def journal_configuration_of(message: JournalConfigured) -> str:
+    """Return the JSON in a journal record. Raises InvalidValue when it is not what was hashed."""
+    found = _hash(message.configuration)
+    if found != message.configuration_hash:
+        raise InvalidValue(
+            f"journal of {message.exchange}, record {message.stream_seq}: the hash of its configuration must be "
+            f"{message.configuration_hash}, was {found}"
+        )
+    return message.configuration
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def journal_requests_message(

@@ -6,6 +6,7 @@ from tradefleet.messages.avro import NAMESPACE, Schema, published_schema
 from tradefleet.messages.catalog import MESSAGE_TYPES
 from tradefleet.messages.topics import DAY_MS, FOREVER, TOPICS, Keeping, Topic
 
+_NOBODY = "nobody yet"
 _HEAD = """# Messages
 
 <!-- Generated from tradefleet/messages by `make generate`. -->
@@ -17,8 +18,11 @@ money in orders, fills and figures are exact decimals of 38 digits, 18 of them a
 
 ## Topics
 
-| topic | key | partitions | keeps | messages |
-|---|---|---|---|---|
+"Nobody yet" stands where this release has no part that writes or reads a topic: its messages are for programs of your
+own, and for feeds and services to come.
+
+| topic | key | partitions | keeps | written by | read by | messages |
+|---|---|---|---|---|---|---|
 """
 
 
@@ -34,7 +38,8 @@ def reference_page() -> str:
 
 def _topic_row(topic: Topic) -> str:
     names = ", ".join(f"[{message.__name__}](#{message.__name__.lower()})" for message in topic.messages)
-    return f"| `{topic.name}` | {topic.key} | {topic.partitions} | {_keeps(topic)} | {names}. {topic.about} |\n"
+    who = f"{topic.written_by or _NOBODY} | {topic.read_by or _NOBODY}"
+    return f"| `{topic.name}` | {topic.key} | {topic.partitions} | {_keeps(topic)} | {who} | {names}. {topic.about} |\n"
 
 
 def _keeps(topic: Topic) -> str:

@@ -38,7 +38,8 @@ class Keeping(Enum):
 class Topic(msgspec.Struct, frozen=True, kw_only=True):
     """A topic. `name` is without the installation's prefix; `key` says in words what its messages are keyed by.
 
-    A key always goes to the same partition, so the order of one key's messages is kept.
+    A key always goes to the same partition, so the order of one key's messages is kept. `written_by` and `read_by` say
+    in words which parts of this release do; the command line and other programs may read every topic.
     """
 
     name: str
@@ -48,6 +49,8 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
     keeping: Keeping = Keeping.RETAINED
     retention_ms: int = WEEK_MS
     about: str
+    written_by: str = ""  # empty: nobody yet; the topic is there for writers of your own
+    read_by: str = ""
 
     def partition(self, key: str) -> int:
         """Return the partition of `key`: the same one in every process, release and implementation of the bus."""
@@ -60,6 +63,8 @@ OHLC_STABLE: Final = Topic(
     messages=(BarClosed,),
     partitions=4,
     about="Closed bars. They never change.",
+    written_by="feeds",
+    read_by="simulators, gateways, bots",
 )
 OHLC_LIVE: Final = Topic(
     name="market.ohlc.live",
@@ -76,6 +81,7 @@ TICKER: Final = Topic(
     partitions=4,
     retention_ms=DAY_MS,
     about="Best bid and ask, and the last price.",
+    read_by="recorders",
 )
 TRADES: Final = Topic(
     name="market.trades",
@@ -84,6 +90,7 @@ TRADES: Final = Topic(
     partitions=4,
     retention_ms=DAY_MS,
     about="Public trades of the venue.",
+    read_by="recorders",
 )
 BOOK: Final = Topic(
     name="market.book",
@@ -99,6 +106,8 @@ ORDERS: Final = Topic(
     messages=(OrderRequested, AmendRequested, CancelRequested),
     partitions=4,
     about="Order requests, amends and cancels. The gateway is woken by them and takes the committed rows.",
+    written_by="bots",
+    read_by="gateways",
 )
 EXECUTIONS: Final = Topic(
     name="trading.executions",
@@ -106,6 +115,8 @@ EXECUTIONS: Final = Topic(
     messages=(OrderExecuted,),
     partitions=4,
     about="What happened to orders.",
+    written_by="gateways",
+    read_by="bots",
 )
 RISK_MANAGEMENT: Final = Topic(
     name="risk.management",
@@ -113,6 +124,7 @@ RISK_MANAGEMENT: Final = Topic(
     messages=(RiskCommanded,),
     partitions=1,
     about="Halts and their ends, as they were asked for.",
+    written_by="the Governor",
 )
 RISK_STATE: Final = Topic(
     name="risk.state",
@@ -122,6 +134,7 @@ RISK_STATE: Final = Topic(
     keeping=Keeping.COMPACTED,
     retention_ms=FOREVER,
     about="The risk state of each scope.",
+    written_by="gateways",
 )
 COMMANDS: Final = Topic(
     name="fleet.commands",
@@ -131,6 +144,7 @@ COMMANDS: Final = Topic(
     keeping=Keeping.COMPACTED,
     retention_ms=FOREVER,
     about="The whole desired running state of each bot.",
+    written_by="the Governor",
 )
 METRICS: Final = Topic(
     name="performance.metrics",
@@ -138,6 +152,7 @@ METRICS: Final = Topic(
     messages=(BotMeasured,),
     partitions=4,
     about="Equity, buy-and-hold, fees and positions of bots as they change.",
+    written_by="gateways",
 )
 REPORTS: Final = Topic(
     name="reports.performance",
@@ -161,6 +176,8 @@ JOURNAL: Final = Topic(
     partitions=4,
     retention_ms=FOREVER,
     about="The simulator's inputs in their order: its state is a replay of them.",
+    written_by="simulators",
+    read_by="simulators, gateways",
 )
 DEAD_LETTER: Final = Topic(
     name="dead-letter",
@@ -169,6 +186,7 @@ DEAD_LETTER: Final = Topic(
     partitions=1,
     retention_ms=MONTH_MS,
     about="What could not be decoded or applied, with the reason.",
+    written_by="simulators, gateways, bots, recorders",
 )
 
 SCHEMAS: Final = Topic(
@@ -179,6 +197,8 @@ SCHEMAS: Final = Topic(
     keeping=Keeping.COMPACTED,
     retention_ms=FOREVER,
     about="The schemas of all releases that ran here, for readers that meet a newer one's messages.",
+    written_by="the Governor",
+    read_by="whoever meets a schema that it does not know",
 )
 
 TOPICS: Final[dict[str, Topic]] = {

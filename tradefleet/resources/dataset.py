@@ -1,9 +1,9 @@
 """Dataset: history that was checked, with its gaps and content hash known; what a backtest's evidence names."""
 
 from enum import StrEnum
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, Strict
 
 from tradefleet.resources.common import KindNames, PrinterColumn, Reference, Resource, Status, TimeRange
 from tradefleet.resources.market_data import FileSource, SqlSource, SyntheticSource
@@ -23,6 +23,13 @@ class GapPolicy(StrEnum):
     FAIL = "Fail"
 
 
+class TickChannel(StrEnum):
+    """Market data finer than bars, which is recorded as it comes."""
+
+    TICKER = "ticker"
+    TRADES = "trades"
+
+
 class SourceKind(StrEnum):
     """Where a dataset comes from."""
 
@@ -36,7 +43,9 @@ class DatasetSpec(TimeRange):
     """What history is wanted. Exactly one of exchangeRef, files, sql and synthetic says where it comes from."""
 
     exchange_ref: Reference | None = Field(
-        default=None, description="Download from this Exchange, and keep up with it unless frozen."
+        default=None,
+        description="Download from this Exchange, and keep up with it unless frozen. Of a simulator there is nothing "
+        "to download: the bars that its feeds bring are recorded. A recording can be played once it is frozen.",
     )
     files: Many[FileSource] = Field(default=(), max_length=SOURCES_MAX, description="Files of candles, CSV or Parquet.")
     sql: Many[SqlSource] = Field(default=(), max_length=SOURCES_MAX, description="Queries against your own database.")
@@ -53,6 +62,11 @@ class DatasetSpec(TimeRange):
         default=(),
         max_length=INTERVALS_MAX,
         description="Lengths of bars to download or make up. Default: 1m. Files and queries name their own.",
+    )
+    ticks: ManyDistinct[Annotated[TickChannel, Strict(False)]] = Field(
+        default=(),
+        max_length=2,
+        description="What to record of the Exchange beside bars: ticker, the best prices; trades.",
     )
     gap_policy: GapPolicy = Field(
         default=GapPolicy.REPORT,
@@ -90,6 +104,14 @@ class DatasetSpec(TimeRange):
     )
     def _sources_name_their_own(self) -> bool:
         return not (self.files or self.sql) or not (self.instruments or self.intervals)
+
+    @rule(
+        cel="size(self.ticks) == 0 || has(self.exchangeRef)",
+        message="ticks are recorded from an Exchange: name it with exchangeRef, or take out ticks",
+        field="ticks",
+    )
+    def _ticks_are_of_an_exchange(self) -> bool:
+        return not self.ticks or self.exchange_ref is not None
 
     @rule(
         cel="!has(self.synthetic) || self.synthetic.startPrices.all(symbol, symbol in self.instruments)",

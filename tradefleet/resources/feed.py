@@ -61,7 +61,8 @@ class Replay(TimeRange):
     speed: Speed = Field(
         default=LOCKSTEP,
         description="lockstep: the next bar comes when every bot is done with this one, so that a replay gives exactly "
-        "the result of a backtest. max: as fast as can be. 60x: sixty times real time.",
+        "the result of a backtest. max: as fast as can be; what a bot decides too late, by its maxDataAge, takes no "
+        "new risk. 60x: sixty times real time.",
     )
 
     @rule(

@@ -98,13 +98,24 @@ def _settings(
 def _dataset_sources(dataset: Dataset, surroundings: Surroundings) -> list[dict[str, object]]:
     spec = dataset.spec
     if spec.exchange_ref is not None:
-        message = "is to be downloaded, and holds nothing yet that could be played"
-        raise invalid(dataset, ("spec", "exchangeRef"), message, "name files, sql or synthetic in its place")
+        if not spec.frozen:
+            message = "still takes in what comes from its Exchange, so it would be another one at every start"
+            raise invalid(dataset, ("spec", "frozen"), message, "set it to true to play what is there by now")
+        return [_stored(dataset, symbol, interval) for symbol, interval in spec.series]
     return [
         *(_file(dataset, each, surroundings) for each in spec.files),
         *(_sql(dataset, index, each) for index, each in enumerate(spec.sql)),
         *_synthetic(dataset, surroundings),
     ]
+
+
+def _stored(owner: Dataset, symbol: str, interval: str) -> dict[str, object]:
+    return {
+        "type": "stored",
+        "dataset": f"{owner.metadata.namespace}/{owner.metadata.name}",
+        "symbol": symbol,
+        "interval_us": parse_interval(interval),
+    }
 
 
 def _file(owner: Resource, each: FileSource, surroundings: Surroundings) -> dict[str, object]:

@@ -161,8 +161,8 @@ class Risk(Model):
     )
     max_data_age: Duration | None = Field(
         default=None,
-        description="Age of the last closed bar, in market time, from which new risk is denied. Default: twice the "
-        "interval, at least 10m.",
+        description="Age, in market time, from which new risk is denied: of the last closed bar, and of the bar that "
+        "the bot decided on. Default: twice the interval, at least 10m.",
     )
     stop_loss_percent: Percent | None = Field(
         default=None,
@@ -301,7 +301,7 @@ class BotSettings(Model):
 
     @property
     def max_data_age_us(self) -> int:
-        """Age of the last bar from which new risk is denied, in microseconds of market time."""
+        """Age of bar and decision from which new risk is denied, in microseconds of market time."""
         if self.risk.max_data_age is not None:
             return duration_us(self.risk.max_data_age)
         return max(DATA_AGE_MIN_US, 2 * self.interval_us)

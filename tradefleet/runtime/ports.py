@@ -14,10 +14,13 @@ from tradefleet.store.ports import OutboxMessage
 
 
 class Clock(Protocol):
-    """The wall's clocks. They drive leases and retries only and never reach a machine (rule 18)."""
+    """The wall's clocks. They drive leases and retries; no decision of a machine goes by them (rule 18)."""
 
     def monotonic_us(self) -> int:
         """Return microseconds that only grow."""
+
+    def wall_us(self) -> int:
+        """Return UTC microseconds since 1970, to be shown."""
 
     def sleep_us(self, duration_us: int) -> None:
         """Wait."""

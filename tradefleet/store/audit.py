@@ -4,12 +4,13 @@ It only reads, so it can run beside a fleet that trades: each commit of a gatewa
 snapshot sees it whole or not at all.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import psycopg
 
 from tradefleet.domain.errors import FleetError
-from tradefleet.store import audit_sql
+from tradefleet.store import audit_gate_sql, audit_messages, audit_sql
 from tradefleet.store.postgres.translation import translate
 
 FINDINGS_MAX = 100  # of one invariant: who has more needs no longer list
@@ -50,12 +51,15 @@ class Audit:
         return [finding for invariant in self.invariants for finding in invariant.findings]
 
 
+Search = Callable[[psycopg.Connection, str, int], list[tuple[str, str, str]]]  # fleet, most findings → findings
+
+
 @dataclass(frozen=True, slots=True)
 class _Check:
     name: str
     unit: str
     count: str
-    search: str
+    search: str | Search
 
 
 _CHECKS = (
@@ -104,6 +108,34 @@ _CHECKS = (
         audit_sql.COUNT_RISING,
         audit_sql.AFTER_HALT,
     ),
+    _Check(
+        "stale data means no new risk", "orders that raise risk", audit_gate_sql.COUNT_AGED, audit_gate_sql.STALE_DATA
+    ),
+    _Check(
+        "a request that was taken made its order or is a dead letter",
+        "requests",
+        audit_messages.COUNT_TAKEN,
+        audit_messages.unanswered_requests,
+    ),
+    _Check(
+        "what was acknowledged is durable",
+        "executions",
+        audit_messages.COUNT_TOLD,
+        audit_messages.forgotten_executions,
+    ),
+    _Check(
+        "orders and fills are as many as were made",
+        "bots",
+        audit_sql.COUNT_BOOKS,
+        audit_sql.LOST_ROWS,
+    ),
+    _Check(
+        "a dead letter that bears money is resolved",
+        "dead letters",
+        audit_gate_sql.COUNT_LETTERS,
+        audit_gate_sql.LETTERS,
+    ),
+    _Check("books and venue agree", "accounts", audit_gate_sql.COUNT_ACCOUNTS, audit_gate_sql.MISMATCHES),
 )
 
 
@@ -112,18 +144,12 @@ def audit(connection: psycopg.Connection, fleet: str) -> Audit:
 
     Raises Retryable when the connection is lost.
     """
-    parameters = {"fleet": fleet, "limit": FINDINGS_MAX}
     invariants: list[Invariant] = []
     try:
         with connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             for check in _CHECKS:
-                checked = connection.execute(check.count, parameters).fetchone()
-                # In the order of the text, so that two audits of the same rows print the same.
-                rows = connection.execute(
-                    f"SELECT * FROM ({check.search}) AS findings ORDER BY 1, 2, 3 LIMIT %(limit)s",  # noqa: S608
-                    parameters,
-                ).fetchall()
+                checked = connection.execute(check.count, {"fleet": fleet}).fetchone()
                 invariants.append(
                     Invariant(
                         name=check.name,
@@ -131,13 +157,23 @@ def audit(connection: psycopg.Connection, fleet: str) -> Audit:
                         checked=int(checked[0]) if checked else 0,
                         findings=tuple(
                             Finding(invariant=check.name, table=table, key=key, problem=problem)
-                            for table, key, problem in rows
+                            for table, key, problem in _search(connection, check.search, fleet)
                         ),
                     )
                 )
     except psycopg.Error as error:
         raise _translated(error) from error
     return Audit(tuple(invariants))
+
+
+def _search(connection: psycopg.Connection, search: str | Search, fleet: str) -> list[tuple[str, str, str]]:
+    """Return the first findings in the order of their text, so that two audits of the same rows print the same."""
+    if callable(search):
+        return sorted(search(connection, fleet, FINDINGS_MAX))[:FINDINGS_MAX]
+    return connection.execute(
+        f"SELECT * FROM ({search}) AS findings ORDER BY 1, 2, 3 LIMIT %(limit)s",  # noqa: S608
+        {"fleet": fleet, "limit": FINDINGS_MAX},
+    ).fetchall()
 
 
 def _translated(error: psycopg.Error) -> FleetError:

@@ -5,13 +5,13 @@ free, locked, positions, and, where present, entry_seq, execution_seq and reques
 """
 
 # The books of each bot, as its gateway keeps them.
-_BOOKS = """
+BOOKS = """
 books AS (
     SELECT account, substr(key, 5) AS uid, convert_from(value, 'UTF8')::jsonb AS book
     FROM tradefleet.gateway_blob WHERE fleet = %(fleet)s AND starts_with(key, 'bot/')
 )"""
 
-_WALLETS = f"""{_BOOKS}, wallets AS (
+_WALLETS = f"""{BOOKS}, wallets AS (
     SELECT uid, 'FREE' AS book, amount.key AS asset, amount.value::numeric AS atoms
     FROM books, jsonb_each_text(books.book -> 'free') AS amount
     UNION ALL
@@ -37,7 +37,7 @@ FROM tradefleet.posting AS posting WHERE fleet = %(fleet)s AND NOT EXISTS (
 COUNT_LEDGERS = "SELECT count(DISTINCT uid) FROM tradefleet.ledger_entry WHERE fleet = %(fleet)s"
 
 LEDGER_GAPS = f"""
-WITH {_BOOKS}, numbers AS (
+WITH {BOOKS}, numbers AS (
     SELECT uid, count(*) AS entries, max(seq) AS last, min(seq) AS first FROM tradefleet.ledger_entry
     WHERE fleet = %(fleet)s GROUP BY uid
 ), whole AS (
@@ -81,7 +81,7 @@ UNION ALL
 SELECT 'gateway_blob', format('key bot/%%s, %%s %%s', uid, lower(book), asset), format('is %%s atoms', atoms)
 FROM wallets WHERE atoms < 0"""  # noqa: S608
 
-_POSITIONS = f"""{_BOOKS}, positions AS (
+_POSITIONS = f"""{BOOKS}, positions AS (
     SELECT uid, position.key AS symbol, (position.value ->> 'lots')::numeric AS lots
     FROM books, jsonb_each(books.book -> 'positions') AS position
 ), filled AS (
@@ -276,7 +276,7 @@ SELECT (SELECT count(*) FROM tradefleet.bot, jsonb_each_text(positions) WHERE fl
     + (SELECT count(*) FROM tradefleet.gateway_blob WHERE fleet = %(fleet)s AND starts_with(key, 'bot/'))"""
 
 AHEAD_OF_STREAM = f"""
-WITH {_BOOKS}, consumed AS (
+WITH {BOOKS}, consumed AS (
     SELECT 'bot' AS kind, format('uid %%s', uid) AS key, position.key AS stream, position.value::bigint AS seq
     FROM tradefleet.bot, jsonb_each_text(positions) AS position WHERE fleet = %(fleet)s
     UNION ALL
@@ -319,3 +319,21 @@ UNION ALL
 SELECT kind, format('uid %%s, generation %%s', uid, generation),
     format('counts %%s requests, the stream holds %%s', request_count, last_request_seq - first_request_seq)
 FROM records WHERE request_count <> last_request_seq - first_request_seq"""
+
+COUNT_BOOKS = "SELECT count(*) FROM tradefleet.gateway_blob WHERE fleet = %(fleet)s AND starts_with(key, 'bot/')"
+
+# Beside the sums: an order that never filled leaves no trace in them when its row is lost.
+LOST_ROWS = f"""
+WITH {BOOKS}, counted AS (
+    SELECT uid, (book ->> 'order_count')::bigint + (book ->> 'order_counter')::bigint AS orders_made,
+        (book ->> 'fill_count')::bigint AS fills_made,
+        (SELECT count(*) FROM tradefleet.trade_order WHERE fleet = %(fleet)s AND trade_order.uid = books.uid)
+            AS orders_kept,
+        (SELECT count(*) FROM tradefleet.fill WHERE fleet = %(fleet)s AND fill.uid = books.uid) AS fills_kept
+    FROM books
+)
+SELECT 'trade_order', format('uid %%s', uid), format('%%s orders are there, %%s were made', orders_kept, orders_made)
+FROM counted WHERE orders_kept <> orders_made
+UNION ALL
+SELECT 'fill', format('uid %%s', uid), format('%%s fills are there, %%s were made', fills_kept, fills_made)
+FROM counted WHERE fills_kept <> fills_made"""  # noqa: S608

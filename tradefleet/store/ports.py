@@ -12,12 +12,13 @@ An error while committing is `OutcomeUnknown`: the caller throws its machine awa
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NewType, Protocol
 
 from tradefleet.domain.bar import Bar
 from tradefleet.domain.bots import BotCommand
 from tradefleet.domain.canonical import CanonicalFill
+from tradefleet.domain.frozen import frozen
 from tradefleet.domain.ids import AccountId, BotKey, BotUid, ClientOrderId, StreamName
 from tradefleet.domain.ledger import LedgerEntry
 from tradefleet.domain.orders import OrderStatus, OrderTerms, Reason
@@ -55,15 +56,19 @@ def feed_lease(feed: str) -> LeaseName:
     return LeaseName(f"feed/{feed}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class Lease:
-    """Our right to write as `name`. `deadline_us` is on the caller's monotonic clock, taken before the call."""
+    """Our right to write as `name`. `deadline_us` is on the caller's monotonic clock, taken before the call.
+
+    `took_over`: another holder had it and has not given it back, so what it sent may still be under way (rule 3).
+    """
 
     name: LeaseName
     epoch: int
     holder: str
     generation: int
     deadline_us: int
+    took_over: bool = False
 
 
 class LeaseStore(Protocol):
@@ -82,7 +87,7 @@ class LeaseStore(Protocol):
         """Give the lease back; harmless when it is not ours any more."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class OutboxMessage:
     """One numbered message of a stream, exactly as it is published: `payload` is its Avro encoding."""
 
@@ -122,7 +127,7 @@ class StreamStore(Protocol):
 # --- feed ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class FeedCommit:
     """Closed bars, each with the next number of its stream, and the steps they make."""
 
@@ -146,7 +151,7 @@ class FeedStore(LeaseStore, StreamStore, Protocol):
 # --- bot ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class BotCommit:
     """Everything that one batch of inputs did to a bot.
 
@@ -173,7 +178,7 @@ class BotCommit:
     turn_size: int = 1  # how many rows end the progress's turn: the last of them wakes who is next
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class BotRecord:
     """What is known of a bot's generation: enough to fold it again.
 
@@ -223,7 +228,7 @@ class BotStore(LeaseStore, StreamStore, Protocol):
 # --- gateway ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class OrderRow:
     """An order as the gateway keeps it. Upserted by client_order_id, which is unique in the fleet."""
 
@@ -242,7 +247,7 @@ class OrderRow:
     state: bytes = b""  # what else the gateway machine keeps of an open order, as JSON
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class FillRow:
     """A fill. Unique per venue trade id and order."""
 
@@ -252,7 +257,7 @@ class FillRow:
     canonical: CanonicalFill
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class VenueRequestRow:
     """A numbered request to the venue; open until the venue's report settles it."""
 
@@ -260,7 +265,7 @@ class VenueRequestRow:
     client_order_id: str  # the order's id, or the deposit's reference
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class DeadLetter:
     """A message that could not be read or applied (rule 9), with the reason. `seq` is 0 outside numbered streams."""
 
@@ -279,7 +284,7 @@ class DeadLetterStore(Protocol):
         """Write dead letters."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class GatewayCommit:
     """Everything that one batch of inputs did to an account. `blobs` are the machine's own state rows, by key.
 
@@ -305,7 +310,7 @@ class GatewayCommit:
     run: RunId | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class GatewayRecord:
     """All that a gateway needs to be the one that wrote it: open orders, state rows, unsettled requests."""
 
@@ -316,7 +321,7 @@ class GatewayRecord:
     unsettled: Sequence[VenueRequestRow]  # in the order of their numbers
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class Halt:
     """A halt switch that is on (rule 11). `scope` is "fleet", "account/…" or "bot/ns/name"."""
 
@@ -358,7 +363,7 @@ class GatewayStore(LeaseStore, StreamStore, Protocol):
 # --- venue --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class VenueSnapshot:
     """State of a simulator after the journal record at `offset`. Topic and cluster say of which journal."""
 

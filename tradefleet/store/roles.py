@@ -32,6 +32,7 @@ class Component(StrEnum):
     GATEWAY = "gateway"
     VENUE = "venue"
     HOLDER = "holder"  # of one bot, or a host of several
+    RECORDER = "recorder"
     BACKTEST = "backtest"
     READER = "reader"
     SUPERVISOR = "supervisor"
@@ -87,9 +88,17 @@ RULES: dict[Component, tuple[Rule, ...]] = {
         Rule("progress", _ADD),
         Rule("dead_letter", _ADD),
         Rule("broker_topic", _WRITE),
+        *_DATASETS,
+    ),
+    Component.RECORDER: (
+        _OWN_LOGIN,
+        Rule("bar", _READ),
         Rule("ticker", _ADD),
         Rule("market_trade", _ADD),
-        *_DATASETS,
+        Rule("dataset", _ADD),
+        Rule("dataset_series", ("SELECT", "INSERT", "UPDATE (bars, content_hash)")),
+        Rule("dataset_coverage", ("SELECT", "INSERT", "DELETE")),
+        Rule("dead_letter", _ADD),
     ),
     Component.GATEWAY: (
         _OWN_LOGIN,

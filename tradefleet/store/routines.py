@@ -17,7 +17,7 @@ class Routine:
     callers: frozenset[str] = frozenset()
 
 
-_EVERYBODY = frozenset({"feed", "gateway", "venue", "holder", "backtest", "reader", "supervisor"})
+_EVERYBODY = frozenset({"feed", "gateway", "venue", "holder", "backtest", "recorder", "reader", "supervisor"})
 
 NOW_US = Routine(
     signature="tradefleet.now_us()",
@@ -117,17 +117,19 @@ _RETIRED = {
 
 
 def _acquire(kind: str) -> Routine:
-    """Return the function that takes the next epoch of a row in the table of `kind`."""
+    """Return the function that takes the next epoch of a row in the table of `kind`.
+
+    It returns the epoch, and whether the one before was another holder's, who has not given it back.
+    """
     table, key, condition = _LEASE_TABLES[kind]
     return Routine(
         signature=f"tradefleet.acquire_{kind}(text, text, text, text, text, text, bigint, bigint)",
         statement=f"""
 CREATE OR REPLACE FUNCTION tradefleet.acquire_{kind}(
     of_fleet text, lease_name text, of_kind text, of_key text, row_key text,
-    new_holder text, new_generation bigint, ttl_us bigint
-) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    new_holder text, new_generation bigint, ttl_us bigint, OUT new_epoch bigint, OUT took_over boolean
+) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    new_epoch bigint;
     found_row tradefleet.{table};
 BEGIN
     IF of_kind NOT IN {_KINDS[kind]} OR NOT tradefleet.may_lease(of_fleet, of_kind, row_key) THEN
@@ -136,6 +138,8 @@ BEGIN
     END IF;
     IF NOT EXISTS (SELECT FROM tradefleet.{table} WHERE fleet = of_fleet AND {key} = row_key) THEN{_FIRST_LEASE[kind]}
     END IF;
+    SELECT * INTO found_row FROM tradefleet.{table} WHERE fleet = of_fleet AND {key} = row_key{condition} FOR UPDATE;
+    took_over := found_row.holder NOT IN ('', new_holder);
     UPDATE tradefleet.{table}
     SET epoch = epoch + 1, holder = new_holder, generation = new_generation,
         lease_until_us = tradefleet.now_us() + ttl_us
@@ -143,7 +147,7 @@ BEGIN
         AND (holder IN ('', new_holder) OR lease_until_us <= tradefleet.now_us()){condition}
     RETURNING epoch INTO new_epoch;
     IF FOUND THEN
-        RETURN new_epoch;
+        RETURN;
     END IF;
     SELECT * INTO found_row FROM tradefleet.{table} WHERE fleet = of_fleet AND {key} = row_key;{_RETIRED[kind]}
     IF found_row.generation > new_generation THEN

@@ -75,9 +75,10 @@ def upgrade(url: str) -> SchemaVersion:
         connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
         version = _version(connection)
         _refuse_newer(version)
-        # A column that a policy or a view uses cannot be changed; both are made anew below.
+        # A column that a policy or a view uses cannot be changed, nor can what a function returns; all of them are made
+        # anew below.
         remove_policies(_driver(connection))
-        _drop_views(connection)
+        _drop_routines(connection)
         command.upgrade(_config(connection), "head")
         _install_routines(connection)
         install_roles(_driver(connection))

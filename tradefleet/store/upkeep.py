@@ -4,10 +4,11 @@ Like `ports`, these protocols have two implementations under one contract suite.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from tradefleet.domain.bots import DeletionPolicy
+from tradefleet.domain.frozen import frozen
 from tradefleet.domain.ids import BotKey, BotUid, StreamName
 from tradefleet.domain.instrument import Instrument
 from tradefleet.store.ports import LeaseName, RunId
@@ -75,7 +76,7 @@ class RetentionStore(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class Action:
     """What somebody did to the fleet: `actor` halted, paused, deleted, changed (`action`) the `target`."""
 
@@ -92,7 +93,7 @@ class ActionStore(Protocol):
         """Return the newest entries, the newest first."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class TopicIdentity:
     """Which broker's topic our positions belong to (rule 7)."""
 

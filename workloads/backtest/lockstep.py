@@ -5,8 +5,8 @@ participants that have not yet taken theirs. It is pure: the edges feed it rows 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from tradefleet.domain.frozen import frozen
 from tradefleet.domain.ids import StreamName, executions_stream, orders_stream
 from tradefleet.domain.progress import (
     FEED,
@@ -24,7 +24,7 @@ from workloads.backtest.step import Step, Turn
 FEED_TURN = Turn(Phase.FEED, 0)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Due:
     """The turn that may happen now. `waiting` are those who have not taken it."""
 

@@ -13,7 +13,6 @@ from tradefleet.domain.errors import InvalidValue, OutcomeUnknown, Permanent, Re
 from tradefleet.domain.ids import (
     BotKey,
     BotUid,
-    ClientOrderId,
     StreamName,
     Symbol,
     bars_stream,
@@ -31,14 +30,8 @@ from tradefleet.domain.progress import (
 )
 from tradefleet.domain.statistics import BotStatistics
 from tradefleet.domain.venue import (
-    AmendOrder,
-    CancelOrder,
-    DepositFunds,
-    SubmitOrder,
-    VenueOrder,
     VenueReport,
     VenueRequest,
-    VoidRequest,
 )
 from tradefleet.messages.codec import UndecodableMessage, decode, encode
 from tradefleet.messages.convert import request_of, statistics_message
@@ -65,7 +58,10 @@ from workloads.backtest.lockstep import Due, RunView
 from workloads.exchange.gateway.config import GatewayConfig
 from workloads.exchange.gateway.effects import GatewayEffects
 from workloads.exchange.gateway.machine import Gateway
+from workloads.exchange.gateway.order import SUBMIT
+from workloads.exchange.gateway.reconciliation import VenueStatement
 from workloads.exchange.gateway_commit import build_commit, restore_machine
+from workloads.exchange.gateway_line import VenueLine
 from workloads.exchange.ports import CommandSource, VenuePort
 
 REQUESTS_MAX = 400  # taken in one transaction
@@ -91,6 +87,8 @@ class GatewayPlan:
     run: RunId | None = None
     lease_ttl_us: int = 15_000_000
     request_timeout_us: int = 5_000_000
+    look_every_us: int = 30_000_000  # between two comparisons of the books with the venue, in a free run
+    look_again_us: int = 2_000_000  # and where they differed, or a bot's books are in doubt
 
 
 class GatewayWorker:
@@ -109,7 +107,7 @@ class GatewayWorker:
         self._plan = plan
         self._store = store
         self._streams = streams
-        self._venue = venue
+        self._line = VenueLine(venue, clock, request_timeout_us=plan.request_timeout_us)
         self._publisher = publisher
         self._clock = clock
         finest = (bars_stream(plan.exchange, symbol, interval) for symbol, interval in plan.config.finest_us.items())
@@ -117,15 +115,14 @@ class GatewayWorker:
         self._journal = journal_stream(plan.exchange)  # of a simulator: a record says that there may be reports
         self.machine = Gateway(plan.config)
         self._lease: Lease | None = None
+        self._is_unsure = False  # nobody knows from whom we took the lease
         self._version = 0
         self._positions: dict[StreamName, int] = {}
-        self._unsettled: dict[int, VenueRequest] = {}
         self._figures: dict[BotKey, BotStatistics] = {}  # newest of each bot, not announced yet
         self._announced = 0
         self._announce_at_us = 0
         self._upkeep_at_us = 0
-        self._ask_at_us = 0  # when a venue's "I do not know that order" can be believed (rule 16)
-        self._is_asking = False  # something is unsettled, and the venue has not been asked yet
+        self._looked_us: int | None = None  # when the books were last compared with the venue
         self._has_more = False  # the last transaction was full: more requests may wait
         self._has_sent = False  # the venue may have answered by now, and nothing else would wake us up
         self._view: RunView | None = None
@@ -136,21 +133,16 @@ class GatewayWorker:
     def start(self) -> None:
         """Take the lease, become the gateway that committed last, and ask the venue about what is unsettled."""
         plan = self._plan
-        self._lease = self._store.acquire(
-            gateway_lease(plan.config.account),
-            holder=plan.holder,
-            generation=plan.generation,
-            ttl_us=plan.lease_ttl_us,
-        )
+        took_over = self._take_lease()
         self.machine = Gateway(plan.config)
         record = self._store.load_gateway(plan.config.account)
-        self._version, self._positions, self._unsettled = 0, {}, {}
+        self._version, self._positions = 0, {}
         if record is not None:
             restore_machine(self.machine, record)
             self._version = record.version
             self._positions = dict(record.positions)
-            self._unsettled = {row.request.no: row.request for row in record.unsettled}
         self._upkeep_at_us = 0
+        self._looked_us = None
         self._has_more = self._has_sent = False
         books = self.machine.accounts.values()
         self._publisher.sweep([executions_stream(account.config.uid) for account in books])
@@ -159,10 +151,26 @@ class GatewayWorker:
             self._view = RunView(self._store.participants(plan.run))
             self._follower = RunFollower(self._store, plan.run, [GATEWAY_ROLE], self._view)
             self._follower.refresh()
-        self._ask_at_us = (
-            self._clock.monotonic_us() + plan.request_timeout_us
-        )  # whoever was here before us may have sent
+        self._line.start([] if record is None else [row.request for row in record.unsettled], took_over=took_over)
+        if took_over and not self._line.is_bounded:
+            self.machine.on_doubt("this gateway took over from one that may still have orders under way")
         self._reconnect()
+
+    def _take_lease(self) -> bool:
+        """Take the lease; return whether another process had it, or may have had it, and has not given it back."""
+        plan = self._plan
+        is_unsure, self._is_unsure = self._is_unsure, False
+        try:
+            self._lease = self._store.acquire(
+                gateway_lease(plan.config.account),
+                holder=plan.holder,
+                generation=plan.generation,
+                ttl_us=plan.lease_ttl_us,
+            )
+        except OutcomeUnknown:
+            self._is_unsure = True  # if we got it, the next call will only say that it is ours already
+            raise
+        return self._lease.took_over or is_unsure
 
     def stop(self) -> None:
         """Give the lease back."""
@@ -184,10 +192,10 @@ class GatewayWorker:
         """Do one bounded piece of work."""
         self._renew()
         self._publisher.serve()
-        if self._is_asking or self._venue.is_interrupted:
+        if self._line.is_broken:
             self._reconnect()
-            if self._is_asking:
-                self._clock.sleep_us(min(timeout_us, max(0, self._ask_at_us - self._clock.monotonic_us())))
+            if self._line.is_asking:
+                self._clock.sleep_us(min(timeout_us, self._line.wait_us))
                 return False
         if self._follower is not None:
             return self._lockstep(timeout_us)
@@ -213,10 +221,11 @@ class GatewayWorker:
                 self._positions[item.stream] = item.seq
             elif item.stream != self._journal:
                 wanted = True
-        reports = self._venue.reports(self.machine.report_no)
+        statement = self._look() if due else None
+        reports = self._line.reports(self.machine.report_no)
         if not (bars or reports or wanted):
             return False
-        self._transact(bars=bars, reports=reports, take_requests=wanted, upkeep=due)
+        self._transact(bars=bars, reports=reports, take_requests=wanted, upkeep=due, statement=statement)
         if due:
             self._upkeep_at_us = self._clock.monotonic_us() + UPKEEP_US
         return True
@@ -244,7 +253,7 @@ class GatewayWorker:
         reports: list[VenueReport] = []
         last = heads.get(REPORTS_STREAM, 0)
         if last > self.machine.report_no:
-            reports = [report for report in self._venue.reports(self.machine.report_no) if report.no <= last]
+            reports = [report for report in self._line.reports(self.machine.report_no) if report.no <= last]
             if not reports or reports[-1].no < last:
                 self._clock.sleep_us(min(timeout_us, 1_000))  # the venue wrote its row and is coming back
                 return False
@@ -274,11 +283,14 @@ class GatewayWorker:
         reports: Sequence[VenueReport] = (),
         take_requests: bool = False,
         upkeep: bool = False,
+        statement: VenueStatement | None = None,
         refuse: Reason = Reason.NONE,
     ) -> None:
         """Apply inputs, commit what came of them, publish, send. An error leaves a machine to be thrown away."""
         machine = self.machine
         market_us = due.market_us if due is not None else max([machine.now_us, *(bar.close_us for bar in bars)])
+        if statement is not None and machine.on_statement(statement):
+            self._looked_us = self._clock.monotonic_us()
         if upkeep:
             self._take_commands(market_us)
         with self._store.gateway_transaction(self._plan.config.account) as transaction:
@@ -354,9 +366,7 @@ class GatewayWorker:
     def _after(self, commit: GatewayCommit, effects: GatewayEffects) -> None:
         """What may leave now that the commit is durable."""
         self._version += 1
-        self._unsettled.update({request.no: request for request in effects.venue_requests})
-        for number in commit.settled:
-            self._unsettled.pop(number, None)
+        self._line.note(effects.venue_requests, commit.settled)
         if commit.executions:
             self._publisher.publish(commit.executions)
         self._announce(effects)
@@ -444,7 +454,7 @@ class GatewayWorker:
         stopped = [request for request in requests if request.no in risky and machine.is_halted(risky[request.no])]
         numbers = {request.no for request in requests}
         fresh = [request for request in self._take_back(stopped) if request.no not in numbers]
-        self._hand_over([*(self._unsettled.get(request.no, request) for request in requests), *fresh])
+        self._hand_over([*map(self._line.latest, requests), *fresh])
 
     def _take_back(self, stopped: Sequence[VenueRequest]) -> list[VenueRequest]:
         """A halt came between commit and send: what it stops is denied, and its numbers are voided.
@@ -457,7 +467,7 @@ class GatewayWorker:
             effects = machine.take()
             commit = self._write(transaction, effects, None)
         self._after(commit, GatewayEffects(executions=effects.executions))
-        self._unsettled.update({request.no: request for request in effects.venue_requests})
+        self._line.note(effects.venue_requests)
         return effects.venue_requests
 
     def _hand_over(self, requests: Sequence[VenueRequest]) -> None:
@@ -468,65 +478,22 @@ class GatewayWorker:
             self._lease = self._store.renew(self._lease, ttl_us=plan.lease_ttl_us)
             if self._clock.monotonic_us() >= self._lease.deadline_us - plan.request_timeout_us:
                 raise Retryable(f"gateway of {plan.config.account}: renewing the lease took as long as it lasts")
-        try:
-            self._venue.send(requests)
-        except OutcomeUnknown:
-            assert self._venue.is_interrupted, "a venue whose answer is unknown must say that it was interrupted"
-            self._ask_at_us = self._clock.monotonic_us() + self._plan.request_timeout_us
+        self._line.send(requests)
 
     def _reconnect(self) -> None:
-        """Connect, and ask about what is unsettled before anything is sent again.
-
-        A venue that keeps no request numbers is asked only when nothing of ours can be under way to it any more, so
-        `_is_asking` may stay on: until then nothing is sent.
-        """
-        self._is_asking = True
-        self._venue.connect()
-        taken = self._venue.request_no()
-        missing: list[VenueRequest]
-        open_requests = [self._unsettled[number] for number in sorted(self._unsettled)]
-        if taken is not None:
-            # A number that was settled without having arrived (a cancel that got lost, of an order that filled) stands
-            # for nothing any more, but without it the venue would wait for ever.
-            numbers = range(taken + 1, self.machine.request_no + 1)
-            missing = [self._unsettled.get(number, VoidRequest(no=number)) for number in numbers]
-        elif not open_requests or self._clock.monotonic_us() >= self._ask_at_us:
-            missing = self._ask_for(open_requests)
-        else:
-            return
-        self._is_asking = False
+        """Connect, and ask about what is unsettled before anything is sent again."""
+        missing = self._line.reconnect(self.machine.request_no)
         if missing:
             self._send(missing)
 
-    def _ask_for(self, requests: Sequence[VenueRequest]) -> list[VenueRequest]:
-        """Ask the venue by client id about requests, in their order; return those that still have to be sent.
-
-        What was to follow an order that never arrived (its cancel, its amendment) did not arrive either.
-        """
-        missing: list[VenueRequest] = []
-        lost: set[ClientOrderId] = set()
-        for request in requests:
-            if isinstance(request, CancelOrder | AmendOrder) and request.client_order_id in lost:
-                missing.append(request)
-            elif self._is_missing(request):
-                missing.append(request)
-                if isinstance(request, SubmitOrder):
-                    lost.add(request.client_order_id)
-        return missing
-
-    def _is_missing(self, request: VenueRequest) -> bool:
-        """Ask the venue by client id whether a request still has to be sent."""
-        match request:
-            case SubmitOrder():
-                return self._venue.query(request.client_order_id) is None
-            case CancelOrder():
-                order = self._venue.query(request.client_order_id)
-                return order is not None and order.is_open
-            case AmendOrder():
-                order = self._venue.query(request.client_order_id)
-                return order is not None and order.is_open and not _is_amended(order, request)
-            case DepositFunds() | VoidRequest():
-                return False  # a venue that keeps no request numbers knows neither
+    def _look(self) -> VenueStatement | None:
+        """Return what the venue says of the account, now and then; None in between, or when it cannot say just now."""
+        machine, plan = self.machine, self._plan
+        wait_us = plan.look_again_us if machine.is_in_doubt else plan.look_every_us
+        if self._looked_us is not None and self._clock.monotonic_us() < self._looked_us + wait_us:
+            return None
+        known = [order_id for order_id, order in machine.orders.items() if SUBMIT not in order.open_requests]
+        return self._line.statement(machine.report_no, known, self._clock.wall_us())
 
 
 def _letter(row: OutboxMessage, why: str) -> DeadLetter:
@@ -542,9 +509,3 @@ def _request_in(row: OutboxMessage, bot: BotKey, instruments: Mapping[Symbol, In
     if (request.bot, request.seq) != (bot, row.seq):
         raise InvalidValue(f"it says that it is request {request.seq} of bot {request.bot}")
     return request
-
-
-def _is_amended(order: VenueOrder, request: AmendOrder) -> bool:
-    same_lots = request.lots is None or request.lots == order.lots
-    same_price = request.price_ticks is None or request.price_ticks == order.price_ticks
-    return same_lots and same_price

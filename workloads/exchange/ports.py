@@ -15,6 +15,14 @@ class VenuePort(Protocol):
     def is_interrupted(self) -> bool:
         """True when the connection broke since `connect`: what was sent may not have arrived."""
 
+    @property
+    def receive_window_us(self) -> int | None:
+        """How long after it was sent, beyond the request time-out, a request of somebody else may still take effect.
+
+        0 where a new connection shuts out those before it. None where the venue sets no bound: then a gateway that
+        takes over from one that may still be sending halts new risk until books and venue were compared (rule 3).
+        """
+
     def connect(self) -> None:
         """Connect, again if need be. Raises Retryable."""
 

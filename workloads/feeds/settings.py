@@ -4,15 +4,17 @@ import os
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
 from tradefleet.domain.bar import format_interval
 from tradefleet.domain.ids import Symbol
 from tradefleet.domain.money import parse_decimal
+from tradefleet.runtime.settings import PREFIX, read_secret
 from workloads.feeds.columns import ColumnNames, Layout
-from workloads.feeds.errors import UnusableSource
-from workloads.feeds.ports import BarSource, SourceDescription
+from workloads.feeds.errors import DatasetChange, UnusableSource
+from workloads.feeds.ports import BarSource, DatasetKey, SourceDescription
 from workloads.feeds.replay import Replay, Selection
 from workloads.feeds.sources.files import open_file
 from workloads.feeds.times import TimeUnit
@@ -98,7 +100,34 @@ class SyntheticSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
         return parse_decimal(getattr(self, name), f"synthetic {self.symbol}: {name}")
 
 
-SourceSettings = FileSettings | SqlSettings | SyntheticSettings
+class StoredSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="stored"):
+    """One series of a dataset ("namespace/name") in the fleet's own database, which the environment names."""
+
+    dataset: str
+    symbol: str
+    interval_us: int
+
+    def open(self) -> BarSource:
+        """Return the source. Raises UnusableSource without a database, DatasetChange when it holds no such series."""
+        from workloads.feeds.adapters.datasets import PostgresDatasets  # noqa: PLC0415 - only who needs it
+        from workloads.feeds.sources.stored import open_dataset  # noqa: PLC0415
+
+        fleet, url = os.environ.get(f"{PREFIX}FLEET"), read_secret(os.environ, "database_url")
+        if fleet is None or url is None:
+            raise UnusableSource(
+                f"dataset {self.dataset}: is recorded in a fleet's database, and {PREFIX}DATABASE_URL and "
+                f"{PREFIX}FLEET name none: let the fleet play it, as a Feed or Backtest"
+            )
+        for source in open_dataset(PostgresDatasets(url.reveal(), fleet=fleet), DatasetKey(self.dataset)):
+            if (source.description.symbol, source.description.interval_us) == (self.symbol, self.interval_us):
+                return source
+        raise DatasetChange(
+            f"dataset {self.dataset}: holds no {format_interval(self.interval_us)} bars of {self.symbol}: none were "
+            "recorded before it was frozen"
+        )
+
+
+SourceSettings = FileSettings | SqlSettings | SyntheticSettings | StoredSettings
 
 
 class ReplaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -133,3 +162,22 @@ class FeedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     replay: ReplaySettings
     speed: str = "lockstep"
     run: str | None = None
+
+
+class SeriesSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One instrument and length of bars."""
+
+    symbol: str
+    interval_us: int
+
+
+class RecorderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A recorder's process: which dataset it fills, from which exchange; `ticks` are `ticker` and `trades`."""
+
+    dataset: str  # "namespace/name"
+    exchange: str
+    series: tuple[SeriesSettings, ...]
+    is_synthetic: bool = False
+    from_us: int | None = None
+    to_us: int | None = None
+    ticks: tuple[Literal["ticker", "trades"], ...] = ()

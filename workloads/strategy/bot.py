@@ -22,8 +22,9 @@ from workloads.strategy.errors import StrategyError
 from workloads.strategy.market_data import Book, Tick
 from workloads.strategy.portfolio import Portfolio
 from workloads.strategy.snapshot_values import JsonValue
+from workloads.strategy.terms import Terms, terms_from_values, terms_of
 
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
 
 A = TypeVar("A")
 
@@ -31,7 +32,7 @@ A = TypeVar("A")
 class Bot:
     """One bot. `taker_ppm` is the fee that its market orders reserve; `request_seq` the last number it ever used.
 
-    The first input is the adoption. After a StrategyError the object must be thrown away.
+    The first input, but for `on_terms`, is the adoption. After a StrategyError the object must be thrown away.
     Raises InvalidValue for a config that cannot run.
     """
 
@@ -45,6 +46,7 @@ class Bot:
         "_strategy",
         "config",
         "execution_seq",
+        "terms",
     )
 
     def __init__(
@@ -58,6 +60,7 @@ class Bot:
     ) -> None:
         _check(config, instruments)
         self.config = config
+        self.terms = terms_of(config.symbols, instruments, taker_ppm)
         self.execution_seq = 0
         self._desk = Desk(config, instruments, taker_ppm=taker_ppm, request_seq=request_seq)
         self._strategy = strategy
@@ -79,6 +82,15 @@ class Bot:
         self.execution_seq = adoption.execution_seq
         self._is_adopted = self._is_open = True
         self._start()
+
+    def on_terms(self, terms: Terms) -> None:
+        """Trade on other terms from here on. Nothing is decided: what follows from them comes with the next input.
+
+        Raises InvalidValue for terms on which the bot's orders and books would mean something else.
+        """
+        self.terms.check_successor(terms)
+        self.terms = terms
+        self._desk.take_terms(terms.instruments, taker_ppm=terms.taker_ppm)
 
     def on_bar(self, bar: Bar) -> None:
         """Take a closed bar of one of the bot's instruments, of its own interval."""
@@ -227,6 +239,7 @@ class Bot:
             return None
         return {
             "version": SNAPSHOT_VERSION,
+            "terms": [self.terms.taker_ppm, [list(each) for each in self.terms.listings]],
             "adopted": self._is_adopted,
             "execution_seq": self.execution_seq,
             "desk": self._desk.snapshot(),
@@ -246,6 +259,7 @@ class Bot:
         if self._is_adopted:
             raise InvalidValue(f"bot {self.config.key}: only a Bot without any input can be restored")
         desk = self._desk
+        self.on_terms(terms_from_values(saved["terms"]))
         self.execution_seq = saved["execution_seq"]
         self._is_adopted = saved["adopted"]
         desk.restore(saved["desk"])

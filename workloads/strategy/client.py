@@ -8,12 +8,12 @@ are declared as in a Strategy.
 import inspect
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeAlias
 
 from tradefleet.domain.bar import Bar
 from tradefleet.domain.bots import ParameterValue
 from tradefleet.domain.errors import InvalidValue
+from tradefleet.domain.frozen import frozen
 from tradefleet.domain.ids import ClientOrderId, Symbol
 from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.orders import Side, TimeInForce
@@ -24,7 +24,7 @@ from workloads.strategy.parameters import StrategyDescription, description_of
 from workloads.strategy.snapshot_values import JsonValue
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class OrderDescription:
     """The order a client wants: a market order, a limit order with `price`, a stop with `trigger`, or both."""
 
@@ -37,7 +37,7 @@ class OrderDescription:
     reduce_only: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class CancelDescription:
     """The open order a client wants to be rid of."""
 

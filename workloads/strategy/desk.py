@@ -259,6 +259,13 @@ class Desk:
 
     # What the Bot machine says.
 
+    def take_terms(self, instruments: Mapping[Symbol, Instrument], *, taker_ppm: int) -> None:
+        """Reckon with another fee and other least amounts; the grid of every instrument is what it was."""
+        self._sizer.take_terms(instruments)
+        self.portfolio.take_terms(instruments, taker_ppm=taker_ppm)
+        for symbol, track in self.tracks.items():
+            track.instrument = instruments[symbol]
+
     def advance(self, market_us: int) -> None:
         """Take the market time of an input. It never goes back: a fill may be stamped with the open of a past bar."""
         self.now_us = max(self.now_us, market_us)

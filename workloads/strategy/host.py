@@ -6,24 +6,20 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from tradefleet.domain.bots import BotCommand, BotConfig
-from tradefleet.domain.errors import Fenced
-from tradefleet.domain.executions import Adoption, Execution
+from tradefleet.domain.errors import Fenced, InvalidValue
+from tradefleet.domain.executions import Adoption
 from tradefleet.domain.ids import AccountId, BotKey, BotUid, StreamName, Symbol, orders_stream
 from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.progress import Participant, Phase, Progress, bot_participant
-from tradefleet.messages.codec import decode_as
-from tradefleet.messages.convert import execution_of
-from tradefleet.messages.trading import OrderExecuted
 from tradefleet.runtime.follower import RunFollower
 from tradefleet.runtime.ports import Clock, Publisher, StreamItem, Streams
 from tradefleet.store.ports import BOTS_ROLE, BotCommit, BotRecord, BotStore, OrderRow, RunId, RunStore, bot_lease
 from workloads.backtest.lockstep import Due, RunView
 from workloads.strategy.books import adoption_of
-from workloads.strategy.bot import Bot
 from workloads.strategy.errors import StrategyError
 from workloads.strategy.recorded import Sources, sources_of
-from workloads.strategy.registry import build_strategy
 from workloads.strategy.slot import Slot, restore_bot
+from workloads.strategy.terms import Terms, terms_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -110,21 +106,34 @@ class HostWorker:
         )
         books = self._books(config)
         record = store.load_bot(config.key, config.uid)
+        if record is not None and record.generation > config.generation:
+            raise Fenced(f"bot {config.key}: generation {record.generation} has begun since this process got the lease")
         if record is None or record.generation < config.generation:
             start = self._start_positions(config, sources, record, books)
             record = store.open_generation(lease, bot=config.key, uid=config.uid, start=start)
-        bot = restore_bot(record, config, self._make_bot, store, sources, self._decode_execution)
-        return Slot(
+        terms = self._terms(config)
+        bot = restore_bot(record, config, store, sources, terms=terms)
+        slot = Slot(
             bot=bot,
             lease=lease,
             record=record,
             sources=sources,
             books=books,
-            instruments=plan.instruments,
             account=plan.account,
             orders_topic=plan.orders_topic,
             snapshot_every=plan.snapshot_every,
         )
+        if plan.run is None:  # a lockstep run keeps the terms it began with, so that it can be run again
+            slot.take_terms(terms)
+        return slot
+
+    def _terms(self, config: BotConfig) -> Terms:
+        """Return what the exchange says today of the bot's instruments. Raises InvalidValue when one is not there."""
+        plan = self._plan
+        missing = [symbol for symbol in config.symbols if symbol not in plan.instruments]
+        if missing:
+            raise InvalidValue(f"bot {config.key}: exchange {plan.exchange} does not list {', '.join(missing)}")
+        return terms_of(config.symbols, plan.instruments, plan.taker_ppm)
 
     def _books(self, config: BotConfig) -> Adoption:
         """Return what a generation without inputs adopts: its gateway's books, or at first its start wallet."""
@@ -149,13 +158,6 @@ class HostWorker:
                 reached = 0 if self._plan.run is not None else self._store.last_seq(stream)
             start[stream] = max(0, reached - config.warmup_bars)
         return start
-
-    def _make_bot(self, config: BotConfig, request_seq: int) -> Bot:
-        strategy = build_strategy(config.strategy, config.parameters)
-        return Bot(config, self._plan.instruments, strategy, taker_ppm=self._plan.taker_ppm, request_seq=request_seq)
-
-    def _decode_execution(self, payload: bytes) -> Execution:
-        return execution_of(decode_as(payload, OrderExecuted), self._plan.instruments)
 
     def _index(self) -> None:
         self._readers = {}

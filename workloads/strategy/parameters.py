@@ -4,11 +4,11 @@ import difflib
 import inspect
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeVar, cast
 
 from tradefleet.domain.bots import ParameterValue
 from tradefleet.domain.errors import InvalidValue
+from tradefleet.domain.frozen import frozen
 
 T = TypeVar("T", int, float, str, bool)
 
@@ -16,7 +16,7 @@ _TYPES: dict[object, type[ParameterValue]] = {kind: kind for kind in (int, float
 _TYPES |= {kind.__name__: kind for kind in (int, float, str, bool)}  # under `from __future__ import annotations`
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class ParameterDescription:
     """One parameter for people and schemas. `least` and `most` are the inclusive range, None where it is open."""
 
@@ -40,7 +40,7 @@ class ParameterDescription:
         return "any" if self.most is None else f"<= {self.most}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class StrategyDescription:
     """A strategy for documentation, schemas and the command line."""
 

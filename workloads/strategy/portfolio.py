@@ -53,6 +53,11 @@ class Portfolio:
         self.fills: deque[FillView] = deque(maxlen=FILLS_KEPT)
         self.round_trips = RoundTrips()
 
+    def take_terms(self, instruments: Mapping[Symbol, Instrument], *, taker_ppm: int) -> None:
+        """Reckon with another fee from here on. An open order keeps what it has reserved until it is heard of."""
+        self.instruments = dict(instruments)
+        self._taker_ppm = taker_ppm
+
     def adopt(self, adoption: Adoption) -> None:
         """Take over the books as the gateway has them.
 

@@ -1,6 +1,6 @@
 """A bot's recorded inputs: what the record keeps itself, and how all of them are folded into a Bot (rule 19).
 
-The record is one byte an input, naming its source: the record itself (adoption, commands, timers), the execution
+The record is one byte an input, naming its source: the record itself (terms, adoption, commands, timers), the execution
 stream, or one of the bot's bar streams. Streams are gapless, so the order of sources says which inputs they were.
 """
 
@@ -16,8 +16,12 @@ from tradefleet.domain.errors import NonDeterministic
 from tradefleet.domain.executions import Adoption, Execution
 from tradefleet.domain.ids import BotUid, StreamName, bars_stream, executions_stream
 from tradefleet.domain.orders import BotRequest
-from tradefleet.store.ports import ADOPTION_AND_COMMANDS, EXECUTIONS, FIRST_BARS, OutboxMessage
+from tradefleet.messages.codec import decode_as
+from tradefleet.messages.convert import execution_of
+from tradefleet.messages.trading import OrderExecuted
+from tradefleet.store.ports import ADOPTION_AND_COMMANDS, EXECUTIONS, FIRST_BARS, BotRecord, OutboxMessage
 from workloads.strategy.bot import Bot
+from workloads.strategy.terms import Terms
 
 V = TypeVar("V")
 
@@ -37,7 +41,7 @@ class TimerInput(NamedTuple):
     market_us: int
 
 
-OwnInput = Adoption | CommandInput | TimerInput
+OwnInput = Terms | Adoption | CommandInput | TimerInput
 
 
 def encode_own(value: OwnInput) -> bytes:
@@ -45,7 +49,7 @@ def encode_own(value: OwnInput) -> bytes:
     return msgspec.json.encode([type(value).__name__, value])
 
 
-_OWN: dict[str, Any] = {kind.__name__: kind for kind in (Adoption, CommandInput, TimerInput)}
+_OWN: dict[str, Any] = {kind.__name__: kind for kind in (Terms, Adoption, CommandInput, TimerInput)}
 
 
 def decode_own(payload: bytes) -> OwnInput:
@@ -58,12 +62,19 @@ def decode_own(payload: bytes) -> OwnInput:
 def apply_own(bot: Bot, value: OwnInput) -> None:
     """Hand an own input to the bot."""
     match value:
+        case Terms():
+            bot.on_terms(value)
         case Adoption():
             bot.adopt(value)
         case CommandInput():
             bot.on_command(value.state, value.market_us)
         case TimerInput():
             bot.on_timer(value.market_us)
+
+
+def decode_execution(bot: Bot, payload: bytes) -> Execution:
+    """Return the execution in a payload of the bot's execution stream, in the ticks and lots of the bot's terms."""
+    return execution_of(decode_as(payload, OrderExecuted), bot.portfolio.instruments)
 
 
 class Sources(NamedTuple):
@@ -88,6 +99,12 @@ def sources_of(config: BotConfig, exchange: str) -> Sources:
     return Sources(executions_stream(config.uid), tuple(bars))
 
 
+def recorded_sources(record: BotRecord, uid: BotUid) -> Sources:
+    """Return the streams that a generation reads, as its record has them."""
+    executions = executions_stream(uid)
+    return Sources(executions, tuple(sorted(record.start_positions.keys() - {executions})))
+
+
 class RecordStore(Protocol):
     """What a fold reads."""
 
@@ -99,6 +116,18 @@ class RecordStore(Protocol):
 
     def read_bars(self, stream: StreamName, *, after: int, limit: int) -> list[tuple[int, Bar]]:
         """Return bars numbered after + 1 and up."""
+
+
+def recorded_terms(store: RecordStore, config: BotConfig) -> Terms:
+    """Return the terms that the bot's generation began with. Raises NonDeterministic for a record without any."""
+    _, payloads = store.read_record(config.uid, config.generation, after=0, limit=1)
+    first = decode_own(payloads[0]) if 0 in payloads else None
+    if not isinstance(first, Terms):
+        raise NonDeterministic(
+            f"bot {config.key}: the record of generation {config.generation} must begin with the terms it trades on, "
+            f"begins with {first}: another release wrote it; change the bot's spec, which begins a new generation"
+        )
+    return first
 
 
 class Fold:
@@ -113,7 +142,6 @@ class Fold:
         bot: Bot,
         sources: Sources,
         *,
-        decode_execution: Callable[[bytes], Execution],
         positions: Mapping[StreamName, int],
         ordinal: int,
     ) -> None:
@@ -122,11 +150,10 @@ class Fold:
         self._store = store
         self._bot = bot
         self._sources = sources
-        self._decode_execution = decode_execution
         self._executions: deque[tuple[int, Execution]] = deque()
         self._bars: dict[StreamName, deque[tuple[int, Bar]]] = {stream: deque() for stream in sources.bars}
 
-    def run(self, *, until: int, on_requests: Callable[[Sequence[BotRequest]], None] | None = None) -> None:
+    def run(self, *, until: int, on_requests: Callable[[Bot, Sequence[BotRequest]], None] | None = None) -> None:
         """Apply inputs until `until` of them have been applied in this generation.
 
         The requests they cause are handed to `on_requests`, else dropped: they were committed the first time. Raises
@@ -145,7 +172,7 @@ class Fold:
                 self._apply(source, payloads)
                 requests = self._bot.take_requests()
                 if requests and on_requests is not None:
-                    on_requests(requests)
+                    on_requests(self._bot, requests)
 
     def _apply(self, source: int, payloads: Mapping[int, bytes]) -> None:
         if source == ADOPTION_AND_COMMANDS:
@@ -163,7 +190,7 @@ class Fold:
 
     def _read_executions(self, stream: StreamName, *, after: int, limit: int) -> Iterable[tuple[int, Execution]]:
         messages = self._store.read_stream(stream, after=after, limit=limit)
-        return [(message.seq, self._decode_execution(message.payload)) for message in messages]
+        return [(message.seq, decode_execution(self._bot, message.payload)) for message in messages]
 
     def _next(
         self, stream: StreamName, waiting: deque[tuple[int, V]], read: Callable[..., Iterable[tuple[int, V]]]

@@ -71,6 +71,10 @@ class Sizer:
                 f"bot {bot}: sizing rebalance threshold must be from 0 to 1, was {sizing.rebalance_threshold}"
             )
 
+    def take_terms(self, instruments: Mapping[Symbol, Instrument]) -> None:
+        """Take other least amounts of an order; the grid of every instrument is what it was."""
+        self._instruments = instruments
+
     def full_atoms(self, equity_atoms: int, portfolio: Portfolio, volatility: float) -> int | None:
         """Return the quote atoms that exposure 1 of one instrument is worth; None while they cannot be known.
 

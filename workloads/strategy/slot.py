@@ -1,6 +1,6 @@
 """One bot inside a host: the Bot machine with its lease, its place in the streams and what waits to be committed."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -9,13 +9,12 @@ from tradefleet.domain.bar import Bar
 from tradefleet.domain.bots import BotConfig, RunState
 from tradefleet.domain.errors import NonDeterministic
 from tradefleet.domain.executions import Adoption, Execution
-from tradefleet.domain.ids import AccountId, StreamName, Symbol
+from tradefleet.domain.ids import AccountId, StreamName
 from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.orders import AmendRequest, BotRequest, CancelRequest
 from tradefleet.domain.progress import Progress
-from tradefleet.messages.codec import decode_as, encode
-from tradefleet.messages.convert import execution_of, request_message
-from tradefleet.messages.trading import OrderExecuted
+from tradefleet.messages.codec import encode
+from tradefleet.messages.convert import request_message
 from tradefleet.store.ports import ADOPTION_AND_COMMANDS, BotCommit, BotRecord, Lease, OutboxMessage, RunId
 from workloads.strategy.bot import Bot
 from workloads.strategy.recorded import (
@@ -26,10 +25,12 @@ from workloads.strategy.recorded import (
     Sources,
     TimerInput,
     apply_own,
+    decode_execution,
     encode_own,
+    recorded_terms,
 )
-
-MakeBot = Callable[[BotConfig, int], Bot]  # of a config and the last request number used before
+from workloads.strategy.registry import build_strategy
+from workloads.strategy.terms import Terms
 
 
 class Slot:
@@ -43,7 +44,6 @@ class Slot:
         record: BotRecord,
         sources: Sources,
         books: Adoption,
-        instruments: Mapping[Symbol, Instrument],
         account: AccountId,
         orders_topic: str,
         snapshot_every: int,
@@ -56,7 +56,6 @@ class Slot:
         self._version = record.version
         self._snapshot_ordinal = record.snapshot_ordinal
         self._books = books
-        self._instruments = instruments
         self._account = account
         self._orders_topic = orders_topic
         self._snapshot_every = snapshot_every
@@ -96,8 +95,14 @@ class Slot:
         self._requests += self.bot.take_requests()
 
     def adopt(self, market_us: int) -> None:
-        """Apply the books as the generation's first input."""
+        """Apply the generation's first inputs, which are the terms it trades on and the books."""
+        self.apply_own(self.bot.terms)
         self.apply_own(replace(self._books, market_us=market_us))
+
+    def take_terms(self, terms: Terms) -> None:
+        """Apply the terms of today, unless the bot trades on them already or has yet to begin."""
+        if self.is_adopted and terms != self.bot.terms:
+            self.apply_own(terms)
 
     def command(self, state: RunState, market_us: int) -> None:
         """Apply the owner's wish; one that is fulfilled already is no input."""
@@ -125,7 +130,7 @@ class Slot:
 
     def decode_execution(self, payload: bytes) -> Execution:
         """Return the execution in a payload of the bot's execution stream."""
-        return execution_of(decode_as(payload, OrderExecuted), self._instruments)
+        return decode_execution(self.bot, payload)
 
     def _note(self, stream: StreamName, seq: int) -> None:
         assert seq == self.positions[stream] + 1, f"{stream}: {seq} after {self.positions[stream]}"
@@ -176,7 +181,7 @@ class Slot:
         self._requests = []
 
     def _message(self, request: BotRequest) -> OutboxMessage:
-        message = request_message(request, self.config.uid, self._instrument(request))
+        message = request_message(request, self.config.uid, instrument_of(request, self.bot))
         return OutboxMessage(
             stream=StreamName(message.stream),
             seq=request.seq,
@@ -186,37 +191,43 @@ class Slot:
             payload=encode(message),
         )
 
-    def _instrument(self, request: BotRequest) -> Instrument:
-        match request:
-            case AmendRequest():
-                return self._instruments[request.symbol]
-            case CancelRequest():
-                return self._instruments[self.config.symbols[0]]  # a cancel has no price and no size
-            case _:
-                return self._instruments[request.terms.symbol]
+
+def instrument_of(request: BotRequest, bot: Bot) -> Instrument:
+    """Return the instrument in whose units a request is written."""
+    instruments = bot.portfolio.instruments
+    match request:
+        case AmendRequest():
+            return instruments[request.symbol]
+        case CancelRequest():
+            return instruments[bot.config.symbols[0]]  # a cancel has no price and no size
+        case _:
+            return instruments[request.terms.symbol]
 
 
 def restore_bot(
     record: BotRecord,
     config: BotConfig,
-    make_bot: MakeBot,
     store: RecordStore,
     sources: Sources,
-    decode_execution: Callable[[bytes], Execution],
     *,
+    terms: Terms | None = None,
     use_snapshot: bool = True,
-    on_requests: Callable[[Sequence[BotRequest]], None] | None = None,
+    on_requests: Callable[[Bot, Sequence[BotRequest]], None] | None = None,
 ) -> Bot:
     """Return the bot as it was after its last committed input: from its snapshot if it has one, else from the start.
 
-    Raises NonDeterministic when the requests of the fold are not those that were committed.
+    It trades on the terms of its record; `terms` are for a generation without any input yet. Raises NonDeterministic
+    when the requests of the fold are not those that were committed.
     """
-    bot = make_bot(config, record.first_request_seq)
+    if record.input_count or terms is None:
+        terms = recorded_terms(store, config)
+    strategy = build_strategy(config.strategy, config.parameters)
+    bot = Bot(config, terms.instruments, strategy, taker_ppm=terms.taker_ppm, request_seq=record.first_request_seq)
     ordinal, positions = 0, record.start_positions
     if use_snapshot and record.snapshot is not None:
         bot.restore(msgspec.json.decode(record.snapshot))
         ordinal, positions = record.snapshot_ordinal, record.snapshot_positions
-    fold = Fold(store, bot, sources, decode_execution=decode_execution, positions=positions, ordinal=ordinal)
+    fold = Fold(store, bot, sources, positions=positions, ordinal=ordinal)
     fold.run(until=record.input_count, on_requests=on_requests)
     found = (bot.request_count, bot.request_hash) if record.input_count else (0, record.request_hash)
     if found != (record.request_count, record.request_hash):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from governor.workload import Role, Workload
+from tradefleet.resources.common import ResourceKey
 from tradefleet.runtime.backoff import Backoff
 from tradefleet.runtime.loop import ExitStatus
 
@@ -31,7 +32,8 @@ SILENCE_MAX_S: Final = 60.0  # without an answer for so long, a process is taken
 MODULES: Final = {
     Role.VENUE: ("workloads.exchange.main", "venue"),
     Role.GATEWAY: ("workloads.exchange.main", "gateway"),
-    Role.FEED: ("workloads.feeds.main",),
+    Role.FEED: ("workloads.feeds.main", "replay"),
+    Role.RECORDER: ("workloads.feeds.main", "recorder"),
     Role.BOT: ("workloads.strategy.main",),
 }
 
@@ -155,9 +157,9 @@ class Crew:
         ends, self._ends = self._ends, []
         return ends
 
-    def is_gone(self, name: str) -> bool:
-        """Return whether no process of that workload runs any more."""
-        return name not in self._members
+    def owners(self) -> set[ResourceKey]:
+        """Return the resources of which a process runs, or is started again."""
+        return {each.workload.owner for each in self._members.values()}
 
     # --- life -----------------------------------------------------------------------------------------------------
 

@@ -56,6 +56,7 @@ class Jobs:
         self._running: dict[str, _Running] = {}
         self._retry_at_s: dict[str, float] = {}
         self.code_folders: tuple[str, ...] = ()
+        self.environment: Mapping[str, str] = {}  # how a job reaches the fleet's recorded data
 
     def children(self) -> list[Process]:
         """Return the running children."""
@@ -100,7 +101,7 @@ class Jobs:
             arguments=(sys.executable, "-m", job.module, str(settings), str(self._output(job.name))),
             folder=self._folder,
             log=self._home.turn_log(job.name),
-            environment={**os.environ, "PYTHONPATH": os.pathsep.join(search)},
+            environment={**os.environ, "PYTHONPATH": os.pathsep.join(search), **self.environment},
         )
         self._running[job.name] = _Running(job, self._spawn(command, self._folder))
 

@@ -5,6 +5,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from governor.dataset_status import DatasetFacts
+from governor.status import AccountView
 from tradefleet.domain.bots import BotConfig, Closure, config_from_values
 from tradefleet.domain.ids import BotKey, BotUid, Symbol
 from tradefleet.domain.progress import Participant, Phase
@@ -14,6 +16,7 @@ from tradefleet.store.postgres.halts import PostgresHaltStore
 from tradefleet.store.postgres.runs import PostgresRuns
 from tradefleet.store.postgres.session import Session
 from workloads.backtest.lockstep import RunView
+from workloads.feeds.content_hash import SeriesContent, dataset_hash
 
 ROWS_OF_A_STEP_MAX: Final = 100_000
 OWN_BLOB: Final = "gateway"  # the state row of the gateway machine that belongs to no bot
@@ -41,6 +44,14 @@ SELECT found.* FROM unnest(%(uids)s::text[]) AS wanted(uid), LATERAL (
 ) AS found"""
 _EPOCHS: Final = "SELECT uid, epoch FROM tradefleet.bot WHERE fleet = %(fleet)s AND uid = ANY(%(uids)s)"
 _GATEWAYS: Final = "SELECT account, epoch FROM tradefleet.gateway WHERE fleet = %(fleet)s"
+_RECORDED: Final = """
+SELECT series.dataset, series.symbol, series.interval_us, series.bars, series.content_hash, first_us, last_us, stretches
+FROM tradefleet.dataset_series AS series, LATERAL (
+    SELECT min(first_open_us) AS first_us, max(last_open_us) AS last_us, count(*) AS stretches
+    FROM tradefleet.dataset_coverage AS part WHERE part.fleet = series.fleet AND part.dataset = series.dataset
+        AND part.symbol = series.symbol AND part.interval_us = series.interval_us
+) AS covered
+WHERE series.fleet = %(fleet)s AND series.dataset = ANY(%(datasets)s)"""
 _BARS: Final = """
 SELECT stream, last_seq FROM tradefleet.stream WHERE fleet = %(fleet)s AND starts_with(stream, 'bars/')"""
 
@@ -70,10 +81,11 @@ class Seen:
     statistics: Mapping[str, BotStatistics] = field(default_factory=dict)
     epochs: Mapping[str, int] = field(default_factory=dict)
     gateway_epochs: Mapping[str, int] = field(default_factory=dict)
-    external_orders: Mapping[str, int] = field(default_factory=dict)
+    accounts: Mapping[str, AccountView] = field(default_factory=dict)
     refusals: Mapping[str, str] = field(default_factory=dict)  # why a gateway does not trade a bot as its owner wants
     bars: Mapping[str, int] = field(default_factory=dict)  # by exchange, over all its streams
     halts: tuple[Halt, ...] = ()
+    recorded: Mapping[str, DatasetFacts] = field(default_factory=dict)  # by "namespace/name"
 
 
 class Eyes:
@@ -85,8 +97,12 @@ class Eyes:
         self._halts = PostgresHaltStore(session)
         self._finished: set[str] = set()
 
-    def look(self, *, uids: Collection[str], accounts: Collection[str], ending: bool) -> Seen:
-        """Return what is there of these bots and accounts. `ending`: some bot is on its way out of a run."""
+    def look(
+        self, *, uids: Collection[str], accounts: Collection[str], ending: bool, recordings: Collection[str] = ()
+    ) -> Seen:
+        """Return what is there of these bots, accounts and recorded datasets. `ending`: some bot is on its way out of a
+        run.
+        """
         runs: dict[str, set[Participant]] = {}
         for run, participant in self._read(_RUNS):
             runs.setdefault(run, set()).add(participant)
@@ -112,10 +128,19 @@ class Eyes:
             statistics={row[0]: statistics_of(row[1:]) for row in self._read(_STATISTICS, uids=sorted(uids))},
             epochs=dict(self._read(_EPOCHS, uids=sorted(uids))),
             gateway_epochs=dict(self._read(_GATEWAYS)),
-            external_orders={account: state["external_orders"] for account, state in own.items()},
+            accounts={
+                account: AccountView(
+                    mismatch=state["mismatch"],
+                    external_orders=state["external_orders"],
+                    external=tuple(state["external"]),
+                    reconciled_us=state["reconciled_us"],
+                )
+                for account, state in own.items()
+            },
             refusals={uid: why for state in own.values() for uid, why in state["refusals"].items()},
             bars=bars,
             halts=tuple(self._halts.active_halts()),
+            recorded=_recordings(self._read(_RECORDED, datasets=sorted(recordings))) if recordings else {},
         )
 
     def _read(self, query: str, **parameters: Any) -> list[Any]:  # noqa: ANN401 - rows and parameters of any query
@@ -135,6 +160,26 @@ class Eyes:
             )
         )
         return view.is_finished
+
+
+def _recordings(rows: Iterable[tuple[Any, ...]]) -> dict[str, DatasetFacts]:
+    """Return what each recorded dataset holds, from the rows of its series."""
+    by_dataset: dict[str, list[tuple[Any, ...]]] = {}
+    for dataset, *series in rows:
+        by_dataset.setdefault(dataset, []).append(tuple(series))
+    found = {}
+    for dataset, series_rows in by_dataset.items():
+        content = [SeriesContent(Symbol(row[0]), row[1], row[2], row[3]) for row in series_rows]
+        spans = [((last - first) // interval + 1, bars) for _, interval, bars, _, first, last, _ in series_rows]
+        found[dataset] = DatasetFacts(
+            bars=sum(row[2] for row in series_rows),
+            gaps=sum(row[6] - 1 for row in series_rows),
+            missing_bars=sum(whole - bars for whole, bars in spans),
+            first_us=min(row[4] for row in series_rows),
+            last_us=max(row[5] for row in series_rows),
+            content_hash=dataset_hash(content),
+        )
+    return found
 
 
 def _books(blobs: Iterable[tuple[str, str, bytes]]) -> Iterable[tuple[str, Books]]:

@@ -3,8 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
-from governor.status import BotView, ProcessView, bot_status, exchange_status, feed_status, plain_status, set_status
-from governor.workload import Plan
+from governor.dataset_status import dataset_status, is_made_up
+from governor.status import (
+    AccountView,
+    BotView,
+    ProcessView,
+    bot_status,
+    exchange_status,
+    feed_status,
+    plain_status,
+    set_status,
+)
+from governor.workload import Plan, Role
 from tradefleet.domain.ids import BotUid
 from tradefleet.resources.bot_set import BotSet, expand
 from tradefleet.resources.common import Phase, Resource, ResourceKey, Status
@@ -19,7 +29,7 @@ from .crew import ProcessFacts, ProcessState
 from .jobs import JobFacts
 from .observation import Seen
 from .resources import OWNER_ANNOTATION
-from .tasks import job_status
+from .tasks import dataset_view, job_status
 
 Values = dict[str, Any]
 
@@ -84,8 +94,13 @@ class _Reporter:
                 return self._feed(each)
             case BotSet():
                 return self._set(each)
+            case Dataset():
+                process = self._process(f"recorder-{each.key.namespace}-{each.key.name}")
+                view = dataset_view(each, self._jobs, self._seen.recorded, self._resources, process)
+                verdict = self._planned.verdicts.get(each.key)
+                return dataset_status(each, verdict, view, now_us=self._now_us)
             case _:
-                return job_status(each, self._jobs, now_us=self._now_us)
+                return job_status(each, self._jobs, self._planned.verdicts.get(each.key), now_us=self._now_us)
 
     def _bot(self, bot: TradingBot) -> Status:
         uid = bot.metadata.uid or ""
@@ -109,6 +124,7 @@ class _Reporter:
             is_settled=BotUid(uid) in self._settled,
             remaining=self._remaining(bot),
             halted=self._halted(exchange, f"bot/{bot.key.namespace}/{bot.key.name}"),
+            mismatch=self._account_of(exchange).mismatch,
             closures={} if books is None else books.closures,
             unreadable_seq=0 if books is None else books.unreadable_seq,
             is_drawn_down=books is not None and books.is_drawn_down,
@@ -131,10 +147,19 @@ class _Reporter:
             parts.append(f"{orders} open order{'' if orders == 1 else 's'}")
         if books is not None and books.has_exits:
             held = ", ".join(f"{symbol}" for symbol, lots in books.lots.items() if lots)
-            parts.append(f"its position in {held} is being sold, at the next bar")
+            when = "at the next bar" if self._is_played(bot) else "and no Feed plays: resume or apply one"
+            parts.append(f"its position in {held} is being sold, {when}")
         if books is not None and not books.is_ending:
             parts.append("its gateway has not taken the order to end yet")
         return " and ".join(parts)
+
+    def _is_played(self, bot: TradingBot) -> bool:
+        """Return whether more bars come for a bot."""
+        exchange = f"{bot.key.namespace}/{bot.spec.exchange_ref.name}"
+        feeds = [
+            each for each in self._planned.workloads if each.role is Role.FEED and each.settings["exchange"] == exchange
+        ]
+        return any((process := self._process(each.name)) is None or not process.has_ended for each in feeds)
 
     def _halted(self, exchange: Resource | None, own_scope: str) -> str:
         scopes = {"fleet", own_scope}
@@ -142,6 +167,11 @@ class _Reporter:
             scopes.add(f"account/{_account(exchange)}")
         found = [halt for halt in self._seen.halts if halt.scope in scopes]
         return "; ".join(f"halted ({halt.scope}) by {halt.set_by}: {halt.reason}" for halt in found)
+
+    def _account_of(self, exchange: Resource | None) -> AccountView:
+        if not isinstance(exchange, Exchange):
+            return AccountView()
+        return self._seen.accounts.get(_account(exchange), AccountView())
 
     def _exchange(self, exchange: Exchange) -> Status:
         name = f"{exchange.key.namespace}-{exchange.key.name}"
@@ -160,7 +190,7 @@ class _Reporter:
             open_orders=sum(self._seen.open_orders.get(uid, 0) for uid in uids),
             fills=sum(self._seen.statistics[uid].fills for uid in uids if uid in self._seen.statistics),
             epoch=self._seen.gateway_epochs.get(account),
-            external_orders=self._seen.external_orders.get(account, 0),
+            account=self._account_of(exchange),
             halted=self._halted(exchange, f"account/{account}"),
             now_us=self._now_us,
         )
@@ -182,7 +212,7 @@ class _Reporter:
     def _is_synthetic(self, feed: Feed) -> bool:
         references = feed.spec.replay.dataset_refs if feed.spec.replay is not None else ()
         found = [self._by_key.get(ResourceKey("Dataset", feed.key.namespace, each.name)) for each in references]
-        return any(isinstance(each, Dataset) and each.spec.is_synthetic for each in found)
+        return any(isinstance(each, Dataset) and is_made_up(each, self._resources) for each in found)
 
     def _set(self, bot_set: BotSet) -> Status:
         mine = [bot for bot in self._bots if bot.metadata.annotations.get(OWNER_ANNOTATION) == bot_set.metadata.uid]

@@ -15,6 +15,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+from governor.announcements import Announcements
+from governor.dataset_status import refusal
+from governor.ending import is_needed
 from governor.housekeeping import Housekeeping
 from governor.plan import Observed, plan
 from governor.workload import Plan, Role, Workload
@@ -24,6 +27,7 @@ from tradefleet.domain.ids import BotKey, BotUid
 from tradefleet.domain.instrument import Instrument
 from tradefleet.resources.bot_set import BotSet, expand
 from tradefleet.resources.common import Resource
+from tradefleet.resources.dataset import Dataset
 from tradefleet.resources.exchange import Exchange
 from tradefleet.resources.trading_bot import TradingBot
 from tradefleet.runtime.logging import set_up_logging
@@ -37,14 +41,14 @@ from tradefleet.store.roles import Component
 
 from .crew import Crew, Surroundings
 from .home import Home, now_us
-from .jobs import Jobs
+from .jobs import JobFacts, Jobs
 from .observation import Eyes, Seen
 from .processes import clear_leftovers
 from .reporting import statuses_of, waking
 from .resources import OWNER_ANNOTATION, STATE_ANNOTATION, LocalResources
 from .services import Services
 from .strategies import WarmUps
-from .tasks import jobs_of
+from .tasks import dataset_view, jobs_of
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -53,7 +57,12 @@ ROUND_MIN_S: Final = 0.2  # and with hints one after the other
 RETRY_S: Final = 1.0
 NEVER_OPENED_S: Final = 10.0  # a deleted bot whose gateway has not opened its books by then never had any
 
-COMPONENTS: Final = {Role.VENUE: Component.VENUE, Role.GATEWAY: Component.GATEWAY, Role.FEED: Component.FEED}
+COMPONENTS: Final = {
+    Role.VENUE: Component.VENUE,
+    Role.GATEWAY: Component.GATEWAY,
+    Role.FEED: Component.FEED,
+    Role.RECORDER: Component.RECORDER,
+}
 
 
 class Supervisor:
@@ -71,6 +80,7 @@ class Supervisor:
         self._session: Session | None = None
         self._eyes: Eyes | None = None
         self._housekeeping: Housekeeping | None = None
+        self._job_facts: dict[str, JobFacts] = {}
         self._told: dict[str, BotCommand] = {}
         self._listed: dict[str, tuple[Instrument, ...]] = {}
 
@@ -99,6 +109,10 @@ class Supervisor:
         self._resources.listen()
         self._session = Session(url, fleet=self._facts.fleet, application="supervisor")
         self._eyes = Eyes(self._session)
+        self._jobs.environment = {
+            "TRADEFLEET_FLEET": self._facts.fleet,
+            "TRADEFLEET_DATABASE_URL": self._services.url(Component.BACKTEST),
+        }
         self._housekeeping = Housekeeping(PostgresRetentionStore(self._session), time.monotonic)
         # What was Ready in an earlier life is not yet so in this one, and somebody may be waiting for it.
         self._resources.write_statuses(
@@ -139,6 +153,12 @@ class Supervisor:
         resources = self._expand(self._resources.all())
         seen = self._look(resources)
         settled = _settled(resources, seen)
+        views = {
+            each.key: (each, dataset_view(each, self._job_facts, seen.recorded, resources))
+            for each in resources
+            if isinstance(each, Dataset)
+        }
+        refusals = {key: refusal(each, view) for key, (each, view) in views.items()}
         planned = plan(
             resources,
             Observed(
@@ -147,6 +167,8 @@ class Supervisor:
                 left=seen.left,
                 configs=seen.configs,
                 settled=settled,
+                read=frozenset(key for key, (_, view) in views.items() if view.found is not None),
+                refused={key: why[1] for key, why in refusals.items() if why is not None},
             ),
             self._warm_ups,
         )
@@ -161,11 +183,12 @@ class Supervisor:
         for workload, message in self._crew.take_ends():
             self._resources.note(workload.owner, "process ended", f"{workload.name}: {message}")
         self._jobs.code_folders = facts.code_folders
-        jobs = self._jobs.tend(jobs_of(resources, self._home))
+        jobs = self._job_facts = self._jobs.tend(jobs_of(resources, self._home, planned.verdicts))
         statuses = statuses_of(resources, planned, seen, self._crew.facts(), settled, jobs, now_us=now_us())
         changed = {uid: status for uid, (old, status) in statuses.items() if status != old}
         self._resources.write_statuses(changed)
         self._remove_ended(resources, planned, settled)
+        self._announce(planned, seen)
         assert self._housekeeping is not None
         self._housekeeping.tend(planned.commands, runs=seen.runs, finished=seen.finished)
         self._home.bound_logs()
@@ -194,6 +217,11 @@ class Supervisor:
             uids=[bot.metadata.uid or "" for bot in bots],
             accounts=[account_of(each) for each in resources if isinstance(each, Exchange)],
             ending=any(bot.metadata.deletion_timestamp is not None for bot in bots),
+            recordings=[
+                f"{each.key.namespace}/{each.key.name}"
+                for each in resources
+                if isinstance(each, Dataset) and each.spec.exchange_ref is not None
+            ],
         )
 
     def _carry_out(self, planned: Plan, seen: Seen) -> None:
@@ -247,25 +275,18 @@ class Supervisor:
         return self._resources.all() if changed else resources
 
     def _remove_ended(self, resources: list[Resource], planned: Plan, settled: frozenset[BotUid]) -> None:
-        """Remove deleted resources that nothing is left of."""
+        """Remove deleted resources that nothing needs and of which no process is left."""
         assert self._resources is not None
-        running = {workload.owner for workload in planned.workloads}
+        running = {workload.owner for workload in planned.workloads} | self._crew.owners()
         for each in resources:
-            uid = each.metadata.uid or ""
-            if each.metadata.deletion_timestamp is None or (each.key in running and not isinstance(each, Exchange)):
+            if each.metadata.deletion_timestamp is None or each.key in running:
                 continue
-            match each:
-                case TradingBot():
-                    if BotUid(uid) in settled and self._crew.is_gone(f"bot-{each.key.namespace}-{each.key.name}"):
-                        self._retire(each)
-                case Exchange():
-                    if not any(isinstance(bot, TradingBot) and _trades_on(bot, each) for bot in resources):
-                        self._resources.remove(each)
-                case BotSet():
-                    if not any(bot.metadata.annotations.get(OWNER_ANNOTATION) == uid for bot in resources):
-                        self._resources.remove(each)
-                case _:
-                    self._resources.remove(each)
+            if is_needed(each, resources, settled, OWNER_ANNOTATION):
+                continue
+            if isinstance(each, TradingBot):
+                self._retire(each)
+            else:
+                self._resources.remove(each)
 
     def _retire(self, bot: TradingBot) -> None:
         """Take away what a bot that was wound down still has: lease, command, log-in, resource."""
@@ -295,10 +316,6 @@ def _as_chosen(bot: TradingBot, there: Resource | None) -> TradingBot:
 
 def _is_ending(bot: Resource | None) -> bool:
     return bot is not None and bot.metadata.deletion_timestamp is not None
-
-
-def _trades_on(bot: TradingBot, exchange: Exchange) -> bool:
-    return (bot.key.namespace, bot.spec.exchange_ref.name) == (exchange.key.namespace, exchange.key.name)
 
 
 def _settled(resources: list[Resource], seen: Seen) -> frozenset[BotUid]:

@@ -7,12 +7,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from governor.status import plain_status
+from governor.dataset_status import DatasetFacts, DatasetView, is_made_up
+from governor.status import ProcessView, plain_status
+from governor.workload import Verdict
 from tradefleet.domain.errors import FleetError
 from tradefleet.domain.ids import Symbol
 from tradefleet.resources.backtest import Backtest, BacktestStatus
-from tradefleet.resources.common import Metadata, Phase, Resource, Status
-from tradefleet.resources.dataset import Dataset, DatasetStatus, GapPolicy
+from tradefleet.resources.common import Metadata, Phase, Resource, ResourceKey, Status
+from tradefleet.resources.dataset import Dataset
 from tradefleet.resources.exchange import Exchange
 from tradefleet.resources.load import dump
 from tradefleet.resources.replay_plan import Surroundings, dataset_settings
@@ -27,11 +29,11 @@ DATASET_MODULE: Final = "governor.local.dataset_job"
 BACKTEST_MODULE: Final = "governor.local.backtest_job"
 
 
-def jobs_of(resources: Sequence[Resource], home: Home) -> list[Job]:
-    """Return the jobs that the resources ask for; what cannot be one has a status that says so."""
+def jobs_of(resources: Sequence[Resource], home: Home, verdicts: Mapping[ResourceKey, Verdict]) -> list[Job]:
+    """Return the jobs that the resources ask for; what cannot be one, or has a verdict, has a status that says so."""
     found = []
     for each in resources:
-        if each.metadata.deletion_timestamp is not None:
+        if each.metadata.deletion_timestamp is not None or (isinstance(each, Backtest) and each.key in verdicts):
             continue
         match each:
             case Dataset() if not each.spec.suspend and each.spec.exchange_ref is None:
@@ -65,13 +67,13 @@ def jobs_of(resources: Sequence[Resource], home: Home) -> list[Job]:
     return found
 
 
-def job_status(resource: Resource, facts: Mapping[str, JobFacts], *, now_us: int) -> Status | None:
-    """Return the status of a Dataset, Backtest or RiskPolicy; None for what is no job."""
+def job_status(
+    resource: Resource, facts: Mapping[str, JobFacts], verdict: Verdict | None, *, now_us: int
+) -> Status | None:
+    """Return the status of a Backtest or RiskPolicy; None for what is no job."""
     match resource:
-        case Dataset():
-            return _dataset_status(resource, facts.get(_name(resource)), now_us)
         case Backtest():
-            return _backtest_status(resource, facts.get(_name(resource)), now_us)
+            return _backtest_status(resource, facts.get(_name(resource)), verdict, now_us)
         case RiskPolicy():
             message = "is not carried out by a local fleet: limits come from each bot's risk and the Exchange's limits"
             return type(resource.status)(
@@ -83,53 +85,38 @@ def job_status(resource: Resource, facts: Mapping[str, JobFacts], *, now_us: int
             return None
 
 
-def _dataset_status(dataset: Dataset, facts: JobFacts | None, now_us: int) -> DatasetStatus:
-    spec = dataset.spec
-    found = facts.result if facts is not None else None
-    values: dict[str, Any] = {"source": spec.source}
-    if found is not None:
-        values |= {
-            "bars": found["bars"],
-            "gaps": found["gaps"],
-            "missing_bars": found["missingBars"],
-            "first_bar_time": _moment(found["firstUs"]),
-            "last_bar_time": _moment(found["lastUs"]),
-            "content_hash": found["contentHash"],
-            "progress_percent": 100,
-        }
-    before = dataset.status.content_hash
-    stalled = ""
-    if spec.exchange_ref is not None:
-        reason, stalled = "NotSupported", "downloads are not there yet: name files, sql or synthetic in its place"
-    elif facts is not None and facts.error:
-        reason, stalled = "DataRefused", facts.error
-    elif found is not None and spec.frozen and before is not None and before != found["contentHash"]:
-        reason, stalled = "ContentChanged", f"it is frozen, and its content is now {found['contentHash']}: restore it"
-        values["content_hash"] = before
-    elif found is not None and spec.gap_policy is GapPolicy.FAIL and found["gaps"]:
-        reason, stalled = (
-            "GapsFound",
-            f"{found['gaps']} gaps with {found['missingBars']} bars missing, and gapPolicy is Fail",
+def dataset_view(
+    dataset: Dataset,
+    facts: Mapping[str, JobFacts],
+    recorded: Mapping[str, DatasetFacts],
+    resources: Sequence[Resource],
+    process: ProcessView | None = None,
+) -> DatasetView:
+    """Return what is known of a dataset: from its job, or from what was recorded of it."""
+    made_up = is_made_up(dataset, resources)
+    if dataset.spec.exchange_ref is not None:
+        found = recorded.get(f"{dataset.key.namespace}/{dataset.key.name}")
+        return DatasetView(found=found, process=process, is_made_up=made_up)
+    job = facts.get(_name(dataset))
+    if job is None:
+        return DatasetView(is_made_up=made_up)
+    result = job.result
+    found = None
+    if result is not None:
+        found = DatasetFacts(
+            bars=result["bars"],
+            gaps=result["gaps"],
+            missing_bars=result["missingBars"],
+            first_us=result["firstUs"],
+            last_us=result["lastUs"],
+            content_hash=result["contentHash"],
         )
-    if stalled:
-        common = plain_status(
-            dataset, phase=Phase.FAILED, reason=reason, message=stalled, is_stalled=True, now_us=now_us
-        )
-    elif spec.suspend:
-        common = plain_status(
-            dataset, phase=Phase.STOPPED, reason="Suspended", message="suspended", is_ready=True, now_us=now_us
-        )
-    elif found is None:
-        common = plain_status(dataset, phase=Phase.STARTING, reason="Reading", message="is being read", now_us=now_us)
-    else:
-        made_up = "synthetic: made up from a seed" if spec.is_synthetic else ""
-        common = plain_status(
-            dataset, phase=Phase.SUCCEEDED, reason="Complete", message=made_up, is_ready=True, now_us=now_us
-        )
-    return DatasetStatus(**common, **values)
+    return DatasetView(found=found, error=job.error, is_made_up=made_up)
 
 
-def _backtest_status(backtest: Backtest, facts: JobFacts | None, now_us: int) -> BacktestStatus:
+def _backtest_status(
+    backtest: Backtest, facts: JobFacts | None, verdict: Verdict | None, now_us: int
+) -> BacktestStatus:
     before = backtest.status
     is_same = before.observed_generation == backtest.metadata.generation
     values: dict[str, Any] = {"trials": 1, "completed": 0, "failed": 0}
@@ -139,6 +126,16 @@ def _backtest_status(backtest: Backtest, facts: JobFacts | None, now_us: int) ->
             backtest, phase=Phase.STOPPED, reason="Suspended", message="suspended", is_ready=True, now_us=now_us
         )
         return BacktestStatus(**common)
+    if verdict is not None:
+        common = plain_status(
+            backtest,
+            phase=Phase.FAILED if verdict.stalled else Phase.PENDING,
+            reason=verdict.reason,
+            message=verdict.message,
+            is_stalled=verdict.stalled,
+            now_us=now_us,
+        )
+        return BacktestStatus(**common, **values)
     if facts is not None and facts.result is not None:
         document = facts.result
         best = document["bots"][0]

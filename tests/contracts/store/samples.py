@@ -83,7 +83,7 @@ def bot_commit(
     uid: BotUid = UID,
     first_ordinal: int = 0,
     sources: bytes = b"\x02",
-    requests: Sequence[int] = (),
+    requests: Sequence[int | OutboxMessage] = (),
     **more: Any,
 ) -> BotCommit:
     values: dict[str, Any] = {
@@ -95,7 +95,9 @@ def bot_commit(
         "positions": {BARS: first_ordinal + len(sources)},
         "first_ordinal": first_ordinal,
         "sources": sources,
-        "requests": [message(orders_stream(uid), seq) for seq in requests],
+        "requests": [
+            each if isinstance(each, OutboxMessage) else message(orders_stream(uid), each) for each in requests
+        ],
         "request_count": len(requests),
         "request_hash": "hash",
     }

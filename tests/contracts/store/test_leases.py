@@ -48,6 +48,19 @@ def test_an_expired_lease_goes_to_whoever_asks(world: World, name: LeaseName) ->
     assert handle(world, name).acquire(name, holder="two", generation=1, ttl_us=TTL_US).epoch == 2
 
 
+def test_a_successor_is_told_whether_the_one_before_gave_the_lease_back(world: World, name: LeaseName) -> None:
+    store = handle(world, name)
+    first = store.acquire(name, holder="one", generation=1, ttl_us=TTL_US)
+    again = store.acquire(name, holder="one", generation=1, ttl_us=TTL_US)
+    world.expire(name)
+    successor = store.acquire(name, holder="two", generation=1, ttl_us=TTL_US)
+    renewed = store.renew(successor, ttl_us=TTL_US)
+    store.release(renewed)
+    third = store.acquire(name, holder="three", generation=1, ttl_us=TTL_US)
+    found = [lease.took_over for lease in (first, again, successor, renewed, third)]
+    assert found == [False, False, True, True, False]
+
+
 def test_a_released_lease_goes_to_whoever_asks(world: World, name: LeaseName) -> None:
     store = handle(world, name)
     store.release(store.acquire(name, holder="one", generation=1, ttl_us=TTL_US))

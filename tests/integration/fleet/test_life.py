@@ -121,6 +121,17 @@ def test_a_halt_is_shown_and_stops_new_risk_until_it_is_cleared(fleet: FleetComm
     fleet.wait_for("buys again", lambda: _open_buys(fleet, "cancels") > 0)
 
 
+def test_what_owners_want_and_halts_are_told_on_the_bus(fleet: FleetCommands) -> None:
+    def read(topic: str, key: str) -> list[dict]:
+        lines = fleet.ok("topic", "read", topic, "--from-beginning", "--key", key).splitlines()
+        return [json.loads(line)["message"] for line in lines]
+
+    states = [(each["state"], each["flatten_requests"]) for each in read("fleet.commands", "default/hold")]
+    assert states == [("Running", 0), ("Paused", 0), ("Paused", 1), ("Running", 1)]
+    halts = [(each["action"], each["reason"]) for each in read("risk.management", "bot/default/cancels")]
+    assert halts == [("HALT", "a test"), ("RESUME", "")]
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [

@@ -4,6 +4,7 @@ from tests.contracts.store.samples import ACCOUNT, BARS, OTHER_BOT, OTHER_UID, S
 
 ORDER = order(1).client_order_id
 OPEN = order(2).client_order_id
+RESOLVED = "request 1 cannot be read: no such schema"  # a dead letter that nothing is closed for any more
 
 SUM = "every ledger transaction sums to zero per asset"
 GAP = "a bot's ledger has no gap"
@@ -20,6 +21,12 @@ EPOCH = "only the newest epoch writes"
 RECORD = "a bot's record is whole"
 DELETED = "a deleted bot has no open orders unless it keeps them"
 HALT = "no order that raises risk is accepted after a halt"
+STALE = "stale data means no new risk"
+TAKEN = "a request that was taken made its order or is a dead letter"
+DURABLE = "what was acknowledged is durable"
+COUNTED = "orders and fills are as many as were made"
+LETTER = "a dead letter that bears money is resolved"
+AGREE = "books and venue agree"
 
 CHANGED_BOOKS = (
     "UPDATE tradefleet.gateway_blob SET value = convert_to(replace(convert_from(value, 'UTF8'), {}), 'UTF8') "
@@ -173,7 +180,7 @@ DAMAGES = [
         (RECORD, "bot_generation", f"uid {UID}, generation 1"),
     ),
     (
-        "UPDATE tradefleet.bot SET tail = 'x' WHERE fleet = %(fleet)s AND uid = %(uid)s",
+        "UPDATE tradefleet.bot SET tail = 'xx' WHERE fleet = %(fleet)s AND uid = %(uid)s",
         (RECORD, "bot", f"uid {UID}, generation 2"),
     ),
     (
@@ -199,5 +206,49 @@ DAMAGES = [
     (
         "INSERT INTO tradefleet.halt_period VALUES (%(fleet)s, 'account/ns/venue:main', 0, 'drill', 'ana', 0)",
         (HALT, "trade_order", f"order {OPEN}"),
+    ),
+    (
+        "UPDATE tradefleet.trade_order SET created_us = created_us + 61000000 WHERE fleet = %(fleet)s AND is_open",
+        (STALE, "trade_order", f"order {OPEN}"),
+    ),
+    (
+        "DELETE FROM tradefleet.bar WHERE fleet = %(fleet)s",
+        (STALE, "trade_order", f"order {OPEN}"),
+    ),
+    (
+        "DELETE FROM tradefleet.trade_order WHERE fleet = %(fleet)s AND client_order_id = %(open)s",
+        (TAKEN, "outbox", f"stream orders/{UID}, number 2"),
+    ),
+    (
+        f"UPDATE tradefleet.outbox SET payload = '?' WHERE fleet = %(fleet)s AND stream = 'orders/{UID}' AND seq = 2",
+        (TAKEN, "outbox", f"stream orders/{UID}, number 2"),
+    ),
+    (
+        "DELETE FROM tradefleet.trade_order WHERE fleet = %(fleet)s AND client_order_id = %(open)s",
+        (DURABLE, "outbox", f"stream executions/{UID}, number 2"),
+    ),
+    (
+        "DELETE FROM tradefleet.fill WHERE fleet = %(fleet)s AND trade_id = 't1'",
+        (DURABLE, "outbox", f"stream executions/{UID}, number 1"),
+    ),
+    (
+        "UPDATE tradefleet.trade_order SET status = 'EXPIRED' WHERE fleet = %(fleet)s AND client_order_id = %(order)s",
+        (DURABLE, "outbox", f"stream executions/{UID}, number 3"),
+    ),
+    (
+        "DELETE FROM tradefleet.trade_order WHERE fleet = %(fleet)s AND client_order_id = %(open)s",
+        (COUNTED, "trade_order", f"uid {UID}"),
+    ),
+    (
+        "DELETE FROM tradefleet.fill WHERE fleet = %(fleet)s AND trade_id = 't2'",
+        (COUNTED, "fill", f"uid {UID}"),
+    ),
+    (
+        CHANGED_BOOKS.format(f'\'"closures": {{}}\', \'"closures": {{"unreadable": "{RESOLVED}"}}\''),
+        (LETTER, "dead_letter", f"stream orders/{UID}, number 1"),
+    ),
+    (
+        CHANGED_BOOKS.format('\'"mismatch": ""\', \'"mismatch": "USD: 7 atoms less"\''),
+        (AGREE, "gateway_blob", f"account {ACCOUNT}"),
     ),
 ]

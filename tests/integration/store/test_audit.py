@@ -20,7 +20,6 @@ from tests.contracts.store.samples import (
     bar,
     bot_commit,
     entry,
-    executions,
     fill,
     gateway_commit,
     order,
@@ -29,16 +28,33 @@ from tests.contracts.store.samples import (
     write,
 )
 from tests.contracts.store.worlds import PostgresWorld
-from tests.integration.store.damages import DAMAGES, DELETED, GAP, OPEN, ORDER
+from tests.integration.store.damages import (
+    CHANGED_BOOKS,
+    DAMAGES,
+    DELETED,
+    DURABLE,
+    GAP,
+    LETTER,
+    OPEN,
+    ORDER,
+    RESOLVED,
+    TAKEN,
+)
+from tests.integration.store.messages import asked, canceled, told
+from tradefleet.domain.bar import MINUTE_US
 from tradefleet.domain.bots import DeletionPolicy
 from tradefleet.domain.errors import Retryable
-from tradefleet.domain.ids import orders_stream
+from tradefleet.domain.ids import StreamName, orders_stream
 from tradefleet.domain.ledger import Book, EntryKind
-from tradefleet.domain.orders import OrderStatus, Side
+from tradefleet.domain.orders import OrderStatus, Reason, Side
 from tradefleet.domain.venue import SubmitOrder
 from tradefleet.store.audit import FINDINGS_MAX, Audit, audit
-from tradefleet.store.ports import FeedCommit, Lease, VenueRequestRow, feed_lease
+from tradefleet.store.audit_messages import ROWS_AT_ONCE
+from tradefleet.store.ports import DeadLetter, FeedCommit, Lease, OutboxMessage, VenueRequestRow, feed_lease
 from tradefleet.store.roles import Component
+
+LATER_US = START_US + 5 * MINUTE_US  # a minute after the last bar's close
+OTHERS = [asked(1, uid=OTHER_UID, bot=OTHER_BOT)]
 
 
 def books(**changes: object) -> bytes:
@@ -49,6 +65,11 @@ def books(**changes: object) -> bytes:
         "entry_seq": 4,
         "execution_seq": 3,
         "request_seq": 2,
+        "order_count": 2,
+        "order_counter": 0,
+        "fill_count": 2,
+        "closures": {},
+        "config": {"generation": 2, "limits": {"max_data_age_us": 120_000_000}},
     }
     return json.dumps(values | changes).encode()
 
@@ -64,11 +85,23 @@ def fleet(world: PostgresWorld) -> PostgresWorld:
     host = world.bot(BOT, UID)
     bot_lease, record = take_bot(host)
     host.commit_bots(
-        [bot_commit(bot_lease, record.version, sources=b"\x02" * 300, requests=[1, 2], positions={BARS: 3})]
+        [
+            bot_commit(
+                bot_lease,
+                record.version,
+                sources=b"\x02" * 300,
+                requests=[asked(1)],
+                request_count=1,
+                positions={BARS: 3},
+            )
+        ]
     )
-    take_bot(host, generation=2)
+    bot_lease, record = take_bot(host, generation=2)
+    host.commit_bots([bot_commit(bot_lease, record.version, requests=[asked(2)], request_count=1, positions={BARS: 3})])
     other_lease, other_record = take_bot(world.bot(OTHER_BOT, OTHER_UID), bot=OTHER_BOT, uid=OTHER_UID)
-    host.commit_bots([bot_commit(other_lease, other_record.version, bot=OTHER_BOT, uid=OTHER_UID, requests=[1])])
+    host.commit_bots(
+        [bot_commit(other_lease, other_record.version, bot=OTHER_BOT, uid=OTHER_UID, requests=OTHERS, request_count=1)]
+    )
     gateway = world.gateway()
     _trade(gateway, take_gateway(gateway))
     world.fleets().retire_bot(OTHER_UID, policy=DeletionPolicy.KEEP)
@@ -102,13 +135,13 @@ def _trade(gateway, lease: Lease) -> None:
             positions={orders_stream(UID): 2, orders_stream(OTHER_UID): 1, BARS: 3},
             orders=[
                 order(1),
-                order(2, reserved_atoms=300),
+                order(2, reserved_atoms=300, created_us=LATER_US),
                 order(1, bot=OTHER_BOT, uid=OTHER_UID, reserved_atoms=0),
             ],
             entries=[deposit, reserve],
             venue_requests=submits,
-            executions=executions([1, 2]),
-            blobs={"gateway": b"{}"},
+            executions=[told(1, 1, OrderStatus.PARTIALLY_FILLED, trade_id="t1"), told(2, 2, OrderStatus.ACCEPTED)],
+            blobs={"gateway": b'{"mismatch": ""}'},
         ),
     )
     write(
@@ -119,11 +152,16 @@ def _trade(gateway, lease: Lease) -> None:
             orders=[order(1, status=OrderStatus.CANCELED, filled_lots=40, reserved_atoms=0)],
             fills=[fill(1, "t1", lots=25), fill(1, "t2", lots=15)],
             entries=[trade, nothing],
-            executions=executions([3]),
+            executions=[told(3, 1, OrderStatus.CANCELED)],
             settled=[1],
             blobs={f"bot/{UID}": books()},
+            dead_letters=[_letter(orders_stream(UID), 1, RESOLVED), _letter(StreamName("reports"), 7, "no such order")],
         ),
     )
+
+
+def _letter(stream: StreamName, seq: int, reason: str) -> DeadLetter:
+    return DeadLetter(topic="trading.orders", stream=stream, seq=seq, key=ACCOUNT, reason=reason, payload=b"?")
 
 
 def run(world: PostgresWorld) -> Audit:
@@ -144,11 +182,17 @@ def test_a_sound_fleet_has_no_findings_and_everything_was_looked_at(fleet: Postg
         "at most one order per request, submitted once": 5,
         "stream numbers have no gap": 6,
         "bar numbers have no gap": 3,
-        "nobody has consumed or made what is not in the stream": 5,
+        "nobody has consumed or made what is not in the stream": 6,
         "only the newest epoch writes": 6 + 3 + 2 + 4 + 2,
         "a bot's record is whole": 3,
         "a deleted bot has no open orders unless it keeps them": 1,
         "no order that raises risk is accepted after a halt": 3,
+        "stale data means no new risk": 1,
+        "a request that was taken made its order or is a dead letter": 3,
+        "what was acknowledged is durable": 3,
+        "orders and fills are as many as were made": 1,
+        "a dead letter that bears money is resolved": 2,
+        "books and venue agree": 1,
     }
 
 
@@ -211,13 +255,15 @@ def test_orders_before_a_halt_and_after_its_end_are_no_findings(fleet: PostgresW
         order(7, terms=_terms(Side.BUY, reduce_only=True), reserved_atoms=0),
     ]
     _request(fleet, 7)
-    write(gateway, gateway_commit(lease, 2, orders=rows))
+    write(gateway, gateway_commit(lease, 2, orders=rows, blobs=_books(order_count=5)))
     assert run(fleet).findings == []
     fleet.halts().clear_halt("fleet", set_by="ana")
-    write(gateway, gateway_commit(lease, 3, orders=[order(3, reserved_atoms=0)]))
+    more = order(3, reserved_atoms=0, created_us=LATER_US)
+    write(gateway, gateway_commit(lease, 3, orders=[more], blobs=_books(order_count=6)))
     assert run(fleet).findings == []
     fleet.halts().set_halt(f"account/{ACCOUNT}", reason="drill", set_by="bob")
-    write(gateway, gateway_commit(lease, 4, orders=[order(4, reserved_atoms=0)]))
+    more = order(4, reserved_atoms=0, created_us=LATER_US)
+    write(gateway, gateway_commit(lease, 4, orders=[more], blobs=_books(order_count=7)))
     (finding,) = run(fleet).findings
     assert (finding.table, finding.key) == ("trade_order", f"order {order(4).client_order_id}")
     assert finding.problem == (f"raises risk and was accepted after the halt of account/{ACCOUNT} by bob (drill)")
@@ -227,11 +273,118 @@ def _terms(side: Side, *, reduce_only: bool = False):
     return replace(order(1).terms, side=side, reduce_only=reduce_only)
 
 
+def _books(**changes: object) -> dict[str, bytes]:
+    return {f"bot/{UID}": books(**changes)}
+
+
 def _request(world: PostgresWorld, up_to: int) -> None:
     """Let the bot make requests 3 up to `up_to`."""
+    _commit(world, [asked(seq) for seq in range(3, up_to + 1)])
+
+
+def _commit(world: PostgresWorld, requests: list[OutboxMessage]) -> None:
+    """Let the bot go on in its generation with these requests, after one input and one request."""
     store = world.bot(BOT, UID)
     lease, record = take_bot(store, generation=2)
-    store.commit_bots([bot_commit(lease, record.version, requests=range(3, up_to + 1))])
+    store.commit_bots(
+        [
+            bot_commit(
+                lease,
+                record.version,
+                first_ordinal=1,
+                requests=requests,
+                request_count=1 + len(requests),
+                positions={BARS: 3},
+            )
+        ]
+    )
+
+
+# --- messages against books -------------------------------------------------------------------------------------------
+
+
+def _problems(world: PostgresWorld, invariant: str) -> list[str]:
+    return [finding.problem for finding in run(world).findings if finding.invariant == invariant]
+
+
+def _tell(world: PostgresWorld, version: int, *executions: OutboxMessage, **more: object) -> None:
+    gateway = world.gateway()
+    last = executions[-1].seq
+    write(
+        gateway,
+        gateway_commit(take_gateway(gateway), version, executions=executions, blobs=_books(execution_seq=last, **more)),
+    )
+
+
+def test_an_execution_about_what_is_not_there_is_found(fleet: PostgresWorld) -> None:
+    _tell(
+        fleet,
+        2,
+        told(4, 9, OrderStatus.ACCEPTED),
+        told(5, 1, OrderStatus.PARTIALLY_FILLED, trade_id="t2"),
+        told(6, 1, OrderStatus.PARTIALLY_FILLED, trade_id="t9"),
+        told(7, 2, OrderStatus.FILLED),
+        replace(told(8, 1, OrderStatus.CANCELED), payload=b"torn"),
+    )
+
+    nothing, trade, end, torn = _problems(fleet, DURABLE)
+
+    assert nothing == f"told of order {order(9).client_order_id}, which is not there"
+    assert trade == f"told of trade t9 of order {ORDER}, which is not there"
+    assert end == f"told that order {OPEN} is FILLED, it is SUBMITTED"
+    assert torn.startswith("cannot be read: a payload must start with c301")
+
+
+def test_a_request_that_was_left_out_needs_its_dead_letter(fleet: PostgresWorld) -> None:
+    denied = {"status": OrderStatus.DENIED, "reason": Reason.UNREADABLE}
+    _tell(fleet, 2, told(4, 1, **denied), told(5, 9, **denied))
+
+    assert _problems(fleet, DURABLE) == ["told that request 9 was left out, and no dead letter holds it"]
+
+
+def test_a_request_that_left_no_trace_is_found(fleet: PostgresWorld) -> None:
+    _commit(fleet, [canceled(3, 2), asked(4), asked(5, payload=b"torn"), asked(6, payload=b"torn"), asked(7)])
+    gateway = fleet.gateway()
+    letters = [_letter(orders_stream(UID), 6, "request 6 cannot be read")]
+    positions = {orders_stream(UID): 6, orders_stream(OTHER_UID): 1, BARS: 3}
+    write(gateway, gateway_commit(take_gateway(gateway), 2, positions=positions, dead_letters=letters))
+
+    never, torn = _problems(fleet, TAKEN)
+
+    assert never == "was taken and made neither an order nor a dead letter"
+    assert torn.startswith("was taken and made neither an order nor a dead letter: a payload must start with c301")
+
+
+def test_a_dead_letter_that_closes_a_stream_is_named_until_it_is_resolved(fleet: PostgresWorld) -> None:
+    parameters = {"fleet": fleet.fleet}
+    fleet.admin.execute(
+        CHANGED_BOOKS.format("""'"closures": {}', '"closures": {"report": "venue report 7: no such order"}'"""),
+        parameters,
+    )
+    (finding,) = run(fleet).findings
+    assert (finding.invariant, finding.table, finding.key) == (LETTER, "dead_letter", "stream reports, number 7")
+    assert finding.problem == f"is not resolved: bot {UID} takes no new risk"
+    fleet.admin.execute(CHANGED_BOOKS.format("""'report 7', 'report 8'"""), parameters)
+    (finding,) = run(fleet).findings
+    assert (finding.table, finding.key) == ("gateway_blob", f"key bot/{UID}")
+    assert finding.problem == "is closed (report), and no dead letter says so: venue report 8: no such order"
+
+
+def test_orders_of_an_earlier_generation_were_judged_by_its_limits(fleet: PostgresWorld) -> None:
+    fleet.admin.execute(CHANGED_BOOKS.format("""'120000000', '1000000'"""), {"fleet": fleet.fleet})
+    assert [finding.problem for finding in run(fleet).findings] == [
+        "raises risk and was accepted on data of 60 s ago, its bot allows 1 s"
+    ]
+    fleet.admin.execute(CHANGED_BOOKS.format("""'"generation": 2', '"generation": 3'"""), {"fleet": fleet.fleet})
+    assert run(fleet).findings == []
+
+
+def test_more_messages_than_are_read_at_once_are_all_looked_at(fleet: PostgresWorld) -> None:
+    count = ROWS_AT_ONCE + 10
+    _tell(fleet, 2, *(told(3 + number, 2, OrderStatus.ACCEPTED) for number in range(1, count)))
+    assert _problems(fleet, DURABLE) == []
+    _tell(fleet, 3, told(3 + count, 9, OrderStatus.ACCEPTED))
+    assert len(_problems(fleet, DURABLE)) == 1
 
 
 def test_an_audit_of_another_fleet_sees_nothing(fleet: PostgresWorld) -> None:

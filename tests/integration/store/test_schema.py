@@ -142,6 +142,16 @@ def test_an_upgrade_mends_functions_views_and_policies(fresh_database: str) -> N
     assert rows == []
 
 
+def test_an_upgrade_replaces_a_function_that_returned_something_else(fresh_database: str) -> None:
+    schema.upgrade(fresh_database)
+    arguments = "(text, text, text, text, text, text, bigint, bigint)"
+    with psycopg.connect(fresh_database) as connection:
+        connection.execute(f"DROP FUNCTION tradefleet.acquire_gateway{arguments}")
+        connection.execute(f"CREATE FUNCTION tradefleet.acquire_gateway{arguments} RETURNS bigint RETURN 1")
+    schema.upgrade(fresh_database)
+    assert schema.check(fresh_database) == []
+
+
 def test_a_database_that_does_not_answer_is_worth_another_try() -> None:
     with pytest.raises(Retryable, match=r"postgresql://u:\*\*\*@127.0.0.1:1/x"):
         schema.current("postgresql://u:hidden@127.0.0.1:1/x")

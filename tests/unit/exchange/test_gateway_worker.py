@@ -14,6 +14,7 @@ from tests.fakes.memory_store import MemoryStore
 from tests.unit.exchange.gateway.scenes import BTC, START_US, A, B, bot_config, gateway_config
 from tradefleet.domain.bar import MINUTE_US, Bar
 from tradefleet.domain.bots import BotCommand, BotConfig, Closure, RunState
+from tradefleet.domain.errors import OutcomeUnknown
 from tradefleet.domain.ids import (
     AccountId,
     BotKey,
@@ -34,6 +35,7 @@ from tradefleet.domain.venue import (
     ReportKind,
     SubmitOrder,
     Trade,
+    VenueOrder,
     VenueReport,
     VenueRequest,
     VoidRequest,
@@ -43,14 +45,25 @@ from tradefleet.messages.convert import request_message
 from tradefleet.messages.convert_journal import journal_stream
 from tradefleet.messages.topics import EXECUTIONS, ORDERS
 from tradefleet.runtime.ports import StreamItem
-from tradefleet.store.ports import BotCommit, DeadLetter, GatewayCommit, Halt, OutboxMessage, bot_lease
+from tradefleet.store.ports import (
+    BotCommit,
+    DeadLetter,
+    GatewayCommit,
+    Halt,
+    Lease,
+    LeaseName,
+    OutboxMessage,
+    bot_lease,
+)
 from workloads.exchange.gateway.account import BotAccount
+from workloads.exchange.gateway.reconciliation import LOOKS_MAX
 from workloads.exchange.gateway_worker import REQUESTS_MAX, UPKEEP_US, GatewayPlan, GatewayWorker
 
 EXCHANGE = "default/sim"
 WAIT_US = 200_000
 BAR = Bar(BTC, MINUTE_US, START_US, 100.0, 101.0, 99.0, 100.0, 1.0)
 WAKE = StreamItem(StreamName("orders/somebody"), 1)
+TERMS = OrderTerms(symbol=BTC, side=Side.BUY, type=OrderType.LIMIT, lots=1, price_ticks=9_900)
 CONFIG = gateway_config()
 BOT = bot_config(A, uid=BotUid("uid-a"), wallet={"USD": 10**15})
 OTHER = bot_config(B, uid=BotUid("uid-b"), wallet={"USD": 10**15})
@@ -80,20 +93,31 @@ class Venue:
     is_interrupted = False
 
     def __init__(self) -> None:
+        self.receive_window_us: int | None = 0
+        self.connected_us: list[int] = []
+        self.clock = FakeClock()
         self.said: list[VenueReport] = []
         self.asked: list[VenueRequest] = []
+        self.orders: dict[ClientOrderId, VenueOrder] = {}
+        self.money = 0
+        self.looks = 0
+        self.meanwhile: Callable[[], None] = lambda: None  # happens while the gateway looks
 
-    def connect(self) -> None: ...
+    def connect(self) -> None:
+        self.connected_us.append(self.clock.now_us)
 
     def send(self, requests: Sequence[VenueRequest]) -> None:
         for request in requests:
             self.asked.append(request)
             match request:
                 case SubmitOrder():
+                    self.orders[request.client_order_id] = resting(request)
                     self._say(ReportKind.ACCEPTED, request.client_order_id)
                 case CancelOrder():
+                    del self.orders[request.client_order_id]
                     self._say(ReportKind.CANCELED, request.client_order_id)
                 case DepositFunds():
+                    self.money += request.atoms
                     self._say(ReportKind.DEPOSITED, ClientOrderId(request.reference))
 
     def trade(self, order_id: ClientOrderId, *, lots: int) -> None:
@@ -121,6 +145,29 @@ class Venue:
     def reports(self, since: int) -> list[VenueReport]:
         return self.said[since:]
 
+    def balances(self) -> dict[str, tuple[int, int]]:
+        self.looks += 1
+        self.meanwhile()
+        return {"USD": (self.money, 0)}
+
+    def open_orders(self) -> list[VenueOrder]:
+        return list(self.orders.values())
+
+    def query(self, client_order_id: ClientOrderId) -> VenueOrder | None:
+        return self.orders.get(client_order_id)
+
+
+def resting(request: SubmitOrder) -> VenueOrder:
+    return VenueOrder(
+        account=CONFIG.account,
+        client_order_id=request.client_order_id,
+        symbol=request.terms.symbol,
+        side=request.terms.side,
+        lots=request.terms.lots,
+        filled_lots=0,
+        price_ticks=request.terms.price_ticks,
+    )
+
 
 class Publisher:
     def publish(self, messages: Sequence[OutboxMessage]) -> None: ...
@@ -139,6 +186,13 @@ class Store(MemoryStore):
         super().__init__(MemoryDatabase(clock.monotonic_us), fleet="fleet")
         self.commits: list[GatewayCommit] = []
         self.before_sending: Callable[[], None] = lambda: None
+        self.loses_answers = False  # to whoever takes a lease
+
+    def acquire(self, name: LeaseName, *, holder: str, generation: int, ttl_us: int) -> Lease:
+        lease = super().acquire(name, holder=holder, generation=generation, ttl_us=ttl_us)
+        if self.loses_answers:
+            raise OutcomeUnknown("the connection was lost at COMMIT")
+        return lease
 
     def _write_gateway(self, commit: GatewayCommit, row: GatewayRow) -> None:
         super()._write_gateway(commit, row)
@@ -162,6 +216,7 @@ class Scene:
         self.clock = FakeClock()
         self.store = Store(self.clock)
         self.streams, self.venue = Streams(), Venue()
+        self.venue.clock = self.clock
         for config in (BOT, OTHER):
             self.store.register_bot(config.key, config.uid)
             self.store.put_command(CONFIG.account, BotCommand(config=config))
@@ -231,10 +286,9 @@ class Scene:
 
 def order(seq: int, config: BotConfig = BOT) -> OutboxMessage:
     order_id = bot_order_id(uid_hash(config.uid), seq)
-    terms = OrderTerms(symbol=BTC, side=Side.BUY, type=OrderType.LIMIT, lots=1, price_ticks=9_900)
     return message(
         config,
-        OrderRequest(bot=config.key, seq=seq, client_order_id=order_id, terms=terms, market_us=BAR.close_us),
+        OrderRequest(bot=config.key, seq=seq, client_order_id=order_id, terms=TERMS, market_us=BAR.close_us),
     )
 
 
@@ -411,6 +465,155 @@ def test_a_refusal_ends_with_its_reason(scene):
     scene.command(replace(BOT, wallet={"USD": 1}))
     scene.command(BOT)
     assert refusals(scene) == {}
+
+
+# --- looking at the venue -----------------------------------------------------------------------------------------
+
+
+def pass_looks(scene: Scene, count: int) -> None:
+    """Let so many looks at the venue come that follow one that differed."""
+    for _ in range(count):
+        scene.clock.sleep_us(scene.worker._plan.look_again_us)
+        scene.upkeep()
+
+
+def test_the_venue_is_looked_at_now_and_then_and_not_between(scene):
+    scene.upkeep()
+    looks = scene.venue.looks
+    assert looks > 0
+    scene.request(1)
+    scene.rest()
+    scene.upkeep()
+    assert scene.venue.looks == looks
+    scene.clock.sleep_us(scene.worker._plan.look_every_us)
+    scene.upkeep()
+    assert scene.venue.looks == looks + 1
+    assert scene.worker.machine.own_snapshot()["reconciled_us"] == scene.clock.now_us
+
+
+def test_money_that_is_missing_at_the_venue_stops_new_risk_and_a_successor_knows(scene):
+    scene.upkeep()
+    scene.venue.money -= 1
+    scene.clock.sleep_us(scene.worker._plan.look_every_us)
+    pass_looks(scene, LOOKS_MAX)
+    assert "the venue has" in scene.worker.machine.mismatch
+    scene.worker = scene.make("slot")
+    scene.worker.start()
+    scene.request(1)
+    scene.rest()
+    assert scene.venue.submitted == []
+    scene.venue.money += 1
+    pass_looks(scene, 1)
+    assert scene.worker.machine.mismatch == ""
+
+
+def test_a_look_during_which_something_happens_counts_for_nothing(scene):
+    scene.request(1)
+    scene.upkeep()
+    (order_id,) = scene.venue.orders
+
+    def ends() -> None:
+        if scene.venue.orders.pop(order_id, None) is not None:
+            scene.venue._say(ReportKind.EXPIRED, order_id)
+
+    scene.venue.meanwhile = ends
+    scene.clock.sleep_us(scene.worker._plan.look_every_us)
+    scene.upkeep()
+    assert scene.worker.machine.own_snapshot()["doubts"] == 0
+    assert not scene.worker.machine.orders
+
+
+def test_a_bot_in_doubt_is_looked_at_soon_and_reopened(scene):
+    scene.request(1)
+    scene.upkeep()
+    scene.venue.trade(next(iter(scene.venue.orders)), lots=7)
+    scene.rest()
+    assert scene.account(BOT).closures
+    pass_looks(scene, 1)
+    assert scene.account(BOT).closures == {}
+
+
+def test_an_order_of_somebody_else_is_counted_and_left_alone(scene):
+    scene.upkeep()
+    stranger = replace(resting(SubmitOrder(no=1, client_order_id="web-1", terms=TERMS, market_us=0)), lots=3)
+    scene.venue.orders[stranger.client_order_id] = stranger
+    scene.clock.sleep_us(scene.worker._plan.look_every_us)
+    scene.upkeep()
+    row = scene.store._rows.gateways[CONFIG.account]
+    assert json.loads(row.blobs["gateway"])["external"]["web-1"]["lots"] == 3
+    assert scene.venue.canceled == []
+
+
+# --- successors (rule 3) ------------------------------------------------------------------------------------------
+
+
+def succeed(scene: Scene, holder: str) -> int:
+    """Let a successor come once the lease has run out, and work; return how long it was silent towards the venue."""
+    plan = scene.worker._plan
+    scene.clock.sleep_us(plan.lease_ttl_us)
+    scene.worker = scene.make(holder)
+    began_us = scene.clock.now_us
+    scene.venue.connected_us.clear()
+    scene.worker.start()
+    while not scene.venue.connected_us:
+        scene.worker.step(WAIT_US)
+    return scene.venue.connected_us[0] - began_us
+
+
+def test_a_successor_waits_until_nothing_of_its_predecessor_can_be_under_way(scene):
+    scene.venue.receive_window_us = 3_000_000
+    assert succeed(scene, "another") == scene.worker._plan.request_timeout_us + 3_000_000
+    scene.request(1)
+    scene.rest()
+    assert len(scene.venue.submitted) == 1
+
+
+def test_an_error_while_it_waits_does_not_shorten_the_wait(scene):
+    plan = scene.worker._plan
+    scene.clock.sleep_us(plan.lease_ttl_us)
+    successor = scene.make("another")
+    successor.start()
+    scene.clock.sleep_us(1_000_000)
+    scene.venue.connected_us.clear()
+    began_us = scene.clock.now_us
+    successor.start()
+    while not scene.venue.connected_us:
+        successor.step(WAIT_US)
+    assert scene.venue.connected_us[0] - began_us == plan.request_timeout_us - 1_000_000
+
+
+def test_the_same_holder_takes_over_at_once(scene):
+    assert succeed(scene, "slot") == 0
+
+
+def test_after_a_lease_that_was_given_back_nobody_waits(scene):
+    scene.worker.stop()
+    assert succeed(scene, "another") == 0
+
+
+def test_a_lease_that_may_have_been_another_ones_is_waited_for_too(scene):
+    scene.clock.sleep_us(scene.worker._plan.lease_ttl_us)
+    scene.worker = scene.make("another")
+    scene.store.loses_answers = True
+    with pytest.raises(OutcomeUnknown):
+        scene.worker.start()
+    scene.store.loses_answers = False
+    scene.venue.connected_us.clear()
+    scene.worker.start()
+    assert scene.venue.connected_us == []
+
+
+def test_where_the_venue_sets_no_bound_a_successor_takes_no_risk_before_the_books_agree(scene):
+    scene.venue.receive_window_us = None
+    scene.venue.money -= 1
+    succeed(scene, "another")
+    scene.request(1)
+    scene.rest()
+    assert scene.worker.machine.mismatch
+    assert scene.venue.submitted == []
+    scene.venue.money += 1
+    pass_looks(scene, 1)
+    assert scene.worker.machine.mismatch == ""
 
 
 # --- halts ---------------------------------------------------------------------------------------------------------

@@ -1,10 +1,9 @@
 import pytest
 
-from tests.contracts.feeds.record_contract import RecordContract, closed, ticker, trade
+from tests.contracts.feeds.record_contract import RecordContract, ticker, trade
 from tests.fakes.memory_records import MemoryRecords
-from tests.unit.feeds.candles import bar, bars
 from tradefleet.domain.errors import Retryable
-from workloads.feeds.recorder import ClosedBar, Recorder
+from workloads.feeds.recorder import Recorder
 
 
 class TestMemoryRecords(RecordContract):
@@ -13,13 +12,9 @@ class TestMemoryRecords(RecordContract):
         return MemoryRecords()
 
 
-def no_conflict(found: ClosedBar) -> None:
-    raise AssertionError(f"unexpected conflict: {found}")
-
-
-def test_records_wait_for_others_until_the_first_is_old_enough() -> None:
+def test_ticks_wait_for_others_until_the_first_is_old_enough() -> None:
     store = MemoryRecords()
-    recorder = Recorder(store, on_conflict=no_conflict, linger_us=1_000)
+    recorder = Recorder(store, linger_us=1_000)
 
     recorder.take(ticker(1), 5_000)
     recorder.take(trade(1), 5_999)
@@ -27,26 +22,26 @@ def test_records_wait_for_others_until_the_first_is_old_enough() -> None:
     recorder.write_due(6_000)
 
     assert store.batches == 1
-    assert store.recorded() == ([], [ticker(1)], [trade(1)])
+    assert store.recorded() == ([ticker(1)], [trade(1)])
     assert recorder.written == 2
 
 
 def test_a_full_batch_is_written_at_once() -> None:
     store = MemoryRecords()
-    recorder = Recorder(store, on_conflict=no_conflict, batch_max=3)
+    recorder = Recorder(store, batch_max=3)
 
-    for each in closed(*bars(range(7))):
-        recorder.take(each, 0)
+    for number in range(7):
+        recorder.take(ticker(number), 0)
 
     assert store.batches == 2
-    assert len(store.bars) == 6
+    assert len(store.tickers) == 6
     recorder.flush()
-    assert len(store.bars) == 7
+    assert len(store.tickers) == 7
 
 
 def test_nothing_waiting_is_nothing_written() -> None:
     store = MemoryRecords()
-    recorder = Recorder(store, on_conflict=no_conflict)
+    recorder = Recorder(store)
 
     recorder.write_due(10**9)
     recorder.flush()
@@ -56,7 +51,7 @@ def test_nothing_waiting_is_nothing_written() -> None:
 
 def test_what_could_not_be_written_waits_and_no_more_is_taken_than_fits() -> None:
     store = MemoryRecords()
-    recorder = Recorder(store, on_conflict=no_conflict, batch_max=2, linger_us=10**9)
+    recorder = Recorder(store, batch_max=2, linger_us=10**9)
     recorder.take(ticker(1), 0)
     store.is_away = True
 
@@ -67,20 +62,16 @@ def test_what_could_not_be_written_waits_and_no_more_is_taken_than_fits() -> Non
     store.is_away = False
     recorder.flush()
 
-    assert store.recorded()[1] == [ticker(1), ticker(2)]  # the third was refused: its giver still has it
+    assert store.recorded()[0] == [ticker(1), ticker(2)]  # the third was refused: its giver still has it
     assert recorder.written == 2
 
 
-def test_a_bar_that_contradicts_the_stored_one_is_handed_out() -> None:
+def test_what_is_dropped_is_not_written() -> None:
     store = MemoryRecords()
-    conflicts: list[ClosedBar] = []
-    recorder = Recorder(store, on_conflict=conflicts.append)
-    other = bar(0, close=101.75)
+    recorder = Recorder(store)
+    recorder.take(ticker(1), 0)
 
-    for each in closed(bar(0), other, bar(1)):
-        recorder.take(each, 0)
+    recorder.drop()
     recorder.flush()
 
-    assert conflicts == closed(other)
-    assert recorder.written == 2
-    assert store.recorded()[0] == [bar(0), bar(1)]
+    assert store.recorded() == ([], [])

@@ -29,8 +29,12 @@ def exchange(name: str = "simulator", **spec) -> Resource:
     return stored("Exchange", name, {"venue": "simulator", "instruments": listed, **spec})
 
 
-def dataset(name: str = "market") -> Resource:
-    return stored("Dataset", name, {"synthetic": {"bars": 100}, "instruments": ["BTC-USD", "LTC-USD"]})
+def dataset(name: str = "market", **spec) -> Resource:
+    return stored("Dataset", name, {"synthetic": {"bars": 100}, "instruments": ["BTC-USD", "LTC-USD"], **spec})
+
+
+def recording(name: str = "mine", **spec) -> Resource:
+    return stored("Dataset", name, {"exchangeRef": {"name": "simulator"}, "instruments": ["BTC-USD"], **spec})
 
 
 def feed(name: str = "replay", *, speed: str = "lockstep", **spec) -> Resource:

@@ -12,7 +12,7 @@ from tests.unit.governor import fleets
 from tradefleet.domain.errors import InvalidValue
 from tradefleet.domain.progress import bot_participant
 from workloads.exchange.settings import GatewaySettings, VenueSettings
-from workloads.feeds.settings import FeedSettings
+from workloads.feeds.settings import FeedSettings, RecorderSettings
 from workloads.strategy.settings import HostSettings
 
 RUN = "uid-feed-replay"
@@ -59,8 +59,9 @@ def test_settings_are_what_the_workloads_read(speed):
         Role.GATEWAY: (GatewaySettings, {"venue_port": 1, "token_file": "key"}),
         Role.FEED: (FeedSettings, {}),
         Role.BOT: (HostSettings, {}),
+        Role.RECORDER: (RecorderSettings, {}),
     }
-    planned = _plan(*_fleet(fleets.bot("alpha"), speed=speed))
+    planned = _plan(*_fleet(fleets.bot("alpha"), speed=speed), fleets.recording(ticks=["ticker", "trades"]))
 
     for workload in planned.workloads:
         kind, more = kinds[workload.role]
@@ -69,6 +70,10 @@ def test_settings_are_what_the_workloads_read(speed):
             assert [config.key for config in settings.configs()] == ["default/alpha"]
         elif workload.role is Role.FEED:
             assert settings.replay.open() is not None
+        elif workload.role is Role.RECORDER:
+            assert (settings.dataset, settings.exchange) == ("default/mine", "default/simulator")
+            assert [each.symbol for each in settings.series] == ["BTC-USD"]
+            assert settings.ticks == ("ticker", "trades")
         else:
             assert settings.exchange.to_gateway_config().finest_us["BTC-USD"] == 60_000_000
     assert {workload.role for workload in planned.workloads} == set(kinds)
@@ -186,6 +191,60 @@ def test_a_deleted_bot_of_a_lockstep_run_stays_until_it_has_left():
     assert "bot-default-alpha" not in _names(_plan(*_fleet(bot), observed=left))
 
 
+# --- a deleted feed ---------------------------------------------------------------------------------------------------
+
+
+def _deleted(resource):
+    metadata = resource.metadata.model_copy(update={"deletion_timestamp": "2024-01-01T00:00:00Z"})
+    return resource.model_copy(update={"metadata": metadata})
+
+
+@pytest.mark.parametrize("end", [{"deleting": True}, {"state": "Stopped"}], ids=["deleted", "stopped"])
+def test_a_deleted_feed_plays_on_while_a_bot_sells_its_position(end):
+    seller = fleets.bot("alpha", deletionPolicy="Flatten", **end)
+    resources = [fleets.exchange(), fleets.dataset(), _deleted(fleets.feed(speed="max")), seller]
+
+    during = _plan(*resources)
+    after = _plan(*resources, observed=Observed(settled=frozenset({seller.metadata.uid})))
+
+    assert "feed-default-replay" in _names(during)
+    assert "TradingBot alpha" in during.verdicts[resources[2].key].message
+    assert "feed-default-replay" not in _names(after)
+
+
+@pytest.mark.parametrize(
+    "bot",
+    [
+        fleets.bot("alpha", deletionPolicy="Flatten"),
+        fleets.bot("alpha", deleting=True),
+        fleets.bot("alpha", deleting=True, deletionPolicy="Keep"),
+    ],
+    ids=["trades on", "cancels", "keeps"],
+)
+def test_nobody_else_holds_a_deleted_feed_back(bot):
+    planned = _plan(fleets.exchange(), fleets.dataset(), _deleted(fleets.feed(speed="max")), bot)
+
+    assert "feed-default-replay" not in _names(planned)
+
+
+def test_a_feed_that_takes_over_lets_the_deleted_one_go():
+    seller = fleets.bot("alpha", deletionPolicy="Flatten", deleting=True)
+    feeds = [_deleted(fleets.feed("old", speed="max")), fleets.feed("young", speed="max")]
+
+    planned = _plan(fleets.exchange(), fleets.dataset(), *feeds, seller)
+
+    assert [each.name for each in planned.workloads if each.role is Role.FEED] == ["feed-default-young"]
+
+
+def test_a_deleted_exchange_keeps_its_processes_as_long_as_bots_trade_there():
+    exchange = _deleted(fleets.exchange())
+
+    assert "gateway-default-simulator" in _names(_plan(exchange, fleets.bot("alpha", deleting=True)))
+    planned = _plan(exchange, fleets.dataset(), fleets.feed())
+    assert _names(planned) == []
+    assert planned.verdicts[fleets.feed().key].message == "waits for Exchange simulator: is being deleted"
+
+
 def test_what_an_owner_asked_for_by_annotations_reaches_the_command():
     asked = {FLATTEN_ANNOTATION: "3", REOPEN_ANNOTATION: "2", SKIP_ANNOTATION: "41"}
 
@@ -279,3 +338,69 @@ def test_every_bot_runs_or_has_a_reason_why_not(resources):
     assert len({each.name for each in planned.workloads}) == len(planned.workloads)
     told = {(f"{key.namespace}/{key.name}") for key in running}
     assert {each.command.config.key for each in planned.commands} == told
+
+
+def test_a_recording_of_made_up_candles_is_labelled_as_such():
+    real = fleets.dataset(
+        synthetic=None, instruments=[], files=[{"path": "a.csv", "instrument": "BTC-USD", "interval": "1m"}]
+    )
+
+    for market, is_synthetic in ((fleets.dataset(), True), (real, False)):
+        planned = _plan(fleets.exchange(), market, fleets.feed(), fleets.recording())
+        assert planned.workloads[-1].settings["is_synthetic"] is is_synthetic
+
+
+@pytest.mark.parametrize(
+    ("recording", "reason"),
+    [
+        (fleets.recording(exchangeRef={"name": "gone"}), "ExchangeNotFound"),
+        (fleets.recording(instruments=["ETH-USD"]), "NoData"),
+        (fleets.recording(intervals=["5m"]), "NoData"),
+        (fleets.recording(suspend=True), None),
+        (fleets.recording(frozen=True), None),
+        (fleets.recording(exchangeRef={"name": "binance"}), "NotSupported"),
+    ],
+)
+def test_what_cannot_be_recorded_says_why_and_what_shall_not_be_is_not(recording, reason):
+    other = fleets.exchange("binance", venue="binance")
+
+    planned = _plan(fleets.exchange(), other, fleets.dataset(), fleets.feed(), recording)
+
+    assert "recorder-default-mine" not in _names(planned)
+    found = planned.verdicts.get(recording.key)
+    assert (found.reason if found is not None else None) == reason
+
+
+@pytest.mark.parametrize("condition", [{"gapPolicy": "Fail"}, {"frozen": True}])
+def test_a_dataset_with_conditions_is_played_only_after_it_was_read(condition):
+    market, feed, alpha = fleets.dataset(**condition), fleets.feed(), fleets.bot("alpha")
+    test = fleets.stored(
+        "Backtest",
+        "what-if",
+        {
+            "datasetRef": {"name": "market"},
+            "exchangeRef": {"name": "simulator"},
+            "strategy": {"name": "sma-cross"},
+            "wallet": {"USD": "10"},
+        },
+    )
+    everything = (fleets.exchange(), market, feed, alpha, test)
+
+    unread = _plan(*everything)
+    refused = _plan(*everything, observed=Observed(read=frozenset({market.key}), refused={market.key: "3 gaps"}))
+    good = _plan(*everything, observed=Observed(read=frozenset({market.key})))
+    begun = _plan(*everything, observed=_running(good, refused={market.key: "3 gaps"}))
+
+    for player in (feed, test):
+        assert refused.verdicts[player.key].reason == "DatasetRefused"
+        assert player.key not in good.verdicts
+    assert unread.verdicts[feed.key].reason == "DatasetNotRead"
+    assert not unread.verdicts[feed.key].stalled
+    assert (refused.verdicts[feed.key].reason, refused.verdicts[feed.key].stalled) == ("DatasetRefused", True)
+    assert "3 gaps" in refused.verdicts[feed.key].message
+    for planned, plays in ((unread, False), (refused, False), (good, True), (begun, True)):
+        assert ("feed-default-replay" in _names(planned)) is plays
+
+
+def test_a_dataset_without_conditions_is_played_at_once():
+    assert "feed-default-replay" in _names(_plan(*_fleet(fleets.bot("alpha"))))

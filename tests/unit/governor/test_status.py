@@ -1,19 +1,79 @@
-import pytest
-from governor.status import BotView, ProcessView, bot_status
+from decimal import Decimal
+from typing import Any
 
+import pytest
+from governor.status import (
+    AccountView,
+    BotView,
+    ProcessView,
+    bot_status,
+    exchange_status,
+    feed_status,
+    set_status,
+)
+from governor.workload import Verdict
+
+from tests.unit.domain.instruments import instrument
 from tests.unit.governor import fleets
 from tradefleet.domain.bots import Closure
-from tradefleet.resources.common import Condition, ConditionStatus, ConditionType, Phase
+from tradefleet.domain.ids import BotKey, Symbol
+from tradefleet.domain.money import to_atoms
+from tradefleet.domain.statistics import BotStatistics
+from tradefleet.resources.common import Condition, ConditionStatus, ConditionType, Phase, Status
+from tradefleet.resources.exchange import ExchangeStatus
 from tradefleet.resources.trading_bot import TradingBotStatus
 
 RUNS = ProcessView(is_ready=True)
+MARKET_US = 1_522_800_000_000_000  # 2018-04-04T00:00:00Z
+JUDGED = (ConditionType.READY, ConditionType.RECONCILING, ConditionType.STALLED, ConditionType.WARNING)
+LISTED = {
+    symbol: instrument(symbol=Symbol(symbol), base=symbol[:3], lot=Decimal("0.00000001"))
+    for symbol in ("BTC-USD", "LTC-USD")
+}
+
+
+def atoms(amount: str) -> int:
+    return to_atoms(Decimal(amount), LISTED["BTC-USD"].quote_scale)
+
+
+def figures(**changes: Any) -> BotStatistics:
+    fields: dict[str, Any] = {
+        "bot": BotKey("default/alpha"),
+        "market_us": MARKET_US,
+        "quote": "USD",
+        "equity_atoms": atoms("10000"),
+        "hold_atoms": atoms("10000"),
+        "peak_equity_atoms": atoms("10000"),
+        "realized_atoms": 0,
+        "fees_atoms": 0,
+        "orders": 0,
+        "fills": 0,
+        "open_orders": 0,
+        "positions": (),
+    }
+    return BotStatistics(**(fields | changes))
 
 
 def _status(bot=None, **view) -> TradingBotStatus:
     return bot_status(bot or fleets.bot("alpha"), None, BotView(process=RUNS, **view), {}, now_us=0)
 
 
-def _says(status: TradingBotStatus, kind: ConditionType) -> Condition | None:
+def _exchange(account: AccountView, halted: str = "") -> ExchangeStatus:
+    return exchange_status(
+        fleets.exchange(),
+        None,
+        [RUNS, RUNS],
+        bots=[],
+        open_orders=0,
+        fills=0,
+        epoch=1,
+        account=account,
+        halted=halted,
+        now_us=0,
+    )
+
+
+def _says(status: Status, kind: ConditionType) -> Condition | None:
     found = status.condition(kind)
     return found if found is not None and found.status is ConditionStatus.TRUE else None
 
@@ -82,3 +142,413 @@ def test_a_bot_without_trouble_has_no_warning():
     status = _status()
 
     assert (_says(status, ConditionType.WARNING), _says(status, ConditionType.STALLED)) == (None, None)
+
+
+def test_an_account_whose_books_differ_from_the_venue_is_halted_and_says_how_they_differ():
+    account = AccountView(mismatch="USD: 10 in the books, the venue has 9", reconciled_us=1_700_000_000_000_000)
+
+    status, of_bot = _exchange(account), _status(mismatch=account.mismatch)
+
+    for each in (status, of_bot):
+        warning = _says(each, ConditionType.WARNING)
+        assert warning is not None
+        assert warning.reason == "NotReconciled"
+        assert "USD: 10 in the books, the venue has 9: put the account in order" in warning.message
+        assert each.reason == warning.message
+    assert (status.halted, status.last_reconciled_time) == (True, "2023-11-14T22:13:20Z")
+
+
+def test_orders_of_somebody_else_are_counted_and_named():
+    status = _exchange(AccountView(external_orders=3, external=("web-1", "web-2")))
+
+    warning = _says(status, ConditionType.WARNING)
+    assert warning is not None
+    assert (warning.reason, status.external_orders, status.halted) == ("ExternalOrders", 3, False)
+    assert warning.message == "3 open orders at the venue of somebody else, left alone: web-1, web-2, …"
+
+
+def test_an_account_that_was_never_compared_and_has_no_trouble_says_nothing():
+    status = _exchange(AccountView())
+
+    assert (_says(status, ConditionType.WARNING), status.last_reconciled_time) == (None, None)
+
+
+# --- where a bot is in its life ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("process", "phase", "reason", "message"),
+    [
+        (None, Phase.STARTING, "Starting", "its process starts"),
+        (ProcessView(is_ready=False), Phase.STARTING, "Starting", "its process starts"),
+        (
+            ProcessView(is_ready=False, reason="NotReady", message="no broker"),
+            Phase.STARTING,
+            "NotReady",
+            "no broker",
+        ),
+        (
+            ProcessView(is_ready=False, is_failed=True, reason="InvalidParameter", message="fast must be below slow"),
+            Phase.FAILED,
+            "InvalidParameter",
+            "fast must be below slow",
+        ),
+        (ProcessView(is_ready=False, is_failed=True), Phase.FAILED, "ProcessFailed", ""),
+    ],
+)
+def test_a_bot_waits_for_its_process(process, phase, reason, message):
+    status = bot_status(fleets.bot("alpha"), None, BotView(process=process), {}, now_us=0)
+
+    ready = status.condition(ConditionType.READY)
+    assert ready is not None
+    assert (status.phase, ready.status, ready.reason, ready.message) == (phase, ConditionStatus.FALSE, reason, message)
+    stuck = ConditionType.STALLED if phase is Phase.FAILED else ConditionType.RECONCILING
+    assert [kind for kind in (ConditionType.STALLED, ConditionType.RECONCILING) if _says(status, kind)] == [stuck]
+
+
+@pytest.mark.parametrize(
+    ("spec", "view", "phase", "message"),
+    [
+        ({}, {}, Phase.WARMING_UP, "waits for its first bars"),
+        ({}, {"statistics": {"hold_atoms": None}}, Phase.WARMING_UP, "warms up"),
+        ({}, {"statistics": {}}, Phase.RUNNING, None),
+        ({}, {"statistics": {}, "is_replayed": True}, Phase.RUNNING, "the replay has come to its end"),
+        ({"state": "Paused"}, {"statistics": {}}, Phase.PAUSED, "takes no new risk"),
+        ({"state": "Stopped"}, {"is_settled": True}, Phase.STOPPED, "stopped"),
+    ],
+)
+def test_a_bot_that_does_what_its_spec_says_is_ready(spec, view, phase, message):
+    if "statistics" in view:
+        view = {**view, "statistics": figures(**view["statistics"])}
+
+    status = bot_status(fleets.bot("alpha", **spec), None, BotView(process=RUNS, **view), LISTED, now_us=0)
+
+    assert (status.phase, status.reason) == (phase, message)
+    assert [kind for kind in JUDGED if _says(status, kind)] == [ConditionType.READY]
+
+
+@pytest.mark.parametrize(
+    ("policy", "remaining", "message"),
+    [
+        ("CancelOrders", "", "cancels its orders (deletionPolicy CancelOrders)"),
+        ("CancelOrders", "2 open orders", "cancels its orders (deletionPolicy CancelOrders): 2 open orders"),
+        ("Flatten", "", "cancels its orders and sells its position (deletionPolicy Flatten)"),
+        ("Keep", "its process ends", "leaves its orders open (deletionPolicy Keep): its process ends"),
+    ],
+)
+@pytest.mark.parametrize("end", [{"deleting": True}, {"state": "Stopped"}], ids=["deleted", "stopped"])
+def test_a_bot_that_ends_says_how_and_what_it_waits_for(policy, remaining, message, end):
+    bot = fleets.bot("alpha", deletionPolicy=policy, **end)
+
+    status = _status(bot, remaining=remaining)
+
+    assert (status.phase, status.reason) == (Phase.STOPPING, message)
+    assert _says(status, ConditionType.RECONCILING) is not None
+
+
+@pytest.mark.parametrize(
+    ("is_stalled", "phase", "kind"),
+    [(True, Phase.FAILED, ConditionType.STALLED), (False, Phase.PENDING, ConditionType.RECONCILING)],
+)
+def test_a_verdict_of_the_plan_says_what_stands_in_the_way(is_stalled, phase, kind):
+    bot = fleets.bot("alpha")
+    verdict = Verdict(key=bot.key, stalled=is_stalled, reason="NoExchange", message="there is no Exchange x")
+
+    status = bot_status(bot, verdict, BotView(process=RUNS), {}, now_us=0)
+
+    said = _says(status, kind)
+    assert said is not None
+    assert (status.phase, status.reason, said.reason) == (phase, "there is no Exchange x", "NoExchange")
+
+
+def test_a_stopped_bot_with_a_verdict_shows_the_verdict():
+    bot = fleets.bot("alpha", state="Stopped")
+    verdict = Verdict(key=bot.key, stalled=True, reason="NoExchange", message="there is no Exchange x")
+
+    assert bot_status(bot, verdict, BotView(is_settled=True), {}, now_us=0).phase is Phase.FAILED
+
+
+def test_a_changed_spec_that_waits_is_shown_and_the_running_one_is_named():
+    bot = _with_status(TradingBotStatus(spec_digest="of the running spec"))
+
+    status = _status(bot, has_drifted=True)
+
+    drift = _says(status, ConditionType.CONFIG_DRIFT)
+    assert drift is not None
+    assert "set updateStrategy to Auto" in drift.message
+    assert status.spec_digest == "of the running spec"
+    assert _status(bot).spec_digest == bot.digest()
+
+
+# --- figures ----------------------------------------------------------------------------------------------------------
+
+
+def test_figures_are_exact_and_without_zeros_at_their_end():
+    shown = figures(
+        equity_atoms=atoms("10012.3400"),
+        hold_atoms=atoms("10020"),
+        peak_equity_atoms=atoms("20024.68"),
+        realized_atoms=atoms("-0.01"),
+        fees_atoms=atoms("3"),
+        fills=7,
+        positions=((Symbol("BTC-USD"), 25_000_000), (Symbol("LTC-USD"), 0)),
+    )
+
+    status = bot_status(fleets.bot("alpha"), None, BotView(process=RUNS, statistics=shown), LISTED, now_us=0)
+
+    assert {name: str(getattr(status, name)) for name in ("equity", "vs_hold", "realized_profit", "fees")} == {
+        "equity": "10012.34",
+        "vs_hold": "-7.66",
+        "realized_profit": "-0.01",
+        "fees": "3",
+    }
+    assert str(status.drawdown_percent) == "50"
+    assert {symbol: str(size) for symbol, size in status.position.items()} == {"BTC-USD": "0.25", "LTC-USD": "0"}
+    assert (status.quote_asset, status.fills) == ("USD", 7)
+
+
+def test_a_bot_without_figures_shows_none():
+    status = _status()
+
+    assert (status.equity, status.vs_hold, status.last_bar_age, status.position) == (None, None, None, {})
+
+
+@pytest.mark.parametrize(
+    ("age_s", "text"),
+    [
+        (-5, "0s"),  # another bot's bar of the same step has not been seen yet
+        (0, "0s"),
+        (42, "42s"),
+        (119, "119s"),
+        (120, "2m"),
+        (7_199, "119m"),
+        (7_200, "2h"),
+        (172_800, "2d"),
+    ],
+)
+def test_the_age_of_the_last_bar_is_told_in_a_unit_that_people_read(age_s, text):
+    view = BotView(process=RUNS, statistics=figures(market_us=MARKET_US), market_us=MARKET_US + age_s * 1_000_000)
+
+    status = bot_status(fleets.bot("alpha"), None, view, LISTED, now_us=0)
+
+    assert (status.last_bar_age, status.last_bar_time) == (text, "2018-04-04T00:00:00Z")
+
+
+def test_restarts_are_remembered_while_there_is_no_process():
+    bot = _with_status(TradingBotStatus(restarts=3))
+
+    assert bot_status(bot, None, BotView(), {}, now_us=0).restarts == 3
+    assert _status(bot).restarts == 0
+
+
+# --- conditions -------------------------------------------------------------------------------------------------------
+
+
+def test_a_condition_keeps_its_time_until_it_changes():
+    first = _at(fleets.bot("alpha"), None, 1_000_000)
+    again = _at(_with_status(first), None, 2_000_000)
+    ready = _at(_with_status(again), RUNS, 3_000_000)
+
+    assert [status.condition(ConditionType.READY).last_transition_time for status in (first, again, ready)] == [
+        "1970-01-01T00:00:01Z",
+        "1970-01-01T00:00:01Z",
+        "1970-01-01T00:00:03Z",
+    ]
+    assert ready.condition(ConditionType.STALLED).last_transition_time == "1970-01-01T00:00:01Z"
+
+
+def test_a_warning_that_is_over_is_false_and_not_gone():
+    warned = _status(halted="halted by me")
+
+    status = bot_status(_with_status(warned), None, BotView(process=RUNS), {}, now_us=0)
+
+    over = status.condition(ConditionType.WARNING)
+    assert over is not None
+    assert (over.status, over.message) == (ConditionStatus.FALSE, "")
+
+
+def test_conditions_and_status_say_which_generation_they_are_about():
+    status = _status(fleets.bot("alpha", generation=4))
+
+    assert status.observed_generation == 4
+    assert {each.observed_generation for each in status.conditions} == {4}
+
+
+def _at(bot, process, now_us) -> TradingBotStatus:
+    return bot_status(bot, None, BotView(process=process), {}, now_us=now_us)
+
+
+def _with_status(status):
+    return fleets.bot("alpha").model_copy(update={"status": status})
+
+
+# --- exchanges, feeds, sets -------------------------------------------------------------------------------------------
+
+
+def _exchange_status(exchange=None, verdict=None, processes=(RUNS, RUNS), bots=(), **more):
+    given = {"open_orders": 2, "fills": 3, "epoch": 4, "account": AccountView(), "halted": "", **more}
+    return exchange_status(exchange or fleets.exchange(), verdict, processes, bots=bots, now_us=0, **given)
+
+
+@pytest.mark.parametrize(
+    ("processes", "phase", "message"),
+    [
+        ((RUNS, RUNS), Phase.RUNNING, None),
+        ((RUNS, None), Phase.STARTING, "its process starts"),
+        ((ProcessView(is_ready=False, message="reads its journal"), RUNS), Phase.STARTING, "reads its journal"),
+        ((RUNS, ProcessView(is_ready=False, is_failed=True, message="no key")), Phase.FAILED, "no key"),
+    ],
+)
+def test_an_exchange_is_ready_when_simulator_and_gateway_are(processes, phase, message):
+    status = _exchange_status(processes=processes)
+
+    assert (status.phase, status.reason) == (phase, message)
+    assert (status.open_orders, status.fills, status.epoch, status.halted) == (2, 3, 4, False)
+
+
+def test_a_halted_exchange_is_ready_and_warns():
+    status = _exchange_status(halted="halted (fleet) by me: a drill")
+
+    warning = _says(status, ConditionType.WARNING)
+    assert warning is not None
+    assert (status.phase, status.halted, status.reason) == (Phase.RUNNING, True, "halted (fleet) by me: a drill")
+
+
+@pytest.mark.parametrize(
+    ("bots", "message"),
+    [(["alpha", "beta"], "waits for 2 bots that trade here to be deleted"), ([], "ends its gateway")],
+)
+def test_a_deleted_exchange_waits_for_its_bots(bots, message):
+    status = _exchange_status(_deleting(fleets.exchange()), bots=[fleets.bot(name) for name in bots])
+
+    assert (status.phase, status.reason, status.bots) == (Phase.STOPPING, message, len(bots))
+
+
+@pytest.mark.parametrize(
+    ("process", "is_stalled", "reason"),
+    [
+        (ProcessView(is_ready=False, is_failed=True, reason="JournalLost", message="no journal"), True, "JournalLost"),
+        (ProcessView(is_ready=False, reason="Restarting", message="no journal"), False, "Deleting"),
+    ],
+    ids=["failed", "crashes again and again"],
+)
+def test_a_deleted_exchange_says_what_holds_its_bots_up(process, is_stalled, reason):
+    status = _exchange_status(_deleting(fleets.exchange()), processes=(process, RUNS), bots=[fleets.bot("alpha")])
+
+    stalled = _says(status, ConditionType.STALLED)
+    assert (stalled is not None) == is_stalled
+    assert status.condition(ConditionType.READY).reason == reason
+    assert status.reason == f"waits for 1 bots that trade here to be deleted; {process.reason}: no journal"
+
+
+def test_a_suspended_exchange_is_stopped_and_says_what_becomes_of_its_orders():
+    status = _exchange_status(fleets.exchange(suspend=True), processes=(None, None))
+
+    assert (status.phase, status.reason) == (
+        Phase.STOPPED,
+        "suspended: its gateway is stopped, its open orders stay",
+    )
+    assert _says(status, ConditionType.READY) is not None
+
+
+def test_an_account_that_was_never_reconciled_has_no_time_of_it():
+    assert _exchange_status().last_reconciled_time is None
+    agreed = _exchange_status(account=AccountView(reconciled_us=MARKET_US))
+    assert agreed.last_reconciled_time == "2018-04-04T00:00:00Z"
+
+
+def _feed_status(feed=None, verdict=None, process=RUNS, **more):
+    given = {"bots": 1, "bars": 20, "market_us": MARKET_US, "is_finished": False, "is_synthetic": True, **more}
+    return feed_status(feed or fleets.feed(), verdict, process, now_us=0, **given)
+
+
+def test_a_feed_shows_how_far_it_is():
+    status = _feed_status()
+
+    assert (status.phase, status.bots, status.bars, status.synthetic) == (Phase.RUNNING, 1, 20, True)
+    assert status.market_time == "2018-04-04T00:00:00Z"
+    assert _feed_status(market_us=0).market_time is None
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [{"is_finished": True}, {"process": ProcessView(is_ready=False, has_ended=True)}],
+    ids=["lockstep", "free"],
+)
+def test_a_replay_that_has_come_to_its_end_succeeded(ended):
+    status = _feed_status(**ended)
+
+    ready = _says(status, ConditionType.READY)
+    assert ready is not None
+    assert (status.phase, ready.reason) == (Phase.SUCCEEDED, "ReplayFinished")
+
+
+def test_a_suspended_feed_is_stopped():
+    assert _feed_status(fleets.feed(suspend=True), process=None).phase is Phase.STOPPED
+
+
+def test_a_deleted_feed_ends():
+    assert _feed_status(_deleting(fleets.feed())).phase is Phase.STOPPING
+
+
+def test_a_deleted_feed_says_for_whom_it_plays_on():
+    feed = _deleting(fleets.feed())
+    verdict = Verdict(key=feed.key, stalled=False, reason="Deleting", message="plays on for alpha")
+
+    assert _feed_status(feed, verdict=verdict).reason == "plays on for alpha"
+
+
+def _deleting(resource):
+    metadata = resource.metadata.model_copy(update={"deletion_timestamp": "2024-01-01T00:00:00Z"})
+    return resource.model_copy(update={"metadata": metadata})
+
+
+def _bot_set(**spec):
+    strategies = {"strategies": [{"name": "buy-and-hold"}, {"name": "dca"}], "instruments": ["BTC-USD"]}
+    template = {"spec": {"exchangeRef": {"name": "simulator"}, "wallet": {"USD": "100"}}}
+    return fleets.stored("BotSet", "many", {"matrix": strategies, "template": template, **spec})
+
+
+@pytest.mark.parametrize(
+    ("bots", "phase", "message", "counts"),
+    [
+        ([], Phase.STARTING, "0 of 2 bots are Ready", (0, 0)),
+        (["ready"], Phase.STARTING, "1 of 2 bots are Ready", (1, 0)),
+        (["ready", "starting"], Phase.STARTING, "1 of 2 bots are Ready", (1, 0)),
+        (["ready", "ready"], Phase.RUNNING, None, (2, 0)),
+        (["ready", "ready", "ready"], Phase.STARTING, "3 of 2 bots are Ready", (3, 0)),
+        (["ready", "stalled"], Phase.FAILED, "bot-1: fast must be below slow", (1, 1)),
+    ],
+)
+def test_a_set_is_what_its_bots_are(bots, phase, message, counts):
+    views = {
+        "ready": RUNS,
+        "starting": None,
+        "stalled": ProcessView(is_ready=False, is_failed=True, message="fast must be below slow"),
+    }
+    mine = []
+    for number, kind in enumerate(bots):
+        bot = fleets.bot(f"bot-{number}")
+        status = bot_status(bot, None, BotView(process=views[kind]), {}, now_us=0)
+        mine.append(bot.model_copy(update={"status": status}))
+
+    status = set_status(_bot_set(), None, mine, 2, now_us=0)
+
+    assert (status.phase, status.reason) == (phase, message)
+    assert (status.bots, status.ready, status.failed) == (2, *counts)
+    assert status.updated == len(bots)
+
+
+def test_a_suspended_set_leaves_its_bots_as_they_are():
+    status = set_status(_bot_set(suspend=True), None, [], 2, now_us=0)
+
+    assert (status.phase, status.reason) == (Phase.STOPPED, "its bots stay as they are")
+
+
+def test_an_exchange_whose_edit_waits_for_a_run_says_so():
+    status = _exchange_status(has_drifted=True)
+
+    drift = next(each for each in status.conditions if each.type is ConditionType.CONFIG_DRIFT)
+    assert drift.reason == "RunHasBegun"
+    assert "waits for its end" in drift.message
+    assert not [each for each in _exchange_status().conditions if each.type is ConditionType.CONFIG_DRIFT]

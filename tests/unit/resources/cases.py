@@ -501,6 +501,12 @@ BROKEN = [
         message="each file and query names its own",
     ),
     Broken(
+        name="ticks of a file",
+        body=changed(FILES, spec__ticks=["ticker"]),
+        path="spec.ticks",
+        message="ticks are recorded from an Exchange",
+    ),
+    Broken(
         name="price of another instrument",
         body=changed(SYNTHETIC, spec__synthetic__startPrices={"ETH-USD": 5}),
         path="spec.synthetic.startPrices",

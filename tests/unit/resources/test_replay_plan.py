@@ -13,7 +13,7 @@ from tradefleet.resources.dataset import Dataset
 from tradefleet.resources.feed import Feed
 from tradefleet.resources.problems import InvalidResource
 from tradefleet.resources.replay_plan import Surroundings, dataset_settings, feed_settings
-from workloads.feeds.settings import FileSettings, ReplaySettings, SqlSettings, SyntheticSettings
+from workloads.feeds.settings import FileSettings, ReplaySettings, SqlSettings, StoredSettings, SyntheticSettings
 
 DAY_US = 1_440 * MINUTE_US
 FIRST_US = 1_704_067_200_000_000  # 2024-01-01
@@ -107,7 +107,16 @@ def test_datasets_of_different_ranges_are_not_played_together() -> None:
 
 def test_what_is_not_there_yet_is_refused_with_the_field() -> None:
     download = dataset(exchangeRef={"name": "binance"}, instruments=["BTC-USD"])
-    with pytest.raises(InvalidResource, match=r"Dataset default/history: spec.exchangeRef: is to be downloaded"):
+    with pytest.raises(InvalidResource, match=r"Dataset default/history: spec.frozen: still takes in what comes"):
         feed_settings(feed(), {"history": download}, Surroundings())
     with pytest.raises(InvalidResource, match="there is no Dataset history"):
         feed_settings(feed(), {}, Surroundings())
+
+
+def test_a_frozen_recording_is_played_from_where_it_is_stored() -> None:
+    recorded = dataset(exchangeRef={"name": "simulator"}, instruments=["BTC-USD"], intervals=["1m", "5m"], frozen=True)
+    settings = read(feed_settings(feed(), {"history": recorded}, Surroundings()))
+    assert settings.sources == (
+        StoredSettings(dataset="default/history", symbol="BTC-USD", interval_us=MINUTE_US),
+        StoredSettings(dataset="default/history", symbol="BTC-USD", interval_us=5 * MINUTE_US),
+    )

@@ -701,8 +701,8 @@ def test_a_snapshot_of_another_version_or_strategy_is_refused():
     bot = make_bot(One())
     bot.adopt(adoption(bot))
     saved = through_json(bot.snapshot())
-    with pytest.raises(InvalidValue, match="snapshot version must be 1, was 2"):
-        make_bot(One()).restore(saved | {"version": 2})
+    with pytest.raises(InvalidValue, match="snapshot version must be 2, was 3"):
+        make_bot(One()).restore(saved | {"version": 3})
     with pytest.raises(InvalidValue, match="has 1 indicators, on_start registered 0"):
         make_bot(Other()).restore(saved)
 

@@ -6,6 +6,7 @@ from tradefleet.store.postgres.gateways import PostgresGatewayStore
 from tradefleet.store.postgres.halts import PostgresHaltStore
 from tradefleet.store.postgres.runs import PostgresRuns
 from tradefleet.store.postgres.session import Session
+from tradefleet.store.postgres.upkeep import PostgresTopicStore
 from tradefleet.store.postgres.venues import PostgresVenueStore
 
 
@@ -17,7 +18,7 @@ class FeedDatabase(PostgresFeedStore, PostgresRuns):
         PostgresRuns.__init__(self, session)
 
 
-class VenueDatabase(PostgresVenueStore, PostgresRuns):
+class VenueDatabase(PostgresVenueStore, PostgresRuns, PostgresTopicStore):
     """For a simulator."""
 
     def __init__(self, session: Session) -> None:

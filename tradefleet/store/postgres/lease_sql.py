@@ -1,8 +1,8 @@
 """SQL of leases: functions of the schema, since no log-in may write an epoch itself."""
 
 ACQUIRE = {
-    kind: f"SELECT tradefleet.acquire_{function}(%(fleet)s, %(name)s, %(kind)s, %(key)s, %(row)s, %(holder)s, "
-    "%(generation)s::bigint, %(ttl_us)s::bigint)"
+    kind: f"SELECT new_epoch, took_over FROM tradefleet.acquire_{function}("  # noqa: S608 - the names below
+    "%(fleet)s, %(name)s, %(kind)s, %(key)s, %(row)s, %(holder)s, %(generation)s::bigint, %(ttl_us)s::bigint)"
     for kind, function in (("bot", "bot"), ("gateway", "gateway"), ("venue", "lease"), ("feed", "lease"))
 }
 

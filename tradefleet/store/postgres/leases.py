@@ -33,7 +33,15 @@ class PostgresLeases:
                 "ttl_us": ttl_us,
             },
         )
-        return Lease(name=name, epoch=rows[0][0], holder=holder, generation=generation, deadline_us=deadline_us)
+        epoch, took_over = rows[0]
+        return Lease(
+            name=name,
+            epoch=epoch,
+            holder=holder,
+            generation=generation,
+            deadline_us=deadline_us,
+            took_over=took_over,
+        )
 
     def renew(self, lease: Lease, *, ttl_us: int) -> Lease:
         """Return the lease with a later deadline. Raises Fenced."""

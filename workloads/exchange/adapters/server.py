@@ -12,7 +12,18 @@ import msgspec
 
 from tradefleet.domain.errors import Fenced, FleetError, InvalidValue, OutcomeUnknown, Retryable
 from tradefleet.domain.ids import AccountId, ClientOrderId
-from workloads.exchange.adapters.wire import Answer, Call, read_frame, unpack_requests, write_frame
+from workloads.exchange.adapters.wire import (
+    Answer,
+    Call,
+    Page,
+    ReportsAfter,
+    decode,
+    encode,
+    pages,
+    read_frame,
+    unpack_requests,
+    write_frame,
+)
 from workloads.exchange.venue_worker import VenueWorker
 
 _LOG: Final = logging.getLogger(__name__)
@@ -64,7 +75,7 @@ class VenueServer:
         while True:
             try:
                 body = read_frame(connection)
-                call = msgspec.msgpack.decode(body, type=Call) if body else None
+                call = decode(body, type=Call) if body else None
             except (OSError, InvalidValue, msgspec.MsgspecError):
                 return
             if call is None:
@@ -87,11 +98,12 @@ class VenueServer:
                 answer = _refusal(str(error))
             try:
                 write_frame(connection, answer)
-            except OSError:
+            except (OSError, InvalidValue) as error:
+                _LOG.warning("account %s: closing its connection: %s to %s", account, error, call.method)
                 return
 
     def _sign_in(self, argument: msgspec.Raw) -> tuple[AccountId, int]:
-        sign_in = msgspec.msgpack.decode(argument, type=_SignIn)
+        sign_in = decode(argument, type=_SignIn)
         account = AccountId(sign_in.account)
         expected = self._tokens.get(account)
         if expected is None or not hmac.compare_digest(expected.encode(), sign_in.token.encode()):
@@ -115,20 +127,29 @@ class VenueServer:
         worker, argument = self._worker, call.argument
         methods: dict[str, Callable[[], object]] = {
             "request_no": lambda: worker.request_no(account),
-            "query": lambda: worker.query(account, ClientOrderId(msgspec.msgpack.decode(argument, type=str))),
-            "open_orders": lambda: worker.open_orders(account),
+            "query": lambda: worker.query(account, ClientOrderId(decode(argument, type=str))),
+            "open_orders": lambda: self._open_orders(account, decode(argument, type=str)),
             "balances": lambda: worker.balances(account),
-            "reports": lambda: worker.reports(account, msgspec.msgpack.decode(argument, type=int)),
+            "reports": lambda: self._reports(account, decode(argument, type=ReportsAfter)),
         }
         method = methods.get(call.method)
         if method is None:
             raise InvalidValue(f"no method {call.method!r}, there are sign_in, send, {', '.join(methods)}")
         return method()
 
+    def _open_orders(self, account: AccountId, after: str) -> Page:
+        """Return the first of the open orders whose ids come after `after`."""
+        orders = sorted(self._worker.open_orders(account), key=lambda order: order.client_order_id)
+        return next(pages(order for order in orders if order.client_order_id > after))
+
+    def _reports(self, account: AccountId, wanted: ReportsAfter) -> Page:
+        reports = self._worker.reports(account, wanted.since)
+        return next(pages(report for report in reports if report.no > wanted.after))
+
 
 def _answer(value: Any) -> Answer:  # noqa: ANN401 - whatever the wire carries
-    return Answer(msgspec.Raw(msgspec.msgpack.encode(value)))
+    return Answer(msgspec.Raw(encode(value)))
 
 
 def _refusal(error: str) -> Answer:
-    return Answer(msgspec.Raw(msgspec.msgpack.encode(None)), error)
+    return Answer(msgspec.Raw(encode(None)), error)

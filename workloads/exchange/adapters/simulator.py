@@ -7,10 +7,20 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from tradefleet.domain.errors import OutcomeUnknown, Permanent, Retryable
+from tradefleet.domain.errors import InvalidValue, OutcomeUnknown, Permanent, Retryable
 from tradefleet.domain.ids import AccountId, ClientOrderId
 from tradefleet.domain.venue import VenueOrder, VenueReport, VenueRequest
-from workloads.exchange.adapters.wire import Answer, Call, pack_requests, read_frame, write_frame
+from workloads.exchange.adapters.wire import (
+    Answer,
+    Call,
+    Page,
+    ReportsAfter,
+    decode,
+    encode,
+    pack_requests,
+    read_frame,
+    write_frame,
+)
 
 T = TypeVar("T")
 
@@ -37,6 +47,11 @@ class SimulatorVenue:
             return True
         return False
 
+    @property
+    def receive_window_us(self) -> int:
+        """0: the simulator takes nothing from a connection once a newer one of the account has signed in."""
+        return 0
+
     def _drop(self) -> None:
         if self._connection is not None:
             self._connection.close()
@@ -61,19 +76,25 @@ class SimulatorVenue:
         connection = self._connection
         if connection is None:
             raise OutcomeUnknown(f"exchange simulator: {method} without a connection")
+        call = Call(method, msgspec.Raw(encode(argument)))
         try:
-            write_frame(connection, Call(method, msgspec.Raw(msgspec.msgpack.encode(argument))))
-            body = read_frame(connection)
+            write_frame(connection, call)
         except OSError as error:
             self._drop()
-            raise OutcomeUnknown(f"exchange simulator: no answer to {method}: {error}") from error
-        if not body:
+            raise OutcomeUnknown(f"exchange simulator: {method} may not have arrived: {error}") from error
+        try:
+            body = read_frame(connection)
+            answer = decode(body, type=Answer) if body else None
+            value = None if answer is None or answer.error else decode(answer.value, type=kind)
+        except (OSError, InvalidValue, msgspec.MsgspecError) as error:
+            self._drop()
+            raise OutcomeUnknown(f"exchange simulator: the answer to {method} cannot be read: {error}") from error
+        if answer is None:
             self._drop()
             raise OutcomeUnknown(f"exchange simulator: closed the connection during {method}")
-        answer = msgspec.msgpack.decode(body, type=Answer)
         if answer.error:
             raise Permanent(f"exchange simulator: {method}: {answer.error}")
-        return msgspec.msgpack.decode(answer.value, type=kind)
+        return value
 
     def _read(self, method: str, argument: Any, kind: type[T]) -> T:  # noqa: ANN401 - any argument the wire takes
         """A question changes nothing, so an answer that got lost is merely retryable."""
@@ -84,8 +105,9 @@ class SimulatorVenue:
         return answer
 
     def send(self, requests: Sequence[VenueRequest]) -> None:
-        """Send numbered requests. Raises OutcomeUnknown."""
-        self._ask("send", pack_requests(list(requests)), None)
+        """Send numbered requests. Raises OutcomeUnknown, also when only the first of them have arrived."""
+        for page in list(pack_requests(requests)):
+            self._ask("send", page, None)
 
     def request_no(self) -> int | None:
         """Return the last request number in the simulator's journal."""
@@ -96,8 +118,13 @@ class SimulatorVenue:
         return self._read("query", client_order_id, VenueOrder | None)  # type: ignore[arg-type] # a union is no type
 
     def open_orders(self) -> list[VenueOrder]:
-        """Return all open orders of the account."""
-        return self._read("open_orders", None, list[VenueOrder])
+        """Return all open orders of the account. One that opens or ends meanwhile is among them or not."""
+        orders: list[VenueOrder] = []
+        while True:
+            page = self._read("open_orders", orders[-1].client_order_id if orders else "", Page)
+            orders += [decode(item, type=VenueOrder) for item in page.items]
+            if page.is_last or not page.items:
+                return orders
 
     def balances(self) -> Mapping[str, tuple[int, int]]:
         """Return free and locked atoms per asset."""
@@ -105,7 +132,13 @@ class SimulatorVenue:
 
     def reports(self, since: int) -> list[VenueReport]:
         """Return the reports after `since`."""
-        return self._read("reports", since, list[VenueReport])
+        reports: list[VenueReport] = []
+        while True:
+            wanted = ReportsAfter(since, reports[-1].no if reports else since)
+            page = self._read("reports", wanted, Page)
+            reports += [decode(item, type=VenueReport) for item in page.items]
+            if page.is_last or not page.items:
+                return reports
 
     def close(self) -> None:
         """Close the connection."""

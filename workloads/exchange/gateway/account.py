@@ -105,7 +105,7 @@ class BotAccount:
         """Remember an equity figure; True when something of it changed, so that the row must be written."""
         changed = False
         day = market_us // DAY_US
-        if day != self.day:
+        if day > self.day:  # a late bar of an earlier day begins none
             self.day = day
             self.day_start_equity_atoms = equity_atoms
             changed = True

@@ -40,7 +40,7 @@ def check_amendment(
         return Reason.ORDER_SIZE
     raising = raises_risk(order, lots, price)
     wanted = open_part(order, lots, price)
-    reason = gate.refusal(account, wanted, raises_risk=raising)
+    reason = gate.refusal(account, wanted, request.market_us, raises_risk=raising)
     if reason is Reason.NONE and _is_bolder(order, price):
         reason = gate.collar_refusal(account, wanted)
     if reason is not Reason.NONE:

@@ -1,13 +1,14 @@
 """What a gateway knows of its account's exchange before the first input."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from tradefleet.domain.frozen import frozen
 from tradefleet.domain.ids import AccountId, Symbol
 from tradefleet.domain.instrument import Instrument
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class AccountLimits:
     """Limits of the Exchange resource, over all bots of the account; None is no limit. Amounts in quote atoms."""
 
@@ -17,7 +18,7 @@ class AccountLimits:
     max_orders_per_second: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class GatewayConfig:
     """`finest_us` is the finest bar interval of each instrument: marks and protection follow those bars only."""
 

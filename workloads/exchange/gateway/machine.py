@@ -4,8 +4,8 @@ Inputs are commands, halts, venue reports, bars and bots' requests; what they ca
 which the edge takes, commits in one transaction and only then sends. The same inputs in the same order give the same
 effects, and a gateway restored from its snapshots equals the one that wrote them (rule 12).
 
-This file takes the inputs; `requests`, `reports` and `exits` know what to do with them, `desk` does it to one order,
-`state` is what there is to know.
+This file takes the inputs; `requests`, `reports`, `exits` and `reconciliation` know what to do with them, `desk` does
+it to one order, `state` is what there is to know.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,6 +27,7 @@ from workloads.exchange.gateway.desk import OrderDesk
 from workloads.exchange.gateway.effects import GatewayEffects
 from workloads.exchange.gateway.exits import Exits
 from workloads.exchange.gateway.order import AMEND, SUBMIT, ManagedOrder
+from workloads.exchange.gateway.reconciliation import Reconciliation, VenueStatement
 from workloads.exchange.gateway.reports import ReportHandling
 from workloads.exchange.gateway.requests import RequestHandling
 from workloads.exchange.gateway.state import GatewayState
@@ -45,6 +46,7 @@ class Gateway:
         self._exits = Exits(state, self._desk)
         self._reports = ReportHandling(state, self._desk, self._exits)
         self._requests = RequestHandling(state, self._desk)
+        self._reconciliation = Reconciliation(state)
 
     # --- to read --------------------------------------------------------------------------------------------------
 
@@ -85,8 +87,20 @@ class Gateway:
 
     @property
     def external_orders(self) -> int:
-        """How many reports were about orders that are not ours."""
+        """How many open orders the venue has that are not ours, when it was last looked at."""
         return self._state.external_orders
+
+    @property
+    def mismatch(self) -> str:
+        """How books and venue differ, so that no new risk is taken; empty while they do not."""
+        return self._state.mismatch
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """True while another look at the venue may change what bots may do."""
+        state = self._state
+        in_doubt = (Closure.REPORT in account.closures for account in state.accounts.values())
+        return bool(state.doubts) or state.is_vouched or bool(state.mismatch) or any(in_doubt)
 
     def is_halted(self, bot: BotKey) -> bool:
         """True when a switch stops this bot from raising risk."""
@@ -119,7 +133,7 @@ class Gateway:
             self._check(command.config)  # before anything of the one that was here is given up
             if not self._is_replaceable(account):
                 return
-            state.effects.gone.append(account.config.uid)
+            self._give_up(account)
             account = None
         if account is None:
             if command.deleting:
@@ -144,6 +158,16 @@ class Gateway:
         self._exits.cancel_all(account)
         is_funded = all(bot != account.key for _, bot in self._state.deposits.values())
         return account.is_settled and is_funded and account.key not in self._state.effects.accounts
+
+    def _give_up(self, account: BotAccount) -> None:
+        """Let go of books that nobody needs any more; the paper money of a bot stays at the venue."""
+        state = self._state
+        state.effects.gone.append(account.config.uid)
+        if self.config.paper:
+            for held in (account.wallet.free, account.wallet.locked):
+                for asset, atoms in held.items():
+                    if atoms:
+                        state.beside[asset] = state.beside.get(asset, 0) + atoms
 
     def _open(self, command: BotCommand) -> BotAccount:
         state, config = self._state, command.config
@@ -200,6 +224,7 @@ class Gateway:
         if command.reopen_no > account.reopen_no:
             account.reopen_no = command.reopen_no
             state.effects.accounts.add(account.key)
+            state.is_vouched = state.is_vouched or Closure.REPORT in account.closures
             self._requests.go_on(account)
             state.reopen(account, Closure)
             account.clear_drawdown(account.mark_equity(state.marks))
@@ -319,6 +344,17 @@ class Gateway:
         A report that cannot be applied closes the bot's stream and becomes a dead letter (rule 9).
         """
         self._reports.apply(reports)
+
+    def on_doubt(self, why: str) -> None:
+        """Take no new risk until books and venue were found to agree."""
+        self._state.mismatch = self._state.mismatch or why
+
+    def on_statement(self, statement: VenueStatement) -> bool:
+        """Take what the venue says of the account; False when it is about another moment and changes nothing.
+
+        A difference that stays halts new risk. When there is none, bots reopen that a report had closed.
+        """
+        return self._reconciliation.apply(statement)
 
     # --- state ----------------------------------------------------------------------------------------------------
 

@@ -89,6 +89,17 @@ class ManagedOrder:
         return self.terms.lots - self.filled_lots
 
     @property
+    def open_lots_max(self) -> int:
+        """Lots that may still fill, whatever the venue answers to a change that is under way."""
+        asked = None if self.amend is None else self.amend[0]
+        return max(self.terms.lots, asked or 0) - self.filled_lots
+
+    @property
+    def asked_ticks(self) -> int | None:
+        """The limit price that a change under way asks for; None when none is, or it leaves the price."""
+        return None if self.amend is None else self.amend[1]
+
+    @property
     def live_status(self) -> OrderStatus:
         """Where an open order is, by what has happened to it and what is asked of it."""
         if CANCEL in self.open_requests:

@@ -71,7 +71,6 @@ class ReportHandling:
         account = state.owner(report.client_order_id)
         if account is None:
             if report.kind is not ReportKind.DEPOSITED:  # a deposit may be confirmed twice
-                state.external_orders += 1
                 detail = f"venue report {report.no}: {report.client_order_id} is not an order of ours"
                 state.event(None, Reason.UNKNOWN_ORDER, detail)
         elif report.kind is ReportKind.FILLED:

@@ -92,7 +92,7 @@ class RequestHandling:
             self._desk.deny(account, order, refuse)
             return
         self._forget(account)
-        verdict = self._gate.judge(account, request.terms)
+        verdict = self._gate.judge(account, request.terms, request.market_us)
         if verdict.denied:
             self._desk.deny(account, order, verdict.reason)
             return

@@ -1,10 +1,11 @@
 """The risk gate: may this order be sent, and how large (design §5)?
 
-The questions come in a fixed order and the first "no" is the answer: halt, trading state, instrument, exit under way,
-data age, price collar, order size, position, exposure, open orders, order rate, daily loss, drawdown, funds. Where bot
-and account both have a limit, the bot's comes first. (That a request is no duplicate is known before: its id follows
-from its number.) A limit on size makes an order smaller before it refuses it. A sell can only reduce a position on a
-spot account, so what only limits risk is not asked of it. The gateway's own exits do not come here at all.
+The questions come in a fixed order and the first "no" is the answer: halt, books that differ from the venue, trading
+state, instrument, exit under way, data age, price collar, order size, position, exposure, open orders, order rate,
+daily loss, drawdown, funds. Where bot and account both have a limit, the bot's comes first. (That a request is no
+duplicate is known before: its id follows from its number.) A limit on size makes an order smaller before it refuses
+it. A sell can only reduce a position on a spot account, so what only limits risk is not asked of it. The gateway's own
+exits do not come here at all.
 """
 
 from collections.abc import Iterable
@@ -51,10 +52,10 @@ class RiskGate:
         self._state = state
         self._config = state.config
 
-    def judge(self, account: BotAccount, terms: OrderTerms) -> Verdict:
-        """Return the verdict on a bot's new order."""
+    def judge(self, account: BotAccount, terms: OrderTerms, decided_us: int) -> Verdict:
+        """Return the verdict on a bot's new order; `decided_us` is the market time at which it was decided."""
         raises_risk = terms.side is Side.BUY
-        reason = self.refusal(account, terms, raises_risk=raises_risk)
+        reason = self.refusal(account, terms, decided_us, raises_risk=raises_risk)
         if reason is Reason.NONE:
             reason = self.collar_refusal(account, terms)
         if reason is not Reason.NONE:
@@ -77,11 +78,16 @@ class RiskGate:
             return Verdict(terms, Reason.INSUFFICIENT_FUNDS, denied=True)
         return Verdict(accepted, why)
 
-    def refusal(self, account: BotAccount, terms: OrderTerms, *, raises_risk: bool) -> Reason:
-        """Return why an order may not be sent whatever its price and size; NONE when it may."""
+    def refusal(self, account: BotAccount, terms: OrderTerms, decided_us: int, *, raises_risk: bool) -> Reason:
+        """Return why an order may not be sent whatever its price and size; NONE when it may.
+
+        A decision grows old like the price: a bot that comes back after a week decides on the bars it has missed.
+        """
         state = self._state
         if raises_risk and state.is_halted(account.key):
             return Reason.HALTED
+        if raises_risk and state.mismatch:
+            return Reason.UNRECONCILED
         if account.closures or account.deleting or account.state is RunState.STOPPED:
             return Reason.NOT_TRADING
         if raises_risk and account.state is RunState.PAUSED:
@@ -93,6 +99,8 @@ class RiskGate:
         mark_us = state.mark_us.get(terms.symbol)
         oldest_us = account.config.limits.max_data_age_us
         if mark_us is None or (oldest_us is not None and state.now_us - mark_us > oldest_us):
+            return Reason.STALE_DATA
+        if raises_risk and oldest_us is not None and state.now_us - decided_us > oldest_us:
             return Reason.STALE_DATA
         return Reason.NONE
 
@@ -142,7 +150,10 @@ class RiskGate:
         return lots, why
 
     def _exposure_atoms(self, account: BotAccount, without: ManagedOrder | None) -> int:
-        """Return all positions at their marks plus all open buys at their own prices, in quote atoms."""
+        """Return all positions at their marks plus all open buys at their own prices, in quote atoms.
+
+        A buy that is being changed counts with the larger size and at the dearer price: the venue may agree or not.
+        """
         marks = self._state.marks
         total = 0
         for instrument in account.instruments:
@@ -151,8 +162,8 @@ class RiskGate:
                 total += instrument.notional_atoms_up(lots, marks.get(instrument.symbol, 0))
         for order in account.orders.values():
             if order.terms.side is Side.BUY and order is not without:
-                price = reference_ticks(order.terms, marks.get(order.symbol, 0))
-                total += self._config.instruments[order.symbol].notional_atoms_up(order.open_lots, price)
+                price = max(reference_ticks(order.terms, marks.get(order.symbol, 0)), order.asked_ticks or 0)
+                total += self._config.instruments[order.symbol].notional_atoms_up(order.open_lots_max, price)
         return total
 
     def _crowd_refusal(self, account: BotAccount) -> Reason:
@@ -220,5 +231,5 @@ def planned_lots(accounts: Iterable[BotAccount], symbol: Symbol, without: Manage
         lots += account.positions[symbol].lots
         for order in account.orders.values():
             if order.symbol == symbol and order.terms.side is Side.BUY and order is not without:
-                lots += order.open_lots
+                lots += order.open_lots_max
     return lots

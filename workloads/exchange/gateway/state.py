@@ -20,16 +20,22 @@ class GatewayState:
     __slots__ = (
         "accepted_us",
         "accounts",
+        "beside",
         "config",
         "deposits",
+        "doubts",
         "effects",
+        "external",
         "external_orders",
         "halts",
+        "is_vouched",
         "mark_us",
         "marks",
+        "mismatch",
         "now_us",
         "orders",
         "prefixes",
+        "reconciled_us",
         "refusals",
         "report_no",
         "request_no",
@@ -50,7 +56,14 @@ class GatewayState:
         self.refusals: dict[BotUid, str] = {}  # bots whose command cannot be carried out, and why
         self.report_no = 0  # last venue report applied
         self.request_no = 0  # last venue request numbered
-        self.external_orders = 0  # reports about orders that are not ours
+        # What the last looks at the venue have found (`reconciliation`):
+        self.external_orders = 0  # open orders that are not ours
+        self.external: dict[ClientOrderId, dict[str, Any]] = {}  # the first of them
+        self.doubts = 0  # looks in a row that found a difference
+        self.mismatch = ""  # the difference that halts new risk; empty while there is none
+        self.beside: dict[str, int] = {}  # atoms at the venue and in no wallet: of bots that are gone, or vouched for
+        self.is_vouched = False  # a person reopened a bot whose books were in doubt: the money that is there is right
+        self.reconciled_us = 0  # the wall's time when books and venue agreed, 0 before that
         self.accepted_us: list[int] = []  # orders of the last second, for the limit over all bots
         self.deposits: dict[str, tuple[int, BotKey]] = {}  # reference → request number and bot, until confirmed
         self.voids: list[int] = []  # numbers that stand for nothing any more, and may not have reached the venue
@@ -160,6 +173,12 @@ class GatewayState:
             "halts": sorted(self.halts),
             "refusals": dict(self.refusals),
             "external_orders": self.external_orders,
+            "external": dict(self.external),
+            "doubts": self.doubts,
+            "mismatch": self.mismatch,
+            "beside": dict(self.beside),
+            "is_vouched": self.is_vouched,
+            "reconciled_us": self.reconciled_us,
             "accepted_us": list(self.accepted_us),
             "deposits": {reference: list(deposit) for reference, deposit in self.deposits.items()},
             "voids": list(self.voids),
@@ -177,6 +196,12 @@ class GatewayState:
         self.halts = frozenset(own["halts"])
         self.refusals = dict(own["refusals"])
         self.external_orders = own["external_orders"]
+        self.external = dict(own["external"])
+        self.doubts = own["doubts"]
+        self.mismatch = own["mismatch"]
+        self.beside = dict(own["beside"])
+        self.is_vouched = own["is_vouched"]
+        self.reconciled_us = own["reconciled_us"]
         self.accepted_us = list(own["accepted_us"])
         self.deposits = {reference: (number, BotKey(bot)) for reference, (number, bot) in own["deposits"].items()}
         self.voids = list(own["voids"])

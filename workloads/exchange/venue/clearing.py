@@ -78,7 +78,7 @@ class Clearing:
         if order.price_ticks is None:
             return instrument.quote, 0
         notional = instrument.notional_atoms_up(order.remaining_lots, order.price_ticks)
-        return instrument.quote, notional + fee_atoms(notional, self.config.fee_ppm_max)
+        return instrument.quote, notional + fee_atoms(notional, order.fee_ppm)
 
     def can_lock(self, order: OpenOrder, *, locked_atoms: int = 0) -> bool:
         """Return whether the account can lock what `order` needs beyond the `locked_atoms` it already has."""
@@ -88,7 +88,7 @@ class Clearing:
     def cost_atoms(self, order: OpenOrder, lots: int, price_ticks: int, liquidity: Liquidity) -> int:
         """Return notional and fee, in quote atoms, of `lots` at `price_ticks`."""
         notional = order.instrument.notional_atoms(lots, price_ticks)
-        return notional + fee_atoms(notional, self._fee_ppm(liquidity))
+        return notional + fee_atoms(notional, self._fee_ppm(order, liquidity))
 
     def payable_lots(self, order: OpenOrder, lots: int, price_ticks: int, liquidity: Liquidity) -> int:
         """Return how many of `lots` the order can pay. All of them, but for a buy that has locked nothing.
@@ -119,7 +119,7 @@ class Clearing:
         _, locked_after = self.locks(order)
         released = locked_before - locked_after
         notional = instrument.notional_atoms(lots, price_ticks)
-        fee = fee_atoms(notional, self._fee_ppm(liquidity))
+        fee = fee_atoms(notional, self._fee_ppm(order, liquidity))
         base = instrument.base_atoms(lots)
         if order.is_buy:
             if order.price_ticks is not None:
@@ -173,5 +173,6 @@ class Clearing:
         del order.account.orders[order.client_order_id]
         order.account.remember(FinishedOrder(order=order.view(), terms=order.terms, status=status, reason=reason))
 
-    def _fee_ppm(self, liquidity: Liquidity) -> int:
-        return self.config.maker_ppm if liquidity is Liquidity.MAKER else self.config.taker_ppm
+    def _fee_ppm(self, order: OpenOrder, liquidity: Liquidity) -> int:
+        fee_ppm = self.config.maker_ppm if liquidity is Liquidity.MAKER else self.config.taker_ppm
+        return min(fee_ppm, order.fee_ppm)

@@ -1,15 +1,65 @@
 """The venue's values as plain ones (lists, strings, whole numbers), for snapshots, and back."""
 
+from decimal import Decimal
 from typing import Any
 
+from tradefleet.domain.errors import InvalidValue
 from tradefleet.domain.ids import AccountId, ClientOrderId, Symbol
 from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.orders import OrderStatus, OrderTerms, OrderType, Reason, Side, TimeInForce
 from tradefleet.domain.venue import Liquidity, ReportKind, Trade, VenueOrder, VenueReport
 from workloads.exchange.venue.accounts import Account
+from workloads.exchange.venue.config import Market, VenueConfig
 from workloads.exchange.venue.orders import FinishedOrder, OpenOrder
 
 Row = list[Any]
+
+
+def encode_config(config: VenueConfig) -> dict[str, Any]:
+    """Return a configuration as plain values, amounts as decimal text; equal ones give the same."""
+    return {
+        "instruments": [
+            {
+                "symbol": instrument.symbol,
+                "base": instrument.base,
+                "quote": instrument.quote,
+                "tick": format(instrument.tick.normalize(), "f"),
+                "lot": format(instrument.lot.normalize(), "f"),
+                "min_notional": format(instrument.min_notional.normalize(), "f"),
+                "base_scale": instrument.base_scale,
+                "quote_scale": instrument.quote_scale,
+            }
+            for instrument in sorted(config.instruments, key=lambda each: each.symbol)
+        ],
+        "maker_ppm": config.maker_ppm,
+        "taker_ppm": config.taker_ppm,
+        "slippage_ppm": config.slippage_ppm,
+        "slippage_ticks": config.slippage_ticks,
+        "participation_ppm": config.participation_ppm,
+        "market": config.market.value,
+        "intervals_us": {symbol: sorted(each) for symbol, each in sorted(config.intervals_us.items())},
+    }
+
+
+def decode_config(values: dict[str, Any]) -> VenueConfig:
+    """Return the configuration of plain values. Raises InvalidValue for what this release does not know."""
+    plain = {name: value for name, value in values.items() if name not in ("instruments", "market", "intervals_us")}
+    try:
+        return VenueConfig(
+            instruments=tuple(_decode_instrument(row) for row in values["instruments"]),
+            market=Market(values["market"]),
+            intervals_us={Symbol(symbol): tuple(each) for symbol, each in values["intervals_us"].items()},
+            **plain,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidValue(
+            f"venue configuration: cannot be read: {error}; a newer release has written it: run that one"
+        ) from error
+
+
+def _decode_instrument(row: dict[str, Any]) -> Instrument:
+    amounts = {name: Decimal(row[name]) for name in ("tick", "lot", "min_notional")}
+    return Instrument(**{**row, **amounts, "symbol": Symbol(row["symbol"])})
 
 
 def encode_terms(terms: OrderTerms) -> Row:
@@ -56,12 +106,14 @@ def encode_order(order: OpenOrder) -> Row:
         order.entry_bar,
         order.triggered,
         order.protection_ticks,
+        order.fee_ppm,
     ]
 
 
 def decode_order(row: Row, account: Account, instrument: Instrument) -> OpenOrder:
     """Return the open order of a row, for the account and the instrument that the row names."""
-    _, client_order_id, terms, lots, price_ticks, filled_lots, arrival, entry_bar, triggered, protection_ticks = row
+    _, client_order_id, terms, lots, price_ticks, filled_lots, *rest = row
+    arrival, entry_bar, triggered, protection_ticks, fee_ppm = rest
     return OpenOrder(
         account=account,
         client_order_id=ClientOrderId(client_order_id),
@@ -70,6 +122,7 @@ def decode_order(row: Row, account: Account, instrument: Instrument) -> OpenOrde
         lots=lots,
         price_ticks=price_ticks,
         protection_ticks=protection_ticks,
+        fee_ppm=fee_ppm,
         filled_lots=filled_lots,
         arrival=arrival,
         entry_bar=entry_bar,

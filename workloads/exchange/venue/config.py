@@ -69,6 +69,35 @@ class VenueConfig:
                         f"{scale} and another one {scales[asset]}"
                     )
 
+    def check_successor(self, later: "VenueConfig") -> None:
+        """Raise InvalidValue unless this venue can become `later`: its market stays, and what its numbers mean.
+
+        Open orders and accounts are whole ticks, lots and atoms, which another tick, lot or scale would revalue.
+        """
+        if later.market != self.market:
+            raise InvalidValue(f"venue: market must stay {self.market}, was {later.market}")
+        listed = {instrument.symbol: instrument for instrument in self.instruments}
+        for instrument in later.instruments:
+            before = listed.get(instrument.symbol)
+            if before is None:
+                continue
+            for name in ("base", "quote", "tick", "lot"):
+                old, new = getattr(before, name), getattr(instrument, name)
+                if old != new:
+                    raise InvalidValue(f"venue: {name} of {instrument.symbol} must stay {old}, was {new}")
+
+    @property
+    def scales(self) -> dict[str, int]:
+        """The decimals of each asset."""
+        return {
+            asset: scale
+            for instrument in self.instruments
+            for asset, scale in (
+                (instrument.base, instrument.base_scale),
+                (instrument.quote, instrument.quote_scale),
+            )
+        }
+
     @property
     def fee_ppm_max(self) -> int:
         """The largest fee that an order can be charged; never below 0."""

@@ -66,6 +66,7 @@ class OrderDesk:
             lots=terms.lots,
             price_ticks=terms.price_ticks,
             protection_ticks=request.protection_ticks,
+            fee_ppm=self._clearing.config.fee_ppm_max,
         )
         reason = self._refusal(order)
         if reason is not Reason.NONE:
@@ -101,7 +102,7 @@ class OrderDesk:
         if order.price_ticks is None or price_ticks is None or price_ticks <= 0 or lots <= order.filled_lots:
             self._refuse_amend(account, request, Reason.VENUE_REJECTED)
             return
-        changed = replace(order, lots=lots, price_ticks=price_ticks)
+        changed = replace(order, lots=lots, price_ticks=price_ticks, fee_ppm=self._clearing.config.fee_ppm_max)
         asset, locked_atoms = self._clearing.locks(order)
         _, atoms = self._clearing.locks(changed)
         reason = self._filter(changed, new_price=price_ticks != order.price_ticks)
@@ -115,7 +116,7 @@ class OrderDesk:
         if not keeps_priority:
             self._market.remove(order)
             order.arrival = self._clearing.next_arrival()
-        order.lots, order.price_ticks = lots, price_ticks
+        order.lots, order.price_ticks, order.fee_ppm = lots, price_ticks, changed.fee_ppm
         self._clearing.report(account, ReportKind.AMENDED, request.client_order_id, lots=lots, price_ticks=price_ticks)
         if not keeps_priority:
             self._market.enter(order)

@@ -19,7 +19,8 @@ class OpenOrder:
     `arrival` orders everything that is otherwise equal. It is given when the order is accepted, and anew when an
     amendment costs it its priority or a stop-limit enters the book. `entry_bar` is the number of the symbol's last
     bar at that time. `status` is None until the order is done. `protection_ticks` is the worst price at which a buy
-    without a limit may fill: what its owner has set aside pays no more.
+    without a limit may fill: what its owner has set aside pays no more. `fee_ppm` is the highest fee that the order can
+    be charged: the highest of the venue when its owner set that much aside. Fees that rise later concern later orders.
     """
 
     account: "Account"
@@ -29,6 +30,7 @@ class OpenOrder:
     lots: int
     price_ticks: int | None
     protection_ticks: int | None = None
+    fee_ppm: int
     filled_lots: int = 0
     arrival: int = 0
     entry_bar: int = 0

@@ -19,7 +19,7 @@ from workloads.exchange.venue.market import MarketPlace
 from workloads.exchange.venue.matching import BookMarket
 from workloads.exchange.venue.orders import FinishedOrder, OpenOrder
 
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
 
 
 class Venue:
@@ -29,14 +29,15 @@ class Venue:
     missed some can ask for them.
     """
 
-    __slots__ = ("_clearing", "_desk", "_instruments", "_market", "config")
+    __slots__ = ("_clearing", "_desk", "_instruments", "_market", "_scales", "config")
 
     def __init__(self, config: VenueConfig) -> None:
         self.config = config
-        self._instruments = {instrument.symbol: instrument for instrument in config.instruments}
+        self._scales = config.scales  # of every asset that was ever listed: accounts may hold it still
         self._reset()
 
     def _reset(self) -> None:
+        self._instruments = {instrument.symbol: instrument for instrument in self.config.instruments}
         self._clearing = Clearing(self.config)
         book = self.config.market == Market.BOOK
         self._market: MarketPlace = BookMarket(self._clearing) if book else BarMarket(self._clearing)
@@ -68,6 +69,33 @@ class Venue:
             account.request_no = request.no
             self._desk.apply(account, request)
         return self._clearing.take_outputs()
+
+    def configure(self, config: VenueConfig) -> None:
+        """Be another venue from here on, with the accounts and orders of this one. Raises InvalidValue, see `check`.
+
+        Fees count for orders that are accepted from here on, everything else at once.
+        """
+        self.check(config)
+        state = self.snapshot()
+        self.config = config
+        self._scales |= config.scales
+        self.restore({**state, "scales": self._scales})
+
+    def check(self, config: VenueConfig) -> None:
+        """Raise InvalidValue unless the venue can go on as `config`: what is held and ordered must keep its meaning."""
+        self.config.check_successor(config)
+        for asset, scale in config.scales.items():
+            known = self._scales.get(asset, scale)
+            if known != scale:
+                raise InvalidValue(f"venue: decimals of {asset} must stay {known}, was {scale}")
+        listed = {instrument.symbol for instrument in config.instruments}
+        for account in self.accounts.by_id.values():
+            for order in account.orders.values():
+                if order.terms.symbol not in listed:
+                    raise InvalidValue(
+                        f"venue: {order.terms.symbol} must stay listed while it has open orders, such as "
+                        f"{order.client_order_id} of account {account.id}: cancel them first"
+                    )
 
     def query(self, account_id: AccountId, client_order_id: ClientOrderId) -> VenueOrder | FinishedOrder | None:
         """Return the order if it is open, how it ended if it is finished, None if the account never sent it.
@@ -116,6 +144,7 @@ class Venue:
         return {
             "version": SNAPSHOT_VERSION,
             "market": str(self.config.market),
+            "scales": dict(self._scales),
             "market_us": clearing.market_us,
             "arrival_no": clearing.arrival_no,
             "trade_no": clearing.trade_no,
@@ -133,10 +162,12 @@ class Venue:
             raise InvalidValue(f"venue snapshot: version must be {SNAPSHOT_VERSION}, was {state.get('version')}")
         if state["market"] != self.config.market:
             raise InvalidValue(f"venue snapshot: market must be {self.config.market}, was {state['market']}")
+        listed = {str(instrument.symbol) for instrument in self.config.instruments}
         for row in state["orders"]:
-            if row[2][0] not in self._instruments:
+            if row[2][0] not in listed:
                 raise InvalidValue(f"venue snapshot: order {row[1]} is for {row[2][0]}, which the venue does not list")
         self._reset()
+        self._scales = dict(state["scales"])
         clearing, accounts = self._clearing, self.accounts
         clearing.market_us = state["market_us"]
         clearing.arrival_no = state["arrival_no"]

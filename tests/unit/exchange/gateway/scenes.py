@@ -175,9 +175,15 @@ class Player:
         return self.request(CancelRequest(bot=bot, seq=seq, client_order_id=order_id, market_us=self.market_us))
 
     def amend(
-        self, order_id: ClientOrderId, *, lots: int | None = None, price_ticks: int | None = None, bot: BotKey = A
+        self,
+        order_id: ClientOrderId,
+        *,
+        lots: int | None = None,
+        price_ticks: int | None = None,
+        bot: BotKey = A,
+        market_us: int | None = None,
     ) -> GatewayEffects:
-        """Ask to change an order."""
+        """Ask to change an order, as decided at `market_us`: now, unless told otherwise."""
         seq = self.gateway.accounts[bot].request_seq + 1
         return self.request(
             AmendRequest(
@@ -185,7 +191,7 @@ class Player:
                 seq=seq,
                 client_order_id=order_id,
                 symbol=BTC,
-                market_us=self.market_us,
+                market_us=self.market_us if market_us is None else market_us,
                 lots=lots,
                 price_ticks=price_ticks,
             )

@@ -3,13 +3,17 @@
 from collections.abc import Callable
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from tests.unit.exchange.gateway.scenes import ATOMS, LOT, RICH, A, Player, bot_config, limits
+from tests.unit.exchange.gateway.scenes import ATOMS, LOT, RICH, A, B, Player, bot_config, limits
 from tradefleet.domain.bar import MINUTE_US
 from tradefleet.domain.bots import RunState
 from tradefleet.domain.ids import ClientOrderId
 from tradefleet.domain.orders import OrderStatus, Reason
 from tradefleet.domain.venue import AmendOrder, ReportKind
+from workloads.exchange.gateway.config import AccountLimits
+from workloads.exchange.gateway.order import ManagedOrder
 
 
 def resting(player: Player, lots: int = 10, price_ticks: int = 90) -> ClientOrderId:
@@ -224,6 +228,21 @@ def test_what_makes_a_buy_larger_or_dearer_meets_the_gate(
     assert refused(player) is reason
 
 
+def test_an_old_decision_makes_a_buy_smaller_but_not_larger_or_dearer() -> None:
+    player = Player(bot_config(limits=BARS_ONLY))
+    order_id = resting(player)
+    decided_us = player.market_us - 5 * MINUTE_US
+    player.amend(order_id, lots=11, market_us=decided_us - 1)
+    assert refused(player) is Reason.STALE_DATA
+    player.amend(order_id, price_ticks=91, market_us=decided_us - 1)
+    assert refused(player) is Reason.STALE_DATA
+    player.amend(order_id, lots=9, market_us=decided_us - 1)
+    assert len(player.last.venue_requests) == 1
+    player.report(ReportKind.AMENDED, order_id, lots=9, price_ticks=90)
+    player.amend(order_id, lots=11, market_us=decided_us)
+    assert len(player.last.venue_requests) == 1
+
+
 def test_the_order_itself_does_not_count_against_its_limits() -> None:
     player = Player(bot_config(limits=limits(max_position_atoms=1_200 * ATOMS, max_open_orders=1)))
     order_id = resting(player)
@@ -279,3 +298,81 @@ def test_an_accepted_amendment_counts_for_the_rate() -> None:
     assert player.execution.reason is Reason.ORDER_RATE
     assert player.gateway.accounts[A].order_count == 2
     assert player.free() < RICH
+
+
+# --- what counts while one is under way ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("answer", [ReportKind.AMENDED, ReportKind.AMEND_REJECTED])
+def test_a_larger_buy_counts_for_the_position_from_when_it_is_asked_for(answer: ReportKind) -> None:
+    player = Player(bot_config(limits=limits(max_position_atoms=10_000 * ATOMS)))
+    order_id = resting(player)
+    player.amend(order_id, lots=95)
+    player.buy(90)
+    assert player.submitted.terms.lots == 5
+    player.report(answer, order_id, lots=95, price_ticks=90)
+    player.buy(90)
+    if answer is ReportKind.AMENDED:
+        assert player.execution.reason is Reason.POSITION_LIMIT
+    else:
+        assert player.submitted.terms.lots == 85
+
+
+def test_a_smaller_buy_counts_in_full_until_the_venue_has_agreed() -> None:
+    player = Player(bot_config(limits=limits(max_position_atoms=10_000 * ATOMS)))
+    order_id = resting(player, lots=90)
+    player.fill(order_id, 10, 90)
+    player.amend(order_id, lots=20)
+    player.buy(50)
+    assert player.submitted.terms.lots == 10
+
+
+def test_a_larger_buy_under_way_counts_for_the_whole_account() -> None:
+    player = Player(bot_config(A), bot_config(B), limits=AccountLimits(max_position_atoms=10_000 * ATOMS))
+    order_id = resting(player)
+    player.amend(order_id, lots=95)
+    player.buy(90, bot=B)
+    assert player.submitted.terms.lots == 5
+
+
+@pytest.mark.parametrize(
+    ("lots", "price_ticks", "room"), [(None, 100, 90), (20, None, 82), (20, 100, 80), (5, 80, 91), (None, 80, 91)]
+)
+def test_exposure_counts_the_dearer_price_and_the_larger_size(
+    lots: int | None, price_ticks: int | None, room: int
+) -> None:
+    player = Player(bot_config(limits=limits(max_exposure_ppm=1_000), wallet={"USD": 10_000_000 * ATOMS}))
+    player.amend(resting(player), lots=lots, price_ticks=price_ticks)
+    player.buy(100, 100)
+    assert player.submitted.terms.lots == room
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["buy", "amend", "fill", "agree", "refuse"]), st.integers(1, 120)), max_size=12)
+)
+@example([("buy", 10), ("amend", 100), ("buy", 90)])
+def test_whatever_is_asked_for_a_position_stays_within_its_limit(steps: list[tuple[str, int]]) -> None:
+    player = Player(bot_config(limits=limits(max_position_atoms=10_000 * ATOMS)))
+    for what, number in steps:
+        order = next(iter(player.gateway.orders.values()), None)
+        if what == "buy":
+            player.buy(number, 100)
+        elif order is not None and what == "amend":
+            player.amend(order.client_order_id, lots=number)
+        elif order is not None and what == "fill":
+            player.fill(order.client_order_id, min(number, order.open_lots), 100)
+        elif order is not None:
+            answer(player, order, is_kind=what == "agree")
+    for order in list(player.gateway.orders.values()):
+        answer(player, order, is_kind=True)
+        player.fill(order.client_order_id, order.open_lots, 100)
+    assert player.lots() <= 100
+
+
+def answer(player: Player, order: ManagedOrder, *, is_kind: bool) -> None:
+    """Let the venue answer what is asked of an order, if anything is."""
+    if order.amend is None:
+        return
+    lots = order.amend[0] or 0
+    kind = ReportKind.AMENDED if is_kind and lots > order.filled_lots else ReportKind.AMEND_REJECTED
+    player.report(kind, order.client_order_id, lots=lots, price_ticks=100)

@@ -355,4 +355,5 @@ def test_a_fill_for_the_predecessor_does_not_reach_the_namesake() -> None:
     player.auditor.forget(A)
     namesake(player)
     player.fill(order_id, 2, 90)
-    assert (player.gateway.external_orders, player.lots()) == (1, 0)
+    assert [event.reason for event in player.last.events] == [Reason.UNKNOWN_ORDER]
+    assert player.lots() == 0

@@ -3,7 +3,7 @@
 A twin that was restored from snapshots at some moment gets the same inputs and has to give the same effects (rule 12).
 """
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,7 +27,7 @@ from tests.unit.exchange.gateway.scenes import (
     tick_bar,
 )
 from tradefleet.domain.bar import DAY_US, MINUTE_US
-from tradefleet.domain.bots import BotCommand, BotConfig, DeletionPolicy, RunState
+from tradefleet.domain.bots import BotCommand, BotConfig, Closure, DeletionPolicy, RunState
 from tradefleet.domain.ids import BotKey, BotUid, ClientOrderId, Symbol, bot_order_id, uid_hash
 from tradefleet.domain.money import fee_atoms
 from tradefleet.domain.orders import (
@@ -49,12 +49,14 @@ from tradefleet.domain.venue import (
     ReportKind,
     SubmitOrder,
     Trade,
+    VenueOrder,
     VenueReport,
     VenueRequest,
     VoidRequest,
 )
 from workloads.exchange.gateway.config import AccountLimits
 from workloads.exchange.gateway.machine import Gateway
+from workloads.exchange.gateway.reconciliation import VenueStatement
 
 ENDING_ROUNDS_MAX = 30
 BOTS = st.sampled_from([A, B])
@@ -151,6 +153,7 @@ class Fleet(RuleBasedStateMachine):
         self.trades: dict[ClientOrderId, list[Trade]] = {}
         self.reports: list[VenueReport] = []
         self.report_no = self.delivered = self.trade_no = 0
+        self.money: Counter[str] = Counter()  # at the venue
         self.wishes = {
             A: BotCommand(
                 config=bot_config(
@@ -410,6 +413,7 @@ class Fleet(RuleBasedStateMachine):
             case AmendOrder():
                 self.take_amendment(request, is_kind)
             case DepositFunds():
+                self.money[request.asset] += request.atoms
                 self.report(ReportKind.DEPOSITED, ClientOrderId(request.reference))
             case VoidRequest():
                 pass
@@ -459,6 +463,10 @@ class Fleet(RuleBasedStateMachine):
             liquidity=liquidity,
         )
         self.trades.setdefault(order_id, []).append(trade)
+        sign = order.terms.side.sign
+        self.money[instrument.base] += sign * instrument.base_atoms(lots)
+        self.money[instrument.quote] -= sign * instrument.notional_atoms(lots, price)
+        self.money[asset] -= fee
         self.report(ReportKind.FILLED, order_id, trade=trade)
         order.filled_lots += lots
         if not order.open_lots:
@@ -503,6 +511,35 @@ class Fleet(RuleBasedStateMachine):
         first = max(0, self.delivered - again)
         self.delivered = min(len(self.reports), self.delivered + count)
         self.feed("on_reports", self.reports[first : self.delivered])
+
+    @rule()
+    def look(self) -> None:
+        """Compare the books with the venue: whatever happened, they agree, and a bot in doubt goes on."""
+        self.deliver(len(self.reports), 0)
+        orders = [
+            VenueOrder(
+                account=self.gateway.config.account,
+                client_order_id=order_id,
+                symbol=order.terms.symbol,
+                side=order.terms.side,
+                lots=order.terms.lots,
+                filled_lots=order.filled_lots,
+                price_ticks=order.terms.price_ticks,
+            )
+            for order_id, order in self.resting.items()
+        ]
+        statement = VenueStatement(
+            report_no=self.report_no,
+            open_orders=tuple(orders),
+            answers={},
+            balances={asset: (atoms, 0) for asset, atoms in self.money.items()},
+            taken_us=self.market_us,
+        )
+        self.feed("on_statement", statement)
+        own = self.gateway.own_snapshot()
+        assert (own["doubts"], own["mismatch"]) == (0, "")
+        if not own["deposits"]:
+            assert not any(Closure.REPORT in account.closures for account in self.gateway.accounts.values())
 
     # --- the end --------------------------------------------------------------------------------------------------
 

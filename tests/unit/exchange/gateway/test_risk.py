@@ -134,6 +134,24 @@ def test_a_price_is_stale_once_it_is_older_than_allowed() -> None:
     assert denied(player) is Reason.STALE_DATA
 
 
+def test_a_decision_is_stale_once_it_is_older_than_allowed_however_fresh_the_price_is() -> None:
+    player = Player(bot_config(limits=limits(max_data_age_us=5 * MINUTE_US)))
+    player.hold(5)
+    decided_us = player.market_us - 5 * MINUTE_US
+    player.order(terms(Side.BUY, 1), market_us=decided_us)
+    assert sent_lots(player) == 1
+    player.order(terms(Side.BUY, 1), market_us=decided_us - 1)
+    assert denied(player) is Reason.STALE_DATA
+    player.order(terms(Side.SELL, 1), market_us=decided_us - 1)
+    assert sent_lots(player) == 1
+
+
+def test_without_a_limit_a_decision_may_be_of_any_age() -> None:
+    player = Player()
+    player.order(terms(Side.BUY, 1), market_us=player.market_us - 7 * DAY_US)
+    assert sent_lots(player) == 1
+
+
 def test_a_neighbours_bar_does_not_freshen_a_price() -> None:
     player = Player(bot_config(symbols=(BTC, LTC), limits=limits(max_data_age_us=MINUTE_US)))
     player.price(100, LTC)
@@ -414,6 +432,28 @@ def test_a_daily_loss_denies_buys_until_the_next_day() -> None:
     player.price(80)  # the bar that closes at midnight opens the next day
     player.buy(1)
     assert sent_lots(player) == 1
+
+
+def test_a_late_bar_of_yesterday_does_not_begin_the_day_anew() -> None:
+    player = Player(
+        bot_config(wallet={"USD": 1_000 * ATOMS}, symbols=(BTC, LTC), limits=limits(max_daily_loss_ppm=100_000))
+    )
+    player.hold(5)
+    player.market_us = START_US + DAY_US
+    player.price(80)
+    player.buy(1)
+    assert sent_lots(player) == 1  # the day began at this price
+    player.price(40)
+    player.buy(1)
+    assert denied(player) is Reason.DAILY_LOSS
+    now_us, player.market_us = player.market_us, START_US + DAY_US - 2 * MINUTE_US
+    player.price(100, LTC)
+    player.market_us = now_us
+    player.buy(1)
+    assert denied(player) is Reason.DAILY_LOSS
+    player.price(40)
+    player.buy(1)
+    assert denied(player) is Reason.DAILY_LOSS
 
 
 def test_a_new_day_without_a_bar_begins_with_what_there_is() -> None:

@@ -380,7 +380,7 @@ def test_restoring_replaces_what_was_there() -> None:
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"version": 2}, "version must be 1, was 2"), ({"market": "book"}, "market must be replay, was book")],
+    [({"version": 3}, "version must be 2, was 3"), ({"market": "book"}, "market must be replay, was book")],
 )
 def test_a_snapshot_of_another_kind_is_refused(change: dict[str, object], message: str) -> None:
     venue = Venue(config())

@@ -1,0 +1,321 @@
+"""From what was seen of a fleet to what its resources show."""
+
+from typing import Any
+
+import pytest
+from governor.local.crew import ProcessFacts, ProcessState
+from governor.local.observation import Books, Seen
+from governor.local.reporting import plain, statuses_of, waking
+from governor.local.resources import OWNER_ANNOTATION
+from governor.status import AccountView
+from governor.workload import Plan, Verdict
+
+from tests.unit.governor import fleets
+from tests.unit.governor.test_status import MARKET_US, figures
+from tradefleet.domain.bots import Closure
+from tradefleet.domain.ids import BotUid, Symbol
+from tradefleet.resources.common import Phase, Resource, Status
+from tradefleet.resources.trading_bot import TradingBotStatus
+from tradefleet.store.ports import Halt
+
+UID = "uid-tradingbot-alpha"
+OTHER_UID = "uid-tradingbot-beta"
+ACCOUNT = "default/simulator:main"
+BTC = Symbol("BTC-USD")
+READY = ProcessFacts(state=ProcessState.READY)
+NAMES = (
+    "bot-default-alpha",
+    "bot-default-beta",
+    "venue-default-simulator",
+    "gateway-default-simulator",
+    "feed-default-replay",
+)
+ALL_READY = dict.fromkeys(NAMES, READY)
+
+
+def books(**changes: Any) -> Books:
+    values: dict[str, Any] = {
+        "is_ending": False,
+        "has_exits": False,
+        "lots": {},
+        "closures": {},
+        "unreadable_seq": 0,
+        "is_drawn_down": False,
+    }
+    return Books(**(values | changes))
+
+
+def halt(scope: str) -> Halt:
+    return Halt(scope=scope, reason="a drill", set_by="ana")
+
+
+def shown(
+    *resources: Resource,
+    seen: Seen | None = None,
+    planned: Plan | None = None,
+    processes: dict[str, ProcessFacts] | None = None,
+    settled: frozenset[BotUid] = frozenset(),
+) -> dict[str, dict[str, Any]]:
+    """Return what each resource should show, by its name."""
+    found = statuses_of(
+        list(resources),
+        planned or Plan(),
+        seen or Seen(),
+        ALL_READY if processes is None else processes,
+        settled,
+        {},
+        now_us=0,
+    )
+    return {each.metadata.name: found[each.metadata.uid][1] for each in resources if each.metadata.uid in found}
+
+
+def condition(status: dict[str, Any], kind: str) -> dict[str, Any]:
+    return next(each for each in status["conditions"] if each["type"] == kind)
+
+
+# --- processes --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("facts", "phase", "reason"),
+    [
+        (READY, "WarmingUp", "WarmingUp"),
+        (ProcessFacts(state=ProcessState.STARTING), "Starting", "Starting"),
+        (ProcessFacts(state=ProcessState.BACKING_OFF, message="crashed"), "Starting", "Restarting"),
+        (ProcessFacts(state=ProcessState.BACKING_OFF, reason="NoBroker", message="crashed"), "Starting", "NoBroker"),
+        (ProcessFacts(state=ProcessState.REFUSED, reason="InvalidParameter"), "Failed", "InvalidParameter"),
+        (None, "Starting", "Starting"),
+    ],
+)
+def test_a_bot_is_what_its_process_is(facts: ProcessFacts | None, phase: str, reason: str) -> None:
+    processes = {} if facts is None else {"bot-default-alpha": facts}
+
+    status = shown(fleets.exchange(), fleets.bot("alpha"), processes=processes)["alpha"]
+
+    assert (status["phase"], condition(status, "Ready")["reason"]) == (phase, reason)
+
+
+def test_restarts_and_epochs_are_counted() -> None:
+    processes = {"bot-default-alpha": ProcessFacts(state=ProcessState.READY, restarts=4)}
+    seen = Seen(epochs={UID: 5}, gateway_epochs={ACCOUNT: 2})
+
+    status = shown(fleets.exchange(), fleets.bot("alpha"), seen=seen, processes=processes)
+
+    assert (status["alpha"]["restarts"], status["alpha"]["epoch"]) == (4, 5)
+    assert status["simulator"]["epoch"] == 2
+
+
+# --- bots -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_bar_s_age_is_measured_from_where_the_exchange_s_bots_are() -> None:
+    seen = Seen(statistics={UID: figures(market_us=MARKET_US), OTHER_UID: figures(market_us=MARKET_US + 60_000_000)})
+
+    status = shown(fleets.exchange(), fleets.bot("alpha"), fleets.bot("beta"), seen=seen)
+
+    assert (status["alpha"]["lastBarAge"], status["beta"]["lastBarAge"]) == ("60s", "0s")
+
+
+@pytest.mark.parametrize(
+    "resources",
+    [
+        [fleets.bot("alpha")],
+        [fleets.exchange("another"), fleets.bot("alpha")],
+        [fleets.exchange(), fleets.bot("alpha", instruments=["ETH-USD"])],
+    ],
+    ids=["no exchange", "another exchange", "not listed"],
+)
+def test_figures_that_nobody_can_scale_are_not_shown(resources: list[Resource]) -> None:
+    status = shown(*resources, seen=Seen(statistics={UID: figures()}))["alpha"]
+
+    assert "equity" not in status
+
+
+@pytest.mark.parametrize(
+    ("scope", "message"),
+    [
+        ("fleet", "halted (fleet) by ana: a drill"),
+        (f"account/{ACCOUNT}", f"halted (account/{ACCOUNT}) by ana: a drill"),
+        ("bot/default/alpha", "halted (bot/default/alpha) by ana: a drill"),
+        ("bot/default/beta", "waits for its first bars"),
+        ("account/default/another:main", "waits for its first bars"),
+    ],
+)
+def test_a_halt_is_told_where_it_holds(scope: str, message: str) -> None:
+    status = shown(fleets.exchange(), fleets.bot("alpha"), seen=Seen(halts=(halt(scope),)))["alpha"]
+
+    assert status["reason"] == message
+
+
+def test_two_halts_are_both_told() -> None:
+    seen = Seen(halts=(halt("fleet"), halt("bot/default/alpha")))
+
+    reason = shown(fleets.exchange(), fleets.bot("alpha"), seen=seen)["alpha"]["reason"]
+
+    assert reason == "halted (fleet) by ana: a drill; halted (bot/default/alpha) by ana: a drill"
+
+
+@pytest.mark.parametrize(
+    ("open_orders", "found", "told"),
+    [
+        (1, books(is_ending=True), ": 1 open order"),
+        (2, books(is_ending=True), ": 2 open orders"),
+        (0, books(), ": its gateway has not taken the order to end yet"),
+        (3, books(), ": 3 open orders and its gateway has not taken the order to end yet"),
+        (
+            0,
+            books(is_ending=True, has_exits=True, lots={Symbol("BTC-USD"): 5}),
+            ": its position in BTC-USD is being sold",
+        ),
+        (0, None, ")"),
+    ],
+)
+def test_a_bot_that_ends_says_what_it_waits_for(open_orders: int, found: Books | None, told: str) -> None:
+    bot = fleets.bot("alpha", deleting=True)
+    seen = Seen(open_orders={UID: open_orders}, books={} if found is None else {UID: found})
+
+    status = shown(fleets.exchange(), bot, seen=seen)["alpha"]
+
+    assert f"cancels its orders (deletionPolicy CancelOrders){told}" in status["reason"]
+
+
+def test_a_bot_whose_end_is_settled_waits_for_its_process() -> None:
+    bot = fleets.bot("alpha", deleting=True)
+
+    status = shown(fleets.exchange(), bot, settled=frozenset({BotUid(UID)}))["alpha"]
+
+    assert status["reason"].endswith(": its process ends")
+
+
+def test_a_stopped_bot_that_is_settled_has_stopped() -> None:
+    bot = fleets.bot("alpha", state="Stopped")
+
+    assert shown(fleets.exchange(), bot, settled=frozenset({BotUid(UID)}))["alpha"]["phase"] == "Stopped"
+
+
+def test_what_closed_a_stream_is_told() -> None:
+    seen = Seen(books={UID: books(closures={Closure.REPORT: "venue report 7: no such order"}, is_drawn_down=True)})
+
+    warning = condition(shown(fleets.exchange(), fleets.bot("alpha"), seen=seen)["alpha"], "Warning")
+
+    assert warning["reason"] == "BooksInDoubt"
+    assert "venue report 7" in warning["message"]
+    assert "maxDrawdownPercent" in warning["message"]
+
+
+def test_what_a_gateway_refuses_is_told() -> None:
+    status = shown(fleets.exchange(), fleets.bot("alpha"), seen=Seen(refusals={UID: "wallet cannot change"}))["alpha"]
+
+    assert (status["phase"], "wallet cannot change" in status["reason"]) == ("Failed", True)
+
+
+def test_books_that_differ_from_the_venue_are_told_of_account_and_bots() -> None:
+    seen = Seen(accounts={ACCOUNT: AccountView(mismatch="USD: 7 atoms less")})
+
+    status = shown(fleets.exchange(), fleets.bot("alpha"), seen=seen)
+
+    assert "USD: 7 atoms less" in status["alpha"]["reason"]
+    assert status["simulator"]["halted"] is True
+
+
+def test_a_verdict_and_a_drift_of_the_plan_are_shown() -> None:
+    alpha, beta = fleets.bot("alpha"), fleets.bot("beta")
+    verdict = Verdict(key=alpha.key, stalled=True, reason="NoExchange", message="there is no Exchange x")
+
+    status = shown(alpha, beta, planned=Plan(verdicts={alpha.key: verdict}, drifted=frozenset({beta.key})))
+
+    assert status["alpha"]["reason"] == "there is no Exchange x"
+    assert condition(status["beta"], "ConfigDrift")["status"] == "True"
+
+
+# --- exchanges, feeds, sets -------------------------------------------------------------------------------------------
+
+
+def test_an_exchange_adds_up_what_its_own_bots_have() -> None:
+    elsewhere = fleets.bot("beta", exchangeRef={"name": "another"})
+    seen = Seen(open_orders={UID: 2, OTHER_UID: 40}, statistics={UID: figures(fills=3), OTHER_UID: figures(fills=50)})
+
+    status = shown(fleets.exchange(), fleets.exchange("another"), fleets.bot("alpha"), elsewhere, seen=seen)
+
+    counts = [(each["openOrders"], each["fills"], each["bots"]) for each in (status["simulator"], status["another"])]
+    assert counts == [(2, 3, 1), (40, 50, 1)]
+
+
+def test_an_exchange_waits_for_both_of_its_processes() -> None:
+    processes = {"venue-default-simulator": READY}
+
+    assert shown(fleets.exchange(), processes=processes)["simulator"]["phase"] == "Starting"
+
+
+def test_a_feed_shows_bars_and_bots_and_that_its_market_is_made_up() -> None:
+    seen = Seen(bars={"default/simulator": 40}, statistics={UID: figures(market_us=MARKET_US)})
+
+    status = shown(fleets.exchange(), fleets.dataset(), fleets.feed(), fleets.bot("alpha"), seen=seen)["replay"]
+
+    assert (status["bars"], status["bots"], status["synthetic"]) == (40, 1, True)
+    assert status["marketTime"] == "2018-04-04T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("seen", "processes"),
+    [
+        (Seen(finished=frozenset({"uid-feed-replay"})), ALL_READY),
+        (Seen(), ALL_READY | {"feed-default-replay": ProcessFacts(state=ProcessState.ENDED)}),
+    ],
+    ids=["lockstep", "free"],
+)
+def test_bots_say_when_the_history_they_trade_is_over(seen: Seen, processes: dict[str, ProcessFacts]) -> None:
+    status = shown(fleets.exchange(), fleets.feed(), fleets.bot("alpha"), seen=seen, processes=processes)
+
+    assert status["replay"]["phase"] == "Succeeded"
+    assert status["alpha"]["reason"] == "the replay has come to its end"
+
+
+def _bot_set(**matrix: Any) -> Resource:
+    given = {"strategies": [{"name": "buy-and-hold"}, {"name": "dca"}], "instruments": ["BTC-USD"], **matrix}
+    template = {"spec": {"exchangeRef": {"name": "simulator"}, "wallet": {"USD": "100"}}}
+    return fleets.stored("BotSet", "many", {"matrix": given, "template": template})
+
+
+def test_a_set_counts_its_own_bots() -> None:
+    mine = fleets.bot("alpha", annotations={OWNER_ANNOTATION: "uid-botset-many"})
+
+    status = shown(fleets.exchange(), _bot_set(), mine, fleets.bot("beta"))["many"]
+
+    assert (status["bots"], status["phase"]) == (2, "Starting")
+    assert status["updated"] == 0
+
+
+def test_every_resource_of_a_fleet_has_a_status() -> None:
+    fleet = [fleets.exchange(), fleets.dataset(), fleets.feed(), fleets.bot("alpha"), _bot_set()]
+    fleet.append(fleets.stored("RiskPolicy", "careful", {"halt": True}))
+
+    assert shown(*fleet).keys() == {each.metadata.name for each in fleet}
+
+
+def test_what_is_shown_now_comes_along_so_that_nothing_is_written_twice() -> None:
+    bot = fleets.bot("alpha")
+    first = statuses_of([bot], Plan(), Seen(), {}, frozenset(), {}, now_us=0)[UID]
+    again = bot.model_copy(update={"status": TradingBotStatus.model_validate(first[1], by_alias=True)})
+
+    then, now = statuses_of([again], Plan(), Seen(), {}, frozenset(), {}, now_us=9_000_000)[UID]
+
+    assert first[0] == {}
+    assert then == now == first[1]
+
+
+# --- parts ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_fleet_that_wakes_keeps_its_figures_and_is_not_ready() -> None:
+    before = TradingBotStatus(fills=7, phase=Phase.RUNNING)
+
+    status = waking(fleets.bot("alpha").model_copy(update={"status": before}), now_us=0)
+
+    assert (status["fills"], status["phase"], status["reason"]) == (7, "Pending", "the fleet starts")
+    assert condition(status, "Ready")["status"] == "False"
+
+
+def test_plain_values_leave_out_what_is_not_set() -> None:
+    assert plain(Status()) == {}
+    assert plain(TradingBotStatus(fills=0, position={})) == {"fills": 0}
