@@ -8,9 +8,12 @@ import json
 import os
 import ssl
 import sys
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +23,9 @@ from tradefleet.domain.errors import FleetError, Permanent, Retryable
 ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 GROUP_VERSION: Final = "tradefleet.dev/v1alpha1"
 PLURALS: Final = ("tradingbots", "botsets", "backtests", "feeds", "datasets", "riskpolicies", "exchanges")
-REQUEST_TIMEOUT_S: Final = 20.0
+REQUEST_TIMEOUT_S: Final = 10.0
+TRIES_MAX: Final = 5
+RETRY_S: Final = 1.0
 SHOWN_MAX: Final = 10
 
 
@@ -37,17 +42,33 @@ def remaining(environment: Mapping[str, str], account: Path, namespaces: Sequenc
         for plural in PLURALS:
             url = f"{server}/apis/{GROUP_VERSION}/namespaces/{namespace}/{plural}"
             request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})  # noqa: S310 - https
-            try:
-                with urllib.request.urlopen(request, context=trust, timeout=REQUEST_TIMEOUT_S) as answer:  # noqa: S310
-                    items = json.load(answer)["items"]
-            except urllib.error.HTTPError as error:
-                if error.code == 404:
-                    continue
-                raise Permanent(f"{plural} in {namespace} cannot be listed: {error.reason}") from error
-            except OSError as error:
-                raise Retryable(f"the API server does not answer: {error}") from error
-            found += [f"{namespace}: {plural}/{item['metadata']['name']}" for item in items]
+            names = _patiently(partial(_names, request, trust))
+            found += [f"{namespace}: {plural}/{name}" for name in names]
     return found
+
+
+def _patiently(ask: Callable[[], list[str]]) -> list[str]:
+    """Return the answer, asking again for a while when the API server has none: it may just be starting."""
+    for _ in range(TRIES_MAX - 1):
+        try:
+            return ask()
+        except Retryable:
+            time.sleep(RETRY_S)
+    return ask()
+
+
+def _names(request: urllib.request.Request, trust: ssl.SSLContext) -> list[str]:
+    try:
+        with urllib.request.urlopen(request, context=trust, timeout=REQUEST_TIMEOUT_S) as answer:  # noqa: S310 - https
+            return [item["metadata"]["name"] for item in json.load(answer)["items"]]
+    except urllib.error.HTTPError as error:
+        if error.code == HTTPStatus.NOT_FOUND:  # the kind is gone already
+            return []
+        message = f"{request.full_url} cannot be listed: {error.code} {error.reason}"
+        is_passing = error.code == HTTPStatus.TOO_MANY_REQUESTS or error.code >= HTTPStatus.INTERNAL_SERVER_ERROR
+        raise (Retryable if is_passing else Permanent)(message) from error
+    except OSError as error:
+        raise Retryable(f"the API server does not answer: {error}") from error
 
 
 def _bracketed(host: str) -> str:
