@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
@@ -154,9 +155,12 @@ class AcceptingVenue:
     """Accepts every order and every deposit at once."""
 
     is_interrupted = False
+    receive_window_us = 0
 
     def __init__(self) -> None:
         self._reports: list[VenueReport] = []
+        self._orders: dict[ClientOrderId, SubmitOrder] = {}
+        self._money: Counter[str] = Counter()
         self._no = 0
 
     def connect(self) -> None:
@@ -168,8 +172,10 @@ class AcceptingVenue:
             self._no = request.no
             match request:
                 case SubmitOrder():
+                    self._orders[request.client_order_id] = request
                     self._say(ReportKind.ACCEPTED, request.client_order_id, request.market_us)
                 case DepositFunds():
+                    self._money[request.asset] += request.atoms
                     self._say(ReportKind.DEPOSITED, ClientOrderId(request.reference), request.market_us)
 
     def _say(self, kind: ReportKind, about: ClientOrderId, market_us: int) -> None:
@@ -181,20 +187,34 @@ class AcceptingVenue:
         return self._no
 
     def query(self, client_order_id: ClientOrderId) -> VenueOrder | None:
-        """Know nothing: nobody asks."""
-        raise AssertionError(client_order_id)
+        """Return an order, as it was asked for."""
+        found = self._orders.get(client_order_id)
+        return None if found is None else _as_asked(found)
 
     def open_orders(self) -> list[VenueOrder]:
-        """Return nothing: nobody asks."""
-        return []
+        """Return all orders: none of them ever trades."""
+        return [_as_asked(request) for request in self._orders.values()]
 
     def balances(self) -> Mapping[str, tuple[int, int]]:
-        """Return nothing: nobody asks."""
-        return {}
+        """Return what was deposited."""
+        return {asset: (atoms, 0) for asset, atoms in self._money.items()}
 
     def reports(self, since: int) -> list[VenueReport]:
         """Return the reports after `since`."""
         return self._reports[since:]
+
+
+def _as_asked(request: SubmitOrder) -> VenueOrder:
+    terms = request.terms
+    return VenueOrder(
+        account=ACCOUNT,
+        client_order_id=request.client_order_id,
+        symbol=terms.symbol,
+        side=terms.side,
+        lots=terms.lots,
+        filled_lots=0,
+        price_ticks=terms.price_ticks,
+    )
 
 
 class SilentPublisher:

@@ -43,13 +43,15 @@ ResourceT = TypeVar("ResourceT", bound=Resource)
 class Observed:
     """What exists, by run or by the UID of a bot.
 
-    `runs` holds the participants of lockstep runs that were created, `finished` those that have come to their end,
-    `left` the participants that have gone. `configs` are what bots were last told to be. `settled` are the bots whose
-    gateway has carried out their end: nothing of them is open any more. `read` are the Datasets whose content was
-    looked at, `refused` those of them that must not be played, each with the reason.
+    `runs` holds the participants of lockstep runs that were created, `terms` what their exchanges were then,
+    `finished` those that have come to their end, `left` the participants that have gone. `configs` are what bots
+    were last told to be. `settled` are the bots whose gateway has carried out their end: nothing of them is open
+    any more. `read` are the Datasets whose content was looked at, `refused` those of them that must not be played,
+    each with the reason.
     """
 
     runs: Mapping[str, frozenset[Participant]] = field(default_factory=dict)
+    terms: Mapping[str, dict[str, object]] = field(default_factory=dict)
     finished: frozenset[str] = frozenset()
     left: frozenset[Participant] = frozenset()
     configs: Mapping[BotUid, BotConfig] = field(default_factory=dict)
@@ -69,11 +71,17 @@ class _Market:
     series: frozenset[Series]
     bots: tuple[TradingBot, ...]
     run: str | None  # of lockstep, until it has come to its end
+    began_as: dict[str, object] | None  # what the exchange was when the run began
 
     @property
     def settings(self) -> dict[str, object]:
-        """What gateway, simulator and bots are told of the exchange."""
-        return self.terms.settings(self.series)
+        """What gateway, simulator and bots are told of the exchange: an edit waits for the end of a lockstep run."""
+        return self.terms.settings(self.series) if self.began_as is None else self.began_as
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether an edit waits."""
+        return self.settings != self.terms.settings(self.series)
 
     @property
     def generation(self) -> int:
@@ -156,6 +164,7 @@ class _Planner:
             return None
         self.listed[terms.exchange] = tuple(terms.instruments.values())
         feed, replay, series = self._feed_of(exchange, terms)
+        run = self._run_of(feed)
         return _Market(
             exchange=exchange,
             terms=terms,
@@ -163,7 +172,8 @@ class _Planner:
             replay=replay,
             series=series,
             bots=self._bots_on(exchange),
-            run=self._run_of(feed),
+            run=run,
+            began_as=self._observed.terms.get(run or "") or None,
         )
 
     def _bots_on(self, exchange: Exchange) -> tuple[TradingBot, ...]:
@@ -284,6 +294,8 @@ class _Planner:
         configs = list(self._configs(market))
         if market.run is not None:
             configs = self._in_run(market, market.run, configs)
+        if market.is_edited:
+            self.drifted.add(market.exchange.key)
         self.workloads += _exchange_workloads(market)
         if market.feed is not None:
             self.workloads.append(_feed_workload(market, market.feed))
@@ -348,7 +360,8 @@ class _Planner:
             else:
                 named = [bot_participant(config.key, config.uid) for _, config in configs]
                 everybody = (FEED, VENUE, GATEWAY, *named)
-                self.runs.append(LockstepRun(run=run, feed=_name(market.feed), participants=everybody))
+                began = LockstepRun(run=run, feed=_name(market.feed), participants=everybody, terms=market.settings)
+                self.runs.append(began)
             return configs
         kept = []
         for bot, config in configs:

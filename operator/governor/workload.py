@@ -49,11 +49,15 @@ class Workload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockstepRun:
-    """A lockstep run that must exist before its workloads start. Participants are fixed at its creation (rule 21)."""
+    """A lockstep run that must exist before its workloads start. Participants are fixed at its creation (rule 21).
+
+    So are the `terms`: what gateway, simulator and bots are told of the exchange, an edit of which waits for its end.
+    """
 
     run: str
     feed: str  # "namespace/name"
     participants: tuple[Participant, ...]
+    terms: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,9 +80,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All that should be: in an order in which it can be made. `drifted` are bots whose changed spec waits.
+    """All that should be: in an order in which it can be made.
 
-    `listed` are the instruments of each exchange ("namespace/name") that can be traded on.
+    `drifted` are bots and exchanges whose changed spec waits, `listed` are the instruments of each exchange
+    ("namespace/name") that can be traded on.
     """
 
     runs: tuple[LockstepRun, ...] = ()

@@ -124,6 +124,7 @@ class RunRow:
 
     feed: str | None = None
     participants: frozenset[Participant] = frozenset()
+    terms: dict[str, object] = field(default_factory=dict)
     rows: dict[ProgressPlace, Progress] = field(default_factory=dict)
     places: list[ProgressPlace] = field(default_factory=list)
     hints: dict[str, int] = field(default_factory=lambda: defaultdict(int))

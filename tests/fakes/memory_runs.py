@@ -1,7 +1,8 @@
 """Lockstep runs in memory."""
 
+import json
 from bisect import bisect_left, insort
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from tests.fakes.memory_database import (
     ProgressPlace,
@@ -26,7 +27,9 @@ def place_of(progress: Progress) -> ProgressPlace:
 class MemoryRuns(MemoryHandle):
     """Implements `RunStore`."""
 
-    def create_run(self, run: RunId, feed: str, participants: Sequence[Participant]) -> None:
+    def create_run(
+        self, run: RunId, feed: str, participants: Sequence[Participant], terms: Mapping[str, object]
+    ) -> None:
         def check() -> Callable[[], None]:
             row = self._rows.runs[run]
             wanted = frozenset(participants)
@@ -36,6 +39,8 @@ class MemoryRuns(MemoryHandle):
                 )
 
             def write() -> None:
+                if row.feed is None:
+                    row.terms = json.loads(json.dumps(dict(terms)))
                 row.feed, row.participants = feed, wanted
 
             return write
@@ -44,6 +49,9 @@ class MemoryRuns(MemoryHandle):
 
     def participants(self, run: RunId) -> frozenset[Participant]:
         return self._rows.runs[run].participants
+
+    def terms_of_runs(self) -> dict[str, dict[str, object]]:
+        return {run: row.terms for run, row in self._rows.runs.items() if row.feed is not None}
 
     def progress_from(
         self, run: RunId, *, market_us: int, round_no: int, phase: int, until_us: int | None = None, limit: int

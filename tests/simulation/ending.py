@@ -185,6 +185,10 @@ def _check_switches(world: World) -> None:
         assert not halted, f"order {order.client_order_id} buys for a halted bot"
         deleted = order.bot in world.deleted and order.request_seq is not None
         assert not deleted, f"order {order.client_order_id} is of a deleted bot"
+    rows = world.database.fleets["fleet"]
+    for config in world.configs:
+        is_kept = f"bot/{config.uid}" in rows.gateways[ACCOUNT].blobs
+        assert config.uid in rows.commands or not is_kept, f"bot {config.key} is gone, and its gateway keeps its books"
 
 
 def _check_gateways(world: World) -> None:

@@ -14,7 +14,7 @@ from tradefleet.bus.memory import MemoryBus
 from tradefleet.bus.numbered import NumberedStreams, OutboxPublisher, Place
 from tradefleet.domain.bar import MINUTE_US, Bar
 from tradefleet.domain.bots import BotCommand, BotConfig
-from tradefleet.domain.ids import AccountId, BotKey, StreamName, bars_stream, executions_stream
+from tradefleet.domain.ids import AccountId, BotKey, StreamName, Symbol, bars_stream, executions_stream
 from tradefleet.domain.progress import FEED, GATEWAY, VENUE, bot_participant
 from tradefleet.domain.venue import DepositFunds
 from tradefleet.messages.codec import encode
@@ -87,7 +87,7 @@ class Fleet:
             owner.put_command(ACCOUNT, BotCommand(config=config))
         if self.run is not None:
             bots = [bot_participant(config.key, config.uid) for config in self.configs]
-            owner.create_run(self.run, "sim/feed", [FEED, VENUE, GATEWAY, *bots])
+            owner.create_run(self.run, "sim/feed", [FEED, VENUE, GATEWAY, *bots], {})
 
     def _make_processes(self) -> list[Process]:
         made = [
@@ -113,6 +113,10 @@ class Fleet:
     def steps(self) -> Iterator[tuple[int, list[Bar]]]:
         """Yield the steps of the market."""
         return steps(self.bars)
+
+    def origin(self, symbol: Symbol) -> str:
+        """Return what bars are read from."""
+        return f"the seed's bars of {symbol}"
 
     def due_us(self, market_us: int) -> int:
         """Return when a step is due in a free run."""
@@ -201,8 +205,8 @@ class Fleet:
                 bots=(config,),
                 exchange=EXCHANGE,
                 account=ACCOUNT,
-                instruments=self.instruments,
-                taker_ppm=TAKER_PPM,
+                instruments=self.gateway_config.instruments,
+                taker_ppm=self.gateway_config.taker_ppm,
                 holder=process.holder,
                 orders_topic=ORDERS.name,
                 run=self.run,

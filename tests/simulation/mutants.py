@@ -264,6 +264,17 @@ MUTANTS: tuple[Mutant, ...] = (
         seeds=(35,),
     ),
     Mutant(
+        "terms of today not in the record",
+        (
+            Change(
+                "workloads.strategy.slot",
+                "            self.apply_own(terms)\n",
+                "            self.bot.on_terms(terms)\n",
+            ),
+        ),
+        seeds=(103,),
+    ),
+    Mutant(
         "edited exchange not in the journal",
         (
             Change(

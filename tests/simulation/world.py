@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import replace
+from decimal import Decimal
 
 import msgspec
 
@@ -53,10 +54,11 @@ class World(Fleet):
             self._disturb()
         self.faults.rate = 0.0
         self._come_to_rest()
-        self.time.advance(LEASE_US)  # everybody looks after lease, commands and switches once more
-        for _ in range(REST_TICKS):
-            self._tick()
-        self._come_to_rest()
+        for _ in range(2):  # everybody looks after lease, commands and switches; what came of it may be a new command
+            self.time.advance(LEASE_US)
+            for _ in range(REST_TICKS):
+                self._tick()
+            self._come_to_rest()
         check_end(self)
         if self.run is not None and not self.scenario.meddles and ledger(self) != reference(self):
             raise Failed("the ledger is not that of the backtest")
@@ -77,6 +79,8 @@ class World(Fleet):
         self.broker.tick()
         if self.wire.late:
             self._deliver_late()
+        if self.deleted and self.ticks % SETTLED_EVERY == 0:
+            self._forget_ended()
         awake = [
             each
             for each in self.processes
@@ -324,7 +328,7 @@ class World(Fleet):
                     process.kill(self.time.now_us)
 
     def _edit_exchange(self) -> None:
-        """Change how the market fills orders: the venue is started again, and its past must stay what it was."""
+        """Change how the market fills orders and what it costs: everybody is started again, and the past stays."""
         rng = self.rng
         self.venue_config = replace(
             self.venue_config,
@@ -332,9 +336,28 @@ class World(Fleet):
             slippage_ticks=rng.choice((0, 2)),
             participation_ppm=rng.choice((None, 2_000)),
         )
+        if self.run is None:  # a lockstep run keeps the terms it began with
+            maker_ppm, taker_ppm = rng.choice(((0, 0), (-100, 300), (500, 1_000), (2_000, 20_000)))
+            least = rng.choice((Decimal(0), Decimal(5), Decimal(50)))
+            listed = {symbol: replace(each, min_notional=least) for symbol, each in self.instruments.items()}
+            fees = {"maker_ppm": maker_ppm, "taker_ppm": taker_ppm}
+            self.gateway_config = replace(self.gateway_config, instruments=listed, **fees)
+            self.venue_config = replace(self.venue_config, instruments=tuple(listed.values()), **fees)
         for process in self.processes:
-            if process.role == "venue" and not process.is_busy:
+            if process.role in ("venue", "gateway", "bot") and not process.is_busy:
                 process.kill(self.time.now_us)
+
+    def _forget_ended(self) -> None:
+        """Remove the commands of deleted bots that were wound down, as the fleet does once it has seen that."""
+        rows = self.database.fleets["fleet"]
+        row = rows.gateways.get(ACCOUNT)
+        for config in self.configs:
+            if config.key not in self.deleted or config.uid not in rows.commands or row is None:
+                continue
+            books = msgspec.json.decode(row.blobs.get(f"bot/{config.uid}", b"{}"))
+            has_orders = any(order.uid == config.uid for order in row.open_orders.values())
+            if books.get("deleting") and not books["exits"] and not has_orders:
+                self.owner.forget_command(config.uid)
 
     # --- the end --------------------------------------------------------------------------------------------------
 

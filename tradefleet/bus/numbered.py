@@ -7,6 +7,8 @@ away or was wiped is the same case again. So everything here is correct without 
 
 import contextlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from heapq import merge
+from itertools import takewhile
 
 from tradefleet.bus.errors import BrokerUnavailable, BusFull, NotDelivered, PositionLost
 from tradefleet.bus.ports import Bus, Reader, Record, Source
@@ -110,25 +112,40 @@ class NumberedStreams:
         if now_us >= self._look_at_us:
             self._look_at_us = now_us + LOOK_US
             self._behind = set(self._positions)
-        items = [item for stream in sorted(self._waiting) for item in self._take_waiting(stream)]
-        items += self._catch_up()
-        items += self._read(0 if items else timeout_us)
+        items = self._catch_up() if self._behind or any(self._waiting.values()) else []
+        if not self._behind:
+            items += self._read(0 if items else timeout_us)
         return items
-
-    def _take_waiting(self, stream: StreamName) -> list[StreamItem]:
-        taken, self._waiting[stream] = self._waiting[stream], []
-        return taken
 
     def _catch_up(self) -> list[StreamItem]:
-        items: list[StreamItem] = []
+        """Return what the database holds beyond the positions, of all streams together in the order of market time.
+
+        One stream after the other would show a machine one instrument's future beside another's past. What is later
+        than the last message of a stream that has more to come waits for the next call.
+        """
+        horizon_us: int | None = None
         for stream in sorted(self._behind):
-            found = self._from_store(stream, self._positions[stream], MESSAGES_MAX)
-            items += found
-            if found:
-                self._positions[stream] = found[-1].seq
-            if len(found) < MESSAGES_MAX:
-                self._behind.discard(stream)
-        return items
+            waiting = self._waiting[stream]
+            if len(waiting) < MESSAGES_MAX:
+                found = self._from_store(stream, self._positions[stream], MESSAGES_MAX)
+                waiting += found
+                if found:
+                    self._positions[stream] = found[-1].seq
+                if len(found) < MESSAGES_MAX:
+                    self._behind.discard(stream)
+                    continue
+            last_us = waiting[-1].market_us
+            horizon_us = last_us if horizon_us is None else min(horizon_us, last_us)
+        return self._take_waiting(horizon_us)
+
+    def _take_waiting(self, until_us: int | None) -> list[StreamItem]:
+        """Return what was read ahead, up to a market time; each stream keeps its order."""
+        ripe: list[list[StreamItem]] = []
+        for stream, waiting in self._waiting.items():
+            taken = [*takewhile(lambda item: until_us is None or item.market_us <= until_us, waiting)]
+            self._waiting[stream] = waiting[len(taken) :]
+            ripe.append(taken)
+        return list(merge(*ripe, key=_place))
 
     def _read(self, timeout_us: int) -> list[StreamItem]:
         if not self._has_reader():
@@ -173,15 +190,16 @@ class NumberedStreams:
             return items
         self._positions[stream] = seq
         bar = bar_of(message) if isinstance(message, BarClosed) else None
-        return [StreamItem(stream, seq, bar, b"" if bar is not None else record.value)]
+        if bar is not None:
+            return [StreamItem(stream, seq, bar, market_us=bar.close_us)]
+        return [StreamItem(stream, seq, None, record.value, message.event_time_us)]
 
     def _from_store(self, stream: StreamName, after: int, limit: int) -> list[StreamItem]:
         if stream.startswith(_BARS):
-            return [
-                StreamItem(stream, seq, bar) for seq, bar in self._store.read_bars(stream, after=after, limit=limit)
-            ]
+            bars = self._store.read_bars(stream, after=after, limit=limit)
+            return [StreamItem(stream, seq, bar, market_us=bar.close_us) for seq, bar in bars]
         messages = self._store.read_stream(stream, after=after, limit=limit)
-        return [StreamItem(stream, message.seq, None, message.payload) for message in messages]
+        return [StreamItem(stream, message.seq, None, message.payload, message.market_us) for message in messages]
 
     # --- reading what a lockstep run told of ----------------------------------------------------------------------
 
@@ -224,6 +242,11 @@ class NumberedStreams:
         taken = [item for item in waiting if item.seq <= head]
         self._waiting[stream] = waiting[len(taken) :]
         return taken
+
+
+def _place(item: StreamItem) -> tuple[int, bool, str]:
+    """Return where an item stands among those of other streams: executions before bars (rule 20)."""
+    return (item.market_us, item.bar is not None, item.stream)
 
 
 class OutboxPublisher:

@@ -12,6 +12,8 @@ from tradefleet.domain.errors import InvalidValue
 
 SCALE_MAX = 18  # numeric(38, 18) and Avro decimal(38, 18) hold no finer unit
 WHOLE_DIGITS_MAX = 20  # and no more digits than these before the point
+LOTS_MAX = 2**63 - 1  # of an order or a trade: what a bigint and an Avro long hold
+TICKS_MAX = 2**61  # of a price; a collar of 100 % and slippage on top still fit into as much
 PPM = 1_000_000  # parts per million: how fractions of money (fees, limits) are kept exactly
 BPS_PPM = 100  # one basis point in parts per million
 

@@ -5,6 +5,7 @@ from enum import StrEnum
 from tradefleet.domain.errors import InvalidOrder, InvalidTransition
 from tradefleet.domain.frozen import frozen
 from tradefleet.domain.ids import BotKey, ClientOrderId, Symbol
+from tradefleet.domain.money import LOTS_MAX, TICKS_MAX
 
 
 class Side(StrEnum):
@@ -128,7 +129,10 @@ class Reason(StrEnum):
 
 @frozen()
 class OrderTerms:
-    """What an order asks for, in ticks and lots. Raises InvalidOrder when the terms contradict each other."""
+    """What an order asks for, in ticks and lots.
+
+    Raises InvalidOrder when the terms contradict each other, or are larger than anything that keeps them holds.
+    """
 
     symbol: Symbol
     side: Side
@@ -153,8 +157,21 @@ class OrderTerms:
             raise InvalidOrder(f"order for {self.symbol}: price_ticks must be > 0, was {self.price_ticks}")
         if self.trigger_ticks is not None and self.trigger_ticks <= 0:
             raise InvalidOrder(f"order for {self.symbol}: trigger_ticks must be > 0, was {self.trigger_ticks}")
+        _check_counts("order for", self.symbol, self.lots, self.price_ticks, self.trigger_ticks)
         if self.post_only and (not limited or self.time_in_force is not TimeInForce.GTC):
             raise InvalidOrder(f"order for {self.symbol}: post_only needs a GTC limit order")
+
+
+def _check_counts(
+    what: str, name: str, lots: int | None, price_ticks: int | None, trigger_ticks: int | None = None
+) -> None:
+    """Raise InvalidOrder for a count that no column and no message holds: it would end whoever has to keep it."""
+    if lots is not None and lots > LOTS_MAX:
+        raise InvalidOrder(f"{what} {name}: lots must be at most {LOTS_MAX}, was {lots}")
+    if price_ticks is not None and price_ticks > TICKS_MAX:
+        raise InvalidOrder(f"{what} {name}: price_ticks must be at most {TICKS_MAX}, was {price_ticks}")
+    if trigger_ticks is not None and trigger_ticks > TICKS_MAX:
+        raise InvalidOrder(f"{what} {name}: trigger_ticks must be at most {TICKS_MAX}, was {trigger_ticks}")
 
 
 @frozen()
@@ -182,7 +199,7 @@ class CancelRequest:
 class AmendRequest:
     """A bot's wish to change lots or price of one of its open limit orders; None leaves as it is.
 
-    `lots` is the order's new total size, filled lots included.
+    `lots` is the order's new total size, filled lots included. Raises InvalidOrder for more than an order may have.
     """
 
     bot: BotKey
@@ -192,6 +209,9 @@ class AmendRequest:
     market_us: int
     lots: int | None = None
     price_ticks: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_counts("amendment of order", self.client_order_id, self.lots, self.price_ticks)
 
 
 BotRequest = OrderRequest | CancelRequest | AmendRequest

@@ -51,10 +51,12 @@ class TradedInstrument(Model):
     base: Asset | None = Field(default=None, description="Asset that is bought and sold. Default: from the symbol.")
     quote: Asset | None = Field(default=None, description="Asset that prices are in. Default: from the symbol.")
     tick_size: PositiveAmount | None = Field(
-        default=None, description='Smallest step of a price, quote per base: "0.01". A real venue fills it in.'
+        default=None,
+        description='Smallest step of a price, quote per base: "0.01". A real venue fills it in. Cannot change.',
     )
     lot_size: PositiveAmount | None = Field(
-        default=None, description='Smallest step of a size, base: "0.00000001". A real venue fills it in.'
+        default=None,
+        description='Smallest step of a size, base: "0.00000001". A real venue fills it in. Cannot change.',
     )
     min_notional: Amount | None = Field(
         default=None, description="Smallest worth of an order, quote; smaller ones are denied. Default: no minimum."
@@ -68,6 +70,23 @@ class TradedInstrument(Model):
     )
     def _assets_differ(self) -> bool:
         return self.base_asset != self.quote_asset
+
+    @transition(
+        cel="(has(self.base) ? self.base : self.symbol.split('-')[0]) == "
+        "(has(oldSelf.base) ? oldSelf.base : oldSelf.symbol.split('-')[0]) && "
+        "(has(self.quote) ? self.quote : self.symbol.split('-')[1]) == "
+        "(has(oldSelf.quote) ? oldSelf.quote : oldSelf.symbol.split('-')[1]) && "
+        "(!has(oldSelf.tickSize) || (has(self.tickSize) && string(self.tickSize) == string(oldSelf.tickSize))) && "
+        "(!has(oldSelf.lotSize) || (has(self.lotSize) && string(self.lotSize) == string(oldSelf.lotSize)))",
+        message="base, quote, tickSize and lotSize cannot change, orders and positions are counted in them: create "
+        "another Exchange",
+        field="tickSize",
+    )
+    def _grid_stays(self, old: "TradedInstrument") -> bool:
+        if (self.base_asset, self.quote_asset) != (old.base_asset, old.quote_asset):
+            return False
+        sizes = ((old.tick_size, self.tick_size), (old.lot_size, self.lot_size))
+        return all(before is None or str(before) == str(after) for before, after in sizes)
 
     @property
     def base_asset(self) -> str:

@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validato
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, PydanticCustomError
 
+from tradefleet.resources.values import Distinct
+
 ModelT = TypeVar("ModelT", bound="Model")
 
 FieldPath = tuple[str | int, ...]
@@ -174,8 +176,8 @@ def cel_validation(each: Rule[Any] | Transition[Any], cel: str) -> dict[str, str
 def refused_changes(old: Model, new: Model) -> list[BrokenRule]:
     """Return what the change from `old` to `new` may not do, as the API server would refuse it.
 
-    Walks the models nested directly in each other; items of lists have no identity over time, so no rule of theirs
-    is asked, which is what the API server does too.
+    Walks the models nested in each other, items of a list only when a key tells which was which before: that is what
+    the API server does too.
     """
     return list(_refused(old, new, ()))
 
@@ -186,8 +188,14 @@ def _refused(old: Model, new: Model, path: FieldPath) -> Iterator[BrokenRule]:
             yield BrokenRule(path=(*path, *split_field(each.field)), message=each.message)
     for name, info in type(new).model_fields.items():
         before, after = getattr(old, name), getattr(new, name)
+        place = (*path, info.alias or name)
         if isinstance(before, Model) and isinstance(after, Model):
-            yield from _refused(before, after, (*path, info.alias or name))
+            yield from _refused(before, after, place)
+        for key in (each.key for each in info.metadata if isinstance(each, Distinct) and each.key is not None):
+            known = {getattr(item, key): item for item in before}
+            for index, item in enumerate(after):
+                if getattr(item, key) in known:
+                    yield from _refused(known[getattr(item, key)], item, (*place, index))
 
 
 def without_nulls(value: Any) -> Any:  # noqa: ANN401 - JSON is what it is

@@ -15,12 +15,12 @@ from tradefleet.domain.ids import StreamName
 from tradefleet.messages.codec import encode
 from tradefleet.messages.dead_letter import PAYLOAD_BYTES_MAX, REASON_LENGTH_MAX, dead_letter
 from tradefleet.messages.topics import DEAD_LETTER
+from tradefleet.runtime.budget import MinuteBudget
 from tradefleet.runtime.metrics import Count
 from tradefleet.store.ports import DeadLetter, DeadLetterStore
 
 _LOG: Final = logging.getLogger(__name__)
 
-MINUTE_US: Final = 60_000_000
 KEPT_A_MINUTE: Final = 600  # of a flood the rest is counted only
 
 
@@ -36,8 +36,7 @@ class DeadLetters:
         self._wall_us = wall_us
         self._count = count
         self._seq = 0
-        self._minute_began_us = 0
-        self._kept = 0
+        self._budget = MinuteBudget(KEPT_A_MINUTE)
 
     def put_aside(self, record: Record, error: FleetError) -> None:
         """Put a message aside. Raises Retryable, OutcomeUnknown when its row cannot be written: load again (rule 8)."""
@@ -69,12 +68,11 @@ class DeadLetters:
             )
 
     def _is_kept(self, now_us: int) -> bool:
-        if not 0 <= now_us - self._minute_began_us < MINUTE_US:
-            self._minute_began_us, self._kept = now_us, 0
-        self._kept += 1
-        if self._kept == KEPT_A_MINUTE + 1:
+        self._budget.begin(now_us)
+        is_kept = self._budget.take()
+        if self._budget.refused == 1:
             _LOG.error("more than %d messages a minute cannot be read: the rest is counted only", KEPT_A_MINUTE)
-        return self._kept <= KEPT_A_MINUTE
+        return is_kept
 
     def _publish(self, record: Record, error: FleetError, now_us: int) -> None:
         self._seq += 1

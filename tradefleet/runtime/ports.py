@@ -27,12 +27,16 @@ class Clock(Protocol):
 
 
 class StreamItem(NamedTuple):
-    """One numbered message: a closed bar for bar streams, else the payload of an outbox message."""
+    """One numbered message: a closed bar for bar streams, else the payload of an outbox message.
+
+    `market_us` is a bar's close, or the market time at which the message was written.
+    """
 
     stream: StreamName
     seq: int
     bar: Bar | None = None
     payload: bytes = b""
+    market_us: int = 0
 
 
 class Streams(Protocol):

@@ -7,6 +7,7 @@ from tradefleet.domain.bar import Bar
 from tradefleet.domain.errors import BarConflict, InvalidValue, Permanent, StreamGap
 from tradefleet.domain.ids import AccountId, BotKey, BotUid, StreamName, bars_stream
 from tradefleet.domain.ledger import LedgerEntry, check_balanced
+from tradefleet.domain.money import LOTS_MAX
 from tradefleet.store.ports import (
     BotCommit,
     FeedCommit,
@@ -24,7 +25,7 @@ from tradefleet.store.ports import (
 from tradefleet.store.upkeep import Action
 
 ATOMS_LIMIT = 10**38  # numeric(38, 0)
-COUNT_LIMIT = 2**63  # bigint: ticks, lots, numbers and times
+PRICE_LIMIT = 2**63  # bigint; slippage may lift a trade above TICKS_MAX
 CHUNK_INPUTS = 256  # sources in one closed chunk of a bot's record
 
 _LEASE_PARTS = {"bot": 4, "gateway": 3, "venue": 3, "feed": 3}
@@ -133,8 +134,8 @@ def check_orders(orders: Iterable[OrderRow]) -> None:
     """Raise InvalidValue for a number that no column holds."""
     for order in orders:
         for name, count in (("lots", order.terms.lots), ("filled_lots", order.filled_lots)):
-            if not 0 <= count < COUNT_LIMIT:
-                raise InvalidValue(f"order {order.client_order_id}: {name} must be 0 to 2^63 - 1, was {count}")
+            if not 0 <= count <= LOTS_MAX:
+                raise InvalidValue(f"order {order.client_order_id}: {name} must be 0 to {LOTS_MAX}, was {count}")
         if not 0 <= order.reserved_atoms < ATOMS_LIMIT:
             raise InvalidValue(
                 f"order {order.client_order_id}: reserved_atoms must be >= 0 and have at most 38 digits, "
@@ -143,12 +144,15 @@ def check_orders(orders: Iterable[OrderRow]) -> None:
 
 
 def check_fills(fills: Sequence[FillRow]) -> None:
-    """Raise Permanent for a fill that is twice in one commit, InvalidValue for one without lots."""
+    """Raise Permanent for a fill that is twice in one commit, InvalidValue for a number that no column holds."""
     if len({(fill.client_order_id, fill.trade_id) for fill in fills}) != len(fills):
         raise Permanent(f"fills {[fill.trade_id for fill in fills]}: each trade of an order at most once")
     for fill in fills:
-        if not 0 < fill.canonical.lots < COUNT_LIMIT:
-            raise InvalidValue(f"fill {fill.trade_id}: lots must be 1 to 2^63 - 1, was {fill.canonical.lots}")
+        lots, price_ticks = fill.canonical.lots, fill.canonical.price_ticks
+        if not 0 < lots <= LOTS_MAX:
+            raise InvalidValue(f"fill {fill.trade_id}: lots must be 1 to {LOTS_MAX}, was {lots}")
+        if not 0 <= price_ticks < PRICE_LIMIT:
+            raise InvalidValue(f"fill {fill.trade_id}: price_ticks must be 0 to 2^63 - 1, was {price_ticks}")
 
 
 def check_gateway_commit(commit: GatewayCommit) -> None:

@@ -422,11 +422,19 @@ def woken_by(progress: Progress) -> tuple[str, ...]:
 class RunStore(Protocol):
     """Progress rows of lockstep runs (rule 21). The rows of a step sort by (market_us, round, phase, participant)."""
 
-    def create_run(self, run: RunId, feed: str, participants: Sequence[Participant]) -> None:
-        """Fix the participants of a run; the same call again is accepted, another feed or participants: Permanent."""
+    def create_run(
+        self, run: RunId, feed: str, participants: Sequence[Participant], terms: Mapping[str, object]
+    ) -> None:
+        """Fix what a run begins with; `terms` is what its exchange is then, as JSON values.
+
+        The same call again is accepted, and the first terms stay; another feed or participants: Permanent.
+        """
 
     def participants(self, run: RunId) -> frozenset[Participant]:
         """Return who takes part."""
+
+    def terms_of_runs(self) -> dict[str, dict[str, object]]:
+        """Return the terms of every run, by its name."""
 
     def progress_from(
         self, run: RunId, *, market_us: int, round_no: int, phase: int, until_us: int | None = None, limit: int

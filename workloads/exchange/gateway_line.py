@@ -33,15 +33,14 @@ class VenueLine:
 
     # --- what is unsettled ----------------------------------------------------------------------------------------
 
-    def start(self, unsettled: Iterable[VenueRequest], *, took_over: bool) -> None:
-        """Begin with what was committed and not answered; whoever was here before us may have sent it just now.
-
-        `took_over`: that was another process, which may still believe that it may send.
-        """
+    def start(self, unsettled: Iterable[VenueRequest]) -> None:
+        """Begin with what was committed and not answered; whoever was here before us may have sent it just now."""
         self._unsettled = {request.no: request for request in unsettled}
         self._ask_at_us = self._clock.monotonic_us() + self._under_way_us
-        if took_over:  # a start after an error does not shorten the wait
-            self._speak_at_us = self._ask_at_us
+
+    def be_silent(self) -> None:
+        """Say nothing until what another gateway has sent just now has taken effect, however often we start anew."""
+        self._speak_at_us = self._clock.monotonic_us() + self._under_way_us
 
     @property
     def is_bounded(self) -> bool:
@@ -73,7 +72,7 @@ class VenueLine:
     @property
     def wait_us(self) -> int:
         """How long it takes until the venue can be asked."""
-        return max(0, self._ask_at_us - self._clock.monotonic_us())
+        return max(0, max(self._ask_at_us, self._speak_at_us) - self._clock.monotonic_us())
 
     def send(self, requests: Sequence[VenueRequest]) -> None:
         """Send. When the answer is unknown the line is broken, and the venue will be asked."""

@@ -62,9 +62,11 @@ from workloads.exchange.gateway.order import SUBMIT
 from workloads.exchange.gateway.reconciliation import VenueStatement
 from workloads.exchange.gateway_commit import build_commit, restore_machine
 from workloads.exchange.gateway_line import VenueLine
+from workloads.exchange.gateway_log import GatewayLog
 from workloads.exchange.ports import CommandSource, VenuePort
 
 REQUESTS_MAX = 400  # taken in one transaction
+from workloads.exchange.risk_states import RiskStates
 ANNOUNCE_US = 250_000  # between two announcements of figures
 UPKEEP_US = 1_000_000  # how often commands and halts are looked at without a hint
 
@@ -109,13 +111,15 @@ class GatewayWorker:
         self._streams = streams
         self._line = VenueLine(venue, clock, request_timeout_us=plan.request_timeout_us)
         self._publisher = publisher
+        self._log = GatewayLog(plan.config.instruments)
         self._clock = clock
         finest = (bars_stream(plan.exchange, symbol, interval) for symbol, interval in plan.config.finest_us.items())
+        self._risk_states = RiskStates(publisher)
         self._bar_streams = sorted({*plan.bar_streams, *finest})
         self._journal = journal_stream(plan.exchange)  # of a simulator: a record says that there may be reports
         self.machine = Gateway(plan.config)
         self._lease: Lease | None = None
-        self._is_unsure = False  # nobody knows from whom we took the lease
+        self._is_in_doubt = False  # a predecessor's orders may be under way without bound, and that is not committed
         self._version = 0
         self._positions: dict[StreamName, int] = {}
         self._figures: dict[BotKey, BotStatistics] = {}  # newest of each bot, not announced yet
@@ -133,7 +137,7 @@ class GatewayWorker:
     def start(self) -> None:
         """Take the lease, become the gateway that committed last, and ask the venue about what is unsettled."""
         plan = self._plan
-        took_over = self._take_lease()
+        self._take_lease()
         self.machine = Gateway(plan.config)
         record = self._store.load_gateway(plan.config.account)
         self._version, self._positions = 0, {}
@@ -151,15 +155,17 @@ class GatewayWorker:
             self._view = RunView(self._store.participants(plan.run))
             self._follower = RunFollower(self._store, plan.run, [GATEWAY_ROLE], self._view)
             self._follower.refresh()
-        self._line.start([] if record is None else [row.request for row in record.unsettled], took_over=took_over)
-        if took_over and not self._line.is_bounded:
+        self._line.start([] if record is None else [row.request for row in record.unsettled])
+        if self._is_in_doubt:
             self.machine.on_doubt("this gateway took over from one that may still have orders under way")
         self._reconnect()
 
-    def _take_lease(self) -> bool:
-        """Take the lease; return whether another process had it, or may have had it, and has not given it back."""
+    def _take_lease(self) -> None:
+        """Take the lease; be silent for a while when another process had it and has not given it back (rule 3).
+
+        After an answer that got lost nobody knows whether that was so: the next call would say that it is ours already.
+        """
         plan = self._plan
-        is_unsure, self._is_unsure = self._is_unsure, False
         try:
             self._lease = self._store.acquire(
                 gateway_lease(plan.config.account),
@@ -168,9 +174,14 @@ class GatewayWorker:
                 ttl_us=plan.lease_ttl_us,
             )
         except OutcomeUnknown:
-            self._is_unsure = True  # if we got it, the next call will only say that it is ours already
+            self._follow_another()
             raise
-        return self._lease.took_over or is_unsure
+        if self._lease.took_over:
+            self._follow_another()
+
+    def _follow_another(self) -> None:
+        self._line.be_silent()
+        self._is_in_doubt = not self._line.is_bounded
 
     def stop(self) -> None:
         """Give the lease back."""
@@ -369,7 +380,9 @@ class GatewayWorker:
         self._line.note(effects.venue_requests, commit.settled)
         if commit.executions:
             self._publisher.publish(commit.executions)
+        self._log.tell(effects, commit.dead_letters, now_us=self._clock.monotonic_us())
         self._announce(effects)
+        self._is_in_doubt = False  # it is in the rows now
         if effects.venue_requests:
             self._send(effects.venue_requests)
             self._has_sent = True
@@ -382,8 +395,11 @@ class GatewayWorker:
             return
         self._announce_at_us = now_us + ANNOUNCE_US
         figures, self._figures = self._figures, {}
+        self._risk_states.tell(self.machine, epoch=self.epoch, now_us=self._clock.monotonic_us())
         for each in figures.values():
-            account = self.machine.accounts[each.bot]
+            account = self.machine.accounts.get(each.bot)
+            if account is None:
+                continue  # it is gone since
             self._announced += 1
             message = statistics_message(
                 each,
@@ -397,7 +413,8 @@ class GatewayWorker:
     def _take_commands(self, market_us: int) -> None:
         """Take what the bots' owners want. A bot that cannot be traded so is refused; the others go on."""
         refusals: dict[BotUid, str] = {}
-        for command in self._store.bot_commands(self._plan.config.account):
+        commands = self._store.bot_commands(self._plan.config.account)
+        for command in commands:
             try:
                 self.machine.on_command(command, market_us)
             except Permanent as error:
@@ -408,6 +425,7 @@ class GatewayWorker:
         self, transaction: GatewayTransaction
     ) -> tuple[list[BotRequest], list[tuple[BotKey, OutboxMessage, str]]]:
         """Return the committed requests that were not applied, in the order of (bot, seq), and those that cannot be.
+        self.machine.forget({command.config.uid for command in commands})
 
         One that cannot be read stops its bot's stream: what follows it stays where it is (rule 9). A bot that takes no
         new risk for another reason is still heard, since it may cancel.
@@ -467,6 +485,7 @@ class GatewayWorker:
             effects = machine.take()
             commit = self._write(transaction, effects, None)
         self._after(commit, GatewayEffects(executions=effects.executions))
+        self._log.tell(effects, (), now_us=self._clock.monotonic_us())
         self._line.note(effects.venue_requests)
         return effects.venue_requests
 

@@ -65,6 +65,11 @@ class Replay:
         for market_us, group in groupby(merge(*map(_keyed, series)), key=_market_us):
             yield market_us, [bar for _, _, _, bar in group]
 
+    def origin(self, symbol: Symbol) -> str:
+        """Return what the bars of an instrument are read from: the labels of its sources."""
+        labels = [source.description.label for source in self.sources if source.description.symbol == symbol]
+        return ", ".join(dict.fromkeys(labels))
+
 
 def merge_series(sources: Sequence[BarSource], findings: Findings | None = None) -> Iterator[Bar]:
     """Yield the bars of sources of one instrument and interval by time, each once.

@@ -1,12 +1,12 @@
 """The edge of a replaying feed: bars are committed as their streams' outbox, then published (rules 6, 21)."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
-from tradefleet.domain.bar import Bar
-from tradefleet.domain.ids import StreamName, bars_stream
+from tradefleet.domain.bar import Bar, format_interval
+from tradefleet.domain.ids import StreamName, Symbol, bars_stream
 from tradefleet.domain.progress import FEED, Phase, Progress
 from tradefleet.messages.codec import encode
 from tradefleet.messages.convert import bar_message
@@ -14,6 +14,8 @@ from tradefleet.runtime.follower import RunFollower
 from tradefleet.runtime.ports import Clock, Publisher
 from tradefleet.store.ports import FeedCommit, FeedStore, Lease, OutboxMessage, RunId, RunStore, feed_lease
 from workloads.backtest.lockstep import RunView
+from workloads.feeds.errors import PlayedBefore, SourceChanged
+from workloads.feeds.times import format_time
 
 STEPS_AHEAD = 256  # how far a lockstep feed may run ahead of its run
 STEPS_A_COMMIT = 64
@@ -28,6 +30,9 @@ class ReplaySource(Protocol):
 
     def steps(self) -> Iterable[tuple[int, list[Bar]]]:
         """Yield (market_us, bars closed then, sorted by (symbol, interval)), in time order."""
+
+    def origin(self, symbol: Symbol) -> str:
+        """Return what the bars of an instrument are read from, for messages."""
 
 
 class Pace(Protocol):
@@ -80,7 +85,7 @@ class FeedWorker:
         self.is_finished = False
 
     def start(self) -> None:
-        """Take the lease and find the first step that was not committed."""
+        """Take the lease and find the first step that was not committed. Raises SourceChanged, PlayedBefore."""
         plan = self._plan
         self._lease = self._store.acquire(
             feed_lease(plan.feed), holder=plan.holder, generation=plan.generation, ttl_us=plan.lease_ttl_us
@@ -96,18 +101,62 @@ class FeedWorker:
     def _skip_committed(self) -> None:
         """Advance the source past the bars that the streams hold: what was committed is not sent under new numbers."""
         skipped: dict[StreamName, int] = {}
+        newest: dict[StreamName, Bar] = {}
+        counted: dict[StreamName, Bar] = {}  # where as many are left out as were committed
+        while (bars := self._skip_step(skipped)) is not None:
+            for bar in bars:
+                stream = self._stream(bar)
+                newest[stream] = bar
+                if skipped[stream] <= self._last_seq(stream):
+                    counted[stream] = bar
+        self.is_finished = self._next is None
+        if self._ahead and self._plan.run is not None:
+            self._check_run(self._plan.run)
+        for stream, bar in counted.items():
+            self._check_source(stream, min(skipped[stream], self._last_seq(stream)), {bar, newest[stream]})
+
+    def _skip_step(self, skipped: dict[StreamName, int]) -> list[Bar] | None:
+        """Leave out the next step and return its bars; None when there is none, or it was not committed."""
         self._next = next(self._steps, None)
-        while self._next is not None:
-            market_us, bars = self._next
-            streams = [self._stream(bar) for bar in bars]
-            last_seqs = [self._last_seq(stream) for stream in streams]  # of each, since each will be swept
-            if all(skipped.get(stream, 0) >= seq for stream, seq in zip(streams, last_seqs, strict=True)):
-                return  # a step is committed whole or not at all
-            for stream in streams:
-                skipped[stream] = skipped.get(stream, 0) + 1
-            self._ahead.append(market_us)
-            self._next = next(self._steps, None)
-        self.is_finished = True
+        if self._next is None:
+            return None
+        market_us, bars = self._next
+        streams = [self._stream(bar) for bar in bars]
+        last_seqs = [self._last_seq(stream) for stream in streams]  # of each, since each will be swept
+        if all(skipped.get(stream, 0) >= seq for stream, seq in zip(streams, last_seqs, strict=True)):
+            return None  # a step is committed whole or not at all
+        for stream in streams:
+            skipped[stream] = skipped.get(stream, 0) + 1
+        self._ahead.append(market_us)
+        return bars
+
+    def _check_run(self, run: RunId) -> None:
+        """Raise PlayedBefore when bars are left out that the run has never had: it would wait for them for ever."""
+        if self._store.progress_from(run, market_us=0, round_no=0, phase=Phase.FEED, limit=1):
+            return
+        plan = self._plan
+        raise PlayedBefore(
+            f"feed {plan.feed}: its data was played before on Exchange {plan.exchange}, up to "
+            f"{format_time(self._ahead[-1])}, and a lockstep run begins with the first bar: play it on an Exchange of "
+            "another name, or go on from there with speed: max"
+        )
+
+    def _check_source(self, stream: StreamName, number: int, left_out: Collection[Bar]) -> None:
+        """Raise SourceChanged unless bar `number` of a stream, the last that is compared, is among those left out.
+
+        Of an instrument that joined later more are left out than were committed: then it is the very last one.
+        """
+        for _, known in self._store.read_bars(stream, after=number - 1, limit=1):
+            if known in left_out:
+                continue
+            found = min(left_out)
+            raise SourceChanged(
+                f"feed {self._plan.feed}: {self._source.origin(known.symbol)}: its "
+                f"{format_interval(known.interval_us)} bar of {known.symbol} was {known[3:]} at "
+                f"{format_time(known.open_us)} when it was played, now it is {found[3:]} at "
+                f"{format_time(found.open_us)}. Bring the source back as it was, or play it on an "
+                "Exchange of another name"
+            )
 
     def _stream(self, bar: Bar) -> StreamName:
         return bars_stream(self._plan.exchange, bar.symbol, bar.interval_us)

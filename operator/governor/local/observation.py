@@ -73,6 +73,7 @@ class Seen:
     """All of it, at about one moment. Rows by UID or account."""
 
     runs: Mapping[str, frozenset[Participant]] = field(default_factory=dict)
+    terms: Mapping[str, dict[str, object]] = field(default_factory=dict)
     finished: frozenset[str] = frozenset()
     left: frozenset[Participant] = frozenset()
     configs: Mapping[BotUid, BotConfig] = field(default_factory=dict)
@@ -120,6 +121,7 @@ class Eyes:
             bars[exchange] = bars.get(exchange, 0) + last_seq
         return Seen(
             runs={run: frozenset(participants) for run, participants in runs.items()},
+            terms=self._runs.terms_of_runs(),
             finished=frozenset(self._finished),
             left=frozenset(left),
             configs={BotUid(uid): config_from_values(config) for uid, config in self._read(_COMMANDS)},

@@ -192,6 +192,7 @@ class _Reporter:
             epoch=self._seen.gateway_epochs.get(account),
             account=self._account_of(exchange),
             halted=self._halted(exchange, f"account/{account}"),
+            has_drifted=exchange.key in self._planned.drifted,
             now_us=self._now_us,
         )
 

@@ -21,6 +21,8 @@ from governor.ending import is_needed
 from governor.housekeeping import Housekeeping
 from governor.plan import Observed, plan
 from governor.workload import Plan, Role, Workload
+from tradefleet.bus.kafka import KafkaBus
+from tradefleet.bus.kafka_client import KafkaSettings
 from tradefleet.domain.bots import BotCommand, DeletionPolicy, RunState
 from tradefleet.domain.errors import FleetError, Permanent
 from tradefleet.domain.ids import BotKey, BotUid
@@ -80,6 +82,9 @@ class Supervisor:
         self._session: Session | None = None
         self._eyes: Eyes | None = None
         self._housekeeping: Housekeeping | None = None
+        self._bus: KafkaBus | None = None
+        self._announcements: Announcements | None = None
+        self._told_at = ""  # the broker that commands were announced to
         self._job_facts: dict[str, JobFacts] = {}
         self._told: dict[str, BotCommand] = {}
         self._listed: dict[str, tuple[Instrument, ...]] = {}
@@ -124,7 +129,7 @@ class Supervisor:
         self._tell("stopping the bots")
         self._crew.stop()
         self._jobs.stop()
-        for connection in (self._resources, self._session):
+        for connection in (self._resources, self._session, self._bus):
             if connection is not None:
                 connection.close()
         self._services.stop()
@@ -163,6 +168,7 @@ class Supervisor:
             resources,
             Observed(
                 runs=seen.runs,
+                terms=seen.terms,
                 finished=seen.finished,
                 left=seen.left,
                 configs=seen.configs,
@@ -241,7 +247,18 @@ class Supervisor:
             self._told[config.uid] = wanted.command
         runs = PostgresRuns(self._session)
         for run in planned.runs:
-            runs.create_run(RunId(run.run), run.feed, run.participants)
+            runs.create_run(RunId(run.run), run.feed, run.participants, run.terms)
+
+    def _announce(self, planned: Plan, seen: Seen) -> None:
+        """Tell of commands and halts, at a broker that may have come back at another place."""
+        bootstrap = self._services.bootstrap
+        if self._told_at != bootstrap:
+            if self._bus is not None:
+                self._bus.close()
+            self._bus = KafkaBus(KafkaSettings(bootstrap=bootstrap, client_id="supervisor"))
+            self._announcements, self._told_at = Announcements(self._bus, now_us), bootstrap
+        assert self._announcements is not None
+        self._announcements.tell(planned.commands, seen.halts)
 
     def _url_of(self, workload: Workload) -> str:
         if workload.role is Role.BOT:

@@ -77,12 +77,21 @@ def test_a_snapshot_needs_the_exchanges_own_lease(world: World) -> None:
 def test_participants_are_fixed_once(world: World) -> None:
     runs = world.runs()
     assert runs.participants(RUN) == frozenset()
-    runs.create_run(RUN, "ns/feed", [FEED, VENUE, GATEWAY, ALPHA])
-    runs.create_run(RUN, "ns/feed", [ALPHA, GATEWAY, VENUE, FEED])
+    runs.create_run(RUN, "ns/feed", [FEED, VENUE, GATEWAY, ALPHA], {})
+    runs.create_run(RUN, "ns/feed", [ALPHA, GATEWAY, VENUE, FEED], {})
     assert world.runs().participants(RUN) == {FEED, VENUE, GATEWAY, ALPHA}
     for feed, participants in (("ns/feed", [FEED]), ("ns/other", [FEED, VENUE, GATEWAY, ALPHA])):
         with pytest.raises(Permanent, match="are fixed"):
-            runs.create_run(RUN, feed, participants)
+            runs.create_run(RUN, feed, participants, {})
+
+
+def test_a_run_keeps_the_terms_it_began_with(world: World) -> None:
+    terms = {"taker_ppm": 1_000, "instruments": [{"tick": "0.01", "intervals_us": []}]}
+    runs = world.runs()
+    runs.create_run(RUN, "ns/feed", [FEED], terms)
+    runs.create_run(RUN, "ns/feed", [FEED], {"taker_ppm": 5})
+    runs.create_run(RunId("other"), "ns/feed", [FEED], {})
+    assert world.runs().terms_of_runs() == {RUN: terms, "other": {}}
 
 
 def test_progress_comes_in_the_order_of_steps(world: World) -> None:

@@ -130,6 +130,10 @@ def test_what_owners_want_and_halts_are_told_on_the_bus(fleet: FleetCommands) ->
     assert states == [("Running", 0), ("Paused", 0), ("Paused", 1), ("Running", 1)]
     halts = [(each["action"], each["reason"]) for each in read("risk.management", "bot/default/cancels")]
     assert halts == [("HALT", "a test"), ("RESUME", "")]
+    modes = [each["mode"] for each in read("risk.state", "bot/default/cancels")]
+    assert "HALTED" in modes
+    assert modes[-1] == "NORMAL"
+    assert float(read("risk.state", "account/default/simulator:main")[-1]["exposure"]) > 0
 
 
 @pytest.mark.parametrize(

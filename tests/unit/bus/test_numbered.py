@@ -27,8 +27,8 @@ from tradefleet.bus.memory import MemoryBus
 from tradefleet.bus.memory_broker import AppendFate, Fate, MemoryBroker
 from tradefleet.bus.numbered import GRACE_US, MARK_US, MESSAGES_MAX, REOPEN_US, NumberedStreams, OutboxPublisher, Place
 from tradefleet.bus.ports import Source, Start
-from tradefleet.domain.bar import Bar
-from tradefleet.domain.ids import StreamName, orders_stream
+from tradefleet.domain.bar import MINUTE_US, Bar
+from tradefleet.domain.ids import StreamName, Symbol, bars_stream, orders_stream
 from tradefleet.messages.codec import decode, encode
 from tradefleet.messages.convert import bar_message
 from tradefleet.messages.topics import EXECUTIONS, OHLC_STABLE, ORDERS, TOPICS, market_key
@@ -37,6 +37,7 @@ from tradefleet.runtime.ports import StreamItem
 from tradefleet.store.ports import FeedCommit, OutboxMessage, StreamStore, feed_lease
 
 REQUESTS = orders_stream(UID)
+OTHER_SYMBOL = Symbol("AAA-USD")
 PLACES = {
     REQUESTS: Place(ORDERS.name, ACCOUNT),
     BARS: Place(OHLC_STABLE.name, market_key(EXCHANGE, SYMBOL)),
@@ -151,7 +152,26 @@ def test_what_is_published_comes_with_its_payload(scene: Scene) -> None:
 
 def test_bars_come_as_bars(scene: Scene) -> None:
     scene.publisher.publish(scene.commit_bars(2))
-    assert scene.streams.poll(0) == [StreamItem(BARS, 1, bar(1)), StreamItem(BARS, 2, bar(2))]
+    items = scene.streams.poll(0)
+    assert items == [StreamItem(BARS, seq, bar(seq), market_us=bar(seq).close_us) for seq in (1, 2)]
+
+
+@pytest.mark.parametrize(("of_one", "of_other"), [(3, 3), (1300, 700), (20, 1300), (0, 5)])
+def test_streams_are_caught_up_with_in_the_order_of_market_time(scene: Scene, of_one: int, of_other: int) -> None:
+    other = bars_stream(EXCHANGE, OTHER_SYMBOL, MINUTE_US)
+    places = {**PLACES, other: Place(OHLC_STABLE.name, market_key(EXCHANGE, OTHER_SYMBOL))}
+    streams = NumberedStreams(MemoryBus(scene.broker, "reader"), scene.store, scene.clock, places)
+    scene.commit_bars(of_one)
+    rows = [(other, seq, bar(seq)._replace(symbol=OTHER_SYMBOL)) for seq in range(1, of_other + 1)]
+    scene.store.commit_feed(FeedCommit(lease=scene._feed_lease, bars=rows, exchange=EXCHANGE))
+    streams.start({BARS: 0, other: 0})
+
+    items = [item for _ in range(8) for item in streams.poll(0)]
+
+    closes_us = [item.bar.close_us for item in items if item.bar is not None]
+    assert closes_us == sorted(closes_us)
+    assert [item.seq for item in items if item.stream == BARS] == [*range(1, of_one + 1)]
+    assert [item.seq for item in items if item.stream == other] == [*range(1, of_other + 1)]
 
 
 def test_what_was_committed_before_the_start_comes_from_the_database(scene: Scene) -> None:

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from tradefleet.domain.errors import InvalidOrder, InvalidTransition
-from tradefleet.domain.ids import ClientOrderId, Symbol
+from tradefleet.domain.ids import BotKey, ClientOrderId, Symbol
+from tradefleet.domain.money import LOTS_MAX, TICKS_MAX
 from tradefleet.domain.orders import (
     FINAL_STATUSES,
+    AmendRequest,
     OrderStatus,
     OrderTerms,
     OrderType,
@@ -97,6 +99,12 @@ def terms(**changes: Any) -> OrderTerms:
         ({"type": OrderType.STOP_LIMIT}, "a trigger belongs to stop orders only, type is STOP_LIMIT"),
         ({"trigger_ticks": 5}, "a trigger belongs to stop orders only, type is LIMIT"),
         ({"type": OrderType.STOP_LIMIT, "trigger_ticks": -1}, "trigger_ticks must be > 0, was -1"),
+        ({"lots": LOTS_MAX + 1}, f"lots must be at most {LOTS_MAX}, was {LOTS_MAX + 1}"),
+        ({"price_ticks": TICKS_MAX + 1}, f"price_ticks must be at most {TICKS_MAX}, was {TICKS_MAX + 1}"),
+        (
+            {"type": OrderType.STOP_LIMIT, "trigger_ticks": TICKS_MAX + 1},
+            f"trigger_ticks must be at most {TICKS_MAX}, was {TICKS_MAX + 1}",
+        ),
         ({"post_only": True, "time_in_force": TimeInForce.IOC}, "post_only needs a GTC limit order"),
         ({"post_only": True, "type": OrderType.MARKET, "price_ticks": None}, "post_only needs a GTC limit order"),
     ],
@@ -116,11 +124,35 @@ def test_terms_that_no_venue_could_hold_are_refused(changes: dict[str, Any], mes
         {"type": OrderType.STOP, "price_ticks": None, "trigger_ticks": 7},
         {"type": OrderType.STOP_LIMIT, "trigger_ticks": 7},
         {"time_in_force": TimeInForce.FOK},
+        {"type": OrderType.STOP_LIMIT, "lots": LOTS_MAX, "price_ticks": TICKS_MAX, "trigger_ticks": TICKS_MAX},
     ],
 )
 def test_terms_of_each_type_are_accepted(changes: dict[str, Any]) -> None:
-    assert terms(**changes).lots == 1
+    assert terms(**changes).lots == changes.get("lots", 1)
 
 
 def test_a_side_moves_the_position_its_way() -> None:
     assert (Side.BUY.sign, Side.SELL.sign) == (1, -1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lots": LOTS_MAX + 1}, f"lots must be at most {LOTS_MAX}, was {LOTS_MAX + 1}"),
+        ({"price_ticks": TICKS_MAX + 1}, f"price_ticks must be at most {TICKS_MAX}, was {TICKS_MAX + 1}"),
+    ],
+)
+def test_a_change_beyond_what_can_be_kept_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidOrder) as caught:
+        amendment(**changes)
+    assert str(caught.value) == f"amendment of order {ORDER}: {message}"
+
+
+def test_a_change_may_ask_for_the_most_that_can_be_kept() -> None:
+    amendment(lots=LOTS_MAX, price_ticks=TICKS_MAX)
+
+
+def amendment(**changes: Any) -> AmendRequest:
+    return AmendRequest(
+        bot=BotKey("ns/bot"), seq=1, client_order_id=ORDER, symbol=Symbol("BTC-USD"), market_us=0, **changes
+    )

@@ -4,8 +4,10 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.fakes.clock import FakeClock
@@ -27,7 +29,16 @@ from tradefleet.domain.ids import (
     orders_stream,
     uid_hash,
 )
-from tradefleet.domain.orders import BotRequest, CancelRequest, OrderRequest, OrderStatus, OrderTerms, OrderType, Side
+from tradefleet.domain.orders import (
+    AmendRequest,
+    BotRequest,
+    CancelRequest,
+    OrderRequest,
+    OrderStatus,
+    OrderTerms,
+    OrderType,
+    Side,
+)
 from tradefleet.domain.venue import (
     CancelOrder,
     DepositFunds,
@@ -40,10 +51,11 @@ from tradefleet.domain.venue import (
     VenueRequest,
     VoidRequest,
 )
-from tradefleet.messages.codec import encode
+from tradefleet.messages.codec import decode, encode
 from tradefleet.messages.convert import request_message
 from tradefleet.messages.convert_journal import journal_stream
-from tradefleet.messages.topics import EXECUTIONS, ORDERS
+from tradefleet.messages.topics import EXECUTIONS, METRICS, ORDERS
+from tradefleet.messages.trading import AmendRequested, OrderRequested
 from tradefleet.runtime.ports import StreamItem
 from tradefleet.store.ports import (
     BotCommit,
@@ -57,7 +69,7 @@ from tradefleet.store.ports import (
 )
 from workloads.exchange.gateway.account import BotAccount
 from workloads.exchange.gateway.reconciliation import LOOKS_MAX
-from workloads.exchange.gateway_worker import REQUESTS_MAX, UPKEEP_US, GatewayPlan, GatewayWorker
+from workloads.exchange.gateway_worker import ANNOUNCE_US, REQUESTS_MAX, UPKEEP_US, GatewayPlan, GatewayWorker
 
 EXCHANGE = "default/sim"
 WAIT_US = 200_000
@@ -99,6 +111,7 @@ class Venue:
         self.said: list[VenueReport] = []
         self.asked: list[VenueRequest] = []
         self.orders: dict[ClientOrderId, VenueOrder] = {}
+        self.held: list[ClientOrderId] | None = None  # cancels that are not answered, while it is a list
         self.money = 0
         self.looks = 0
         self.meanwhile: Callable[[], None] = lambda: None  # happens while the gateway looks
@@ -114,11 +127,22 @@ class Venue:
                     self.orders[request.client_order_id] = resting(request)
                     self._say(ReportKind.ACCEPTED, request.client_order_id)
                 case CancelOrder():
-                    del self.orders[request.client_order_id]
-                    self._say(ReportKind.CANCELED, request.client_order_id)
+                    if self.held is None:
+                        self._end(request.client_order_id)
+                    else:
+                        self.held.append(request.client_order_id)
                 case DepositFunds():
                     self.money += request.atoms
                     self._say(ReportKind.DEPOSITED, ClientOrderId(request.reference))
+
+    def release(self) -> None:
+        """Answer the cancels that were held back."""
+        for order_id in self.held or []:
+            self._end(order_id)
+
+    def _end(self, order_id: ClientOrderId) -> None:
+        del self.orders[order_id]
+        self._say(ReportKind.CANCELED, order_id)
 
     def trade(self, order_id: ClientOrderId, *, lots: int) -> None:
         """Say that an order has traded."""
@@ -170,9 +194,14 @@ def resting(request: SubmitOrder) -> VenueOrder:
 
 
 class Publisher:
+    def __init__(self) -> None:
+        self.announced: list[str] = []  # bots whose figures were
+
     def publish(self, messages: Sequence[OutboxMessage]) -> None: ...
 
-    def announce(self, topic: str, key: str, payload: bytes) -> None: ...
+    def announce(self, topic: str, key: str, payload: bytes) -> None:
+        if topic == METRICS.name:
+            self.announced.append(key)
 
     def sweep(self, streams: Sequence[StreamName]) -> None: ...
 
@@ -215,15 +244,14 @@ class Scene:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.store = Store(self.clock)
-        self.streams, self.venue = Streams(), Venue()
+        self.streams, self.venue, self.publisher = Streams(), Venue(), Publisher()
         self.venue.clock = self.clock
         for config in (BOT, OTHER):
             self.store.register_bot(config.key, config.uid)
             self.store.put_command(CONFIG.account, BotCommand(config=config))
         self.worker = self.make("slot")
         self.worker.start()
-        self.streams.items = [StreamItem(bars_stream(EXCHANGE, BTC, MINUTE_US), 1, BAR)]
-        self.rest()
+        self.bar(1)
         self.streams.waited_us.clear()
 
     def make(self, holder: str) -> GatewayWorker:
@@ -237,8 +265,14 @@ class Scene:
             reports_topic="exchange.reports",
         )
         return GatewayWorker(
-            plan, store=self.store, streams=self.streams, venue=self.venue, publisher=Publisher(), clock=self.clock
+            plan, store=self.store, streams=self.streams, venue=self.venue, publisher=self.publisher, clock=self.clock
         )
+
+    def bar(self, seq: int) -> None:
+        """Bring the next bar."""
+        bar = BAR._replace(open_us=START_US + (seq - 1) * MINUTE_US)
+        self.streams.items = [StreamItem(bars_stream(EXCHANGE, BTC, MINUTE_US), seq, bar)]
+        self.rest()
 
     def rest(self) -> None:
         """Let the gateway work until there is nothing to do."""
@@ -295,6 +329,21 @@ def order(seq: int, config: BotConfig = BOT) -> OutboxMessage:
 def cancel(seq: int, of: int, config: BotConfig = BOT) -> OutboxMessage:
     order_id = bot_order_id(uid_hash(config.uid), of)
     return message(config, CancelRequest(bot=config.key, seq=seq, client_order_id=order_id, market_us=BAR.close_us))
+
+
+def amend(seq: int, of: int, config: BotConfig = BOT) -> OutboxMessage:
+    order_id = bot_order_id(uid_hash(config.uid), of)
+    return message(
+        config,
+        AmendRequest(bot=config.key, seq=seq, client_order_id=order_id, symbol=BTC, market_us=BAR.close_us, lots=2),
+    )
+
+
+def changed(row: OutboxMessage, **changes: Any) -> OutboxMessage:
+    """Return a row whose message says something else."""
+    asked = decode(row.payload)
+    assert isinstance(asked, OrderRequested | AmendRequested)
+    return replace(row, payload=encode(msgspec.structs.replace(asked, **changes)))
 
 
 def message(config: BotConfig, request: BotRequest) -> OutboxMessage:
@@ -410,6 +459,31 @@ def test_a_request_that_speaks_for_somebody_else_is_as_good_as_unreadable(scene,
     assert not scene.worker.machine.orders
 
 
+LARGE = Decimal(2**63)  # lots, and ticks
+HUGE_ORDER = {"size": LARGE / 100}
+HUGE_LIMIT = {"limit_price": LARGE / 100}
+HUGE_STOP = {"order_type": OrderType.STOP, "limit_price": None, "trigger_price": LARGE / 100}
+
+
+@pytest.mark.parametrize("changes", [HUGE_ORDER, HUGE_LIMIT, HUGE_STOP], ids=["size", "limit price", "trigger price"])
+def test_an_order_that_no_column_holds_stops_its_stream_and_no_other_bot(scene, changes):
+    scene.commit(OTHER, [order(1, OTHER)])
+    scene.commit(BOT, [order(1), changed(order(2), **changes)])
+    scene.rest()
+    assert (scene.account(BOT).request_seq, scene.account(BOT).unreadable_seq) == (1, 2)
+    assert "must be at most" in scene.account(BOT).closures[Closure.UNREADABLE]
+    assert scene.account(OTHER).request_seq == 1
+
+
+@pytest.mark.parametrize("changes", [HUGE_ORDER, HUGE_LIMIT], ids=["size", "limit price"])
+def test_a_change_that_no_column_holds_stops_its_stream_and_no_other_bot(scene, changes):
+    scene.commit(OTHER, [order(1, OTHER)])
+    scene.commit(BOT, [order(1), changed(amend(2, 1), **changes)])
+    scene.rest()
+    assert (scene.account(BOT).request_seq, scene.account(BOT).unreadable_seq) == (1, 2)
+    assert scene.account(OTHER).request_seq == 1
+
+
 def test_unreadable_requests_do_not_hide_that_more_wait(scene):
     scene.commit(BOT, [outgoing(BOT, seq, b"?") for seq in range(1, REQUESTS_MAX + 1)])
     scene.commit(OTHER, [order(1, OTHER)])  # its stream comes later in the order of names
@@ -465,6 +539,42 @@ def test_a_refusal_ends_with_its_reason(scene):
     scene.command(replace(BOT, wallet={"USD": 1}))
     scene.command(BOT)
     assert refusals(scene) == {}
+
+
+# --- bots that are gone -------------------------------------------------------------------------------------------
+
+
+def test_a_bot_that_was_wound_down_leaves_its_row_once_its_command_is_gone(scene):
+    scene.request(1)
+    scene.rest()
+    scene.command(BOT, deleting=True)
+    row = scene.store._rows.gateways[CONFIG.account]
+    assert scene.venue.canceled == scene.venue.submitted
+    assert f"bot/{BOT.uid}" in row.blobs
+    scene.store.forget_command(BOT.uid)
+    scene.upkeep()
+    assert sorted(key for key in row.blobs if key.startswith("bot/")) == [f"bot/{OTHER.uid}"]
+    assert list(scene.worker.machine.accounts) == [B]
+
+
+def test_figures_of_a_bot_that_is_gone_since_are_not_announced(scene):
+    scene.request(1)
+    scene.rest()
+    scene.venue.held = []
+    scene.command(BOT, deleting=True)  # its cancel has no answer yet, so bars still concern it
+    scene.clock.sleep_us(UPKEEP_US - 1)
+    scene.bar(2)
+    scene.bar(3)  # too soon after the one before to be announced
+    scene.venue.release()
+    scene.rest()
+    scene.store.forget_command(BOT.uid)
+    scene.clock.sleep_us(1)
+    scene.rest()
+    assert list(scene.worker.machine.accounts) == [B]
+    announced = len(scene.publisher.announced)
+    scene.clock.sleep_us(ANNOUNCE_US)
+    scene.bar(4)
+    assert set(scene.publisher.announced[announced:]) == {B}
 
 
 # --- looking at the venue -----------------------------------------------------------------------------------------

@@ -63,6 +63,14 @@ def test_every_bar_is_played_once_in_steps_of_one_time_sorted_by_symbol_and_inte
     assert sorted(flat(replay)) == sorted([*btc, *eth, *coarse])
 
 
+def test_a_replay_names_what_an_instrument_is_read_from() -> None:
+    minutes = [bar(number) for number in range(5)]
+    sources = [ListSource(minutes, "one.csv"), ListSource(list(aggregate(minutes, FIVE)), "two.csv")]
+
+    assert Replay(sources).origin(minutes[0].symbol) == "one.csv, two.csv"
+    assert Replay(sources).origin(ETH) == ""
+
+
 def test_a_replay_plays_the_same_every_time() -> None:
     replay = Replay([ListSource(bars(range(10))), ListSource(bars(range(10), ETH))])
 

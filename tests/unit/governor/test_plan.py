@@ -30,6 +30,7 @@ def _running(planned: Plan, **more) -> Observed:
     """Return what is observed after a plan was carried out."""
     return Observed(
         runs={run.run: frozenset(run.participants) for run in planned.runs},
+        terms={run.run: run.terms for run in planned.runs},
         configs={each.command.config.uid: each.command.config for each in planned.commands},
         **more,
     )
@@ -167,6 +168,42 @@ def test_with_manual_updates_the_old_spec_goes_on_and_the_drift_is_told():
 
     assert planned.drifted == {after.key}
     assert planned.commands[0].command.config == first.commands[0].command.config
+
+
+def _edited(*bots, speed: str = "lockstep") -> list:
+    """Return the fleet with another fee."""
+    return [fleets.exchange(fees={"takerBps": "50"}), fleets.dataset(), fleets.feed(speed=speed), *bots]
+
+
+def _told(planned: Plan) -> list[dict]:
+    """Return what everybody who trades is told of the exchange."""
+    told = [each.settings["exchange"] for each in planned.workloads if each.role is not Role.FEED]
+    assert len(told) == 3
+    return told
+
+
+def test_an_edit_of_the_exchange_reaches_simulator_gateway_and_bots():
+    alpha = fleets.bot("alpha")
+    before = _plan(*_fleet(alpha, speed="max"))
+
+    after = _plan(*_edited(alpha, speed="max"), observed=_running(before))
+
+    assert {each["taker_ppm"] for each in _told(before)} == {1_000}
+    assert {each["taker_ppm"] for each in _told(after)} == {5_000}
+    assert after.drifted == frozenset()
+
+
+def test_an_edit_of_the_exchange_waits_for_the_end_of_a_lockstep_run():
+    alpha = fleets.bot("alpha")
+    before = _plan(*_fleet(alpha))
+
+    during = _plan(*_edited(alpha), observed=_running(before))
+    after = _plan(*_edited(alpha), observed=replace(_running(before), finished=frozenset({RUN})))
+
+    assert _told(during) == _told(before)
+    assert during.drifted == {fleets.exchange().key}
+    assert {each["taker_ppm"] for each in _told(after)} == {5_000}
+    assert after.drifted == frozenset()
 
 
 def test_a_deleted_bot_keeps_its_process_until_its_gateway_is_done():

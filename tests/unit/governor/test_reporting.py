@@ -164,10 +164,10 @@ def test_two_halts_are_both_told() -> None:
         (3, books(), ": 3 open orders and its gateway has not taken the order to end yet"),
         (
             0,
-            books(is_ending=True, has_exits=True, lots={Symbol("BTC-USD"): 5}),
+            books(is_ending=True, has_exits=True, lots={BTC: 5}),
             ": its position in BTC-USD is being sold",
         ),
-        (0, None, ")"),
+        (0, None, ""),
     ],
 )
 def test_a_bot_that_ends_says_what_it_waits_for(open_orders: int, found: Books | None, told: str) -> None:

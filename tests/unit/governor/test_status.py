@@ -548,7 +548,7 @@ def test_a_suspended_set_leaves_its_bots_as_they_are():
 def test_an_exchange_whose_edit_waits_for_a_run_says_so():
     status = _exchange_status(has_drifted=True)
 
-    drift = next(each for each in status.conditions if each.type is ConditionType.CONFIG_DRIFT)
-    assert drift.reason == "RunHasBegun"
-    assert "waits for its end" in drift.message
-    assert not [each for each in _exchange_status().conditions if each.type is ConditionType.CONFIG_DRIFT]
+    drift = _says(status, ConditionType.CONFIG_DRIFT)
+    assert drift is not None
+    assert (drift.reason, status.phase) == ("RunHasBegun", Phase.RUNNING)
+    assert _says(_exchange_status(), ConditionType.CONFIG_DRIFT) is None

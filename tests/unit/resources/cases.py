@@ -729,6 +729,33 @@ REFUSED_CHANGES = [
         message="instruments of a bot cannot change",
     ),
     RefusedChange(
+        name="tick of an instrument",
+        before=EXCHANGE,
+        after=changed(EXCHANGE, spec__instruments=[{**EXCHANGE["spec"]["instruments"][0], "tickSize": "0.5"}]),
+        path="spec.instruments[0].tickSize",
+        message="cannot change",
+    ),
+    RefusedChange(
+        name="lot of an instrument that has moved in the list",
+        before=EXCHANGE,
+        after=changed(
+            EXCHANGE,
+            spec__instruments=[
+                {"symbol": "NEW-USD", "tickSize": "0.01", "lotSize": "0.01"},
+                {**EXCHANGE["spec"]["instruments"][0], "lotSize": "0.5"},
+            ],
+        ),
+        path="spec.instruments[1].tickSize",
+        message="cannot change",
+    ),
+    RefusedChange(
+        name="quote of an instrument",
+        before=EXCHANGE,
+        after=changed(EXCHANGE, spec__instruments=[{**EXCHANGE["spec"]["instruments"][0], "quote": "EUR"}]),
+        path="spec.instruments[0].tickSize",
+        message="cannot change",
+    ),
+    RefusedChange(
         name="account of an exchange",
         before=EXCHANGE,
         after=changed(EXCHANGE, spec__account="other"),
@@ -752,6 +779,17 @@ REFUSED_CHANGES = [
 ]
 
 ALLOWED_CHANGES: dict[str, tuple[Body, Body]] = {
+    "fees and least orders": (
+        EXCHANGE,
+        changed(
+            EXCHANGE,
+            spec__fees={"takerBps": "3"},
+            spec__instruments=[
+                {"symbol": "NEW-USD", "tickSize": "0.01", "lotSize": "0.01"},
+                {**EXCHANGE["spec"]["instruments"][0], "minNotional": "7"},
+            ],
+        ),
+    ),
     "parameters": (BOT, changed(BOT, spec__strategy__params__fast=20)),
     "state": (BOT, changed(BOT, spec__state="Stopped")),
     "order of instruments": (

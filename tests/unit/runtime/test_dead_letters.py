@@ -14,7 +14,8 @@ from tradefleet.domain.errors import Retryable
 from tradefleet.messages.codec import UndecodableMessage, decode
 from tradefleet.messages.dead_letter import PAYLOAD_BYTES_MAX, DeadLetter
 from tradefleet.messages.topics import DEAD_LETTER, OHLC_STABLE, TOPICS
-from tradefleet.runtime.dead_letters import KEPT_A_MINUTE, MINUTE_US, DeadLetters
+from tradefleet.runtime.budget import MINUTE_US
+from tradefleet.runtime.dead_letters import KEPT_A_MINUTE, DeadLetters
 from tradefleet.runtime.metrics import Count
 
 RUBBISH = Record(topic=OHLC_STABLE.name, partition=2, offset=41, key="ns/venue:BTC-USD", value=b"rubbish")

@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
-from tests.contracts.store.samples import BARS, EXCHANGE, bar, entry, gateway_commit, order
+from tests.contracts.store.samples import BARS, EXCHANGE, bar, entry, fill, gateway_commit, order
 from tradefleet.domain.errors import InvalidValue, LedgerImbalance, Permanent, StreamGap
 from tradefleet.domain.ids import AccountId, BotKey, BotUid
 from tradefleet.domain.ledger import Book
@@ -51,6 +53,14 @@ def test_each_asset_of_an_entry_balances_on_its_own() -> None:
 def test_an_order_that_no_column_holds_is_refused(more: dict[str, int]) -> None:
     with pytest.raises(InvalidValue):
         checks.check_gateway_commit(gateway_commit(LEASE, orders=[order(1, **more)]))
+
+
+@pytest.mark.parametrize(("lots", "price_ticks"), [(0, 1), (2**63, 1), (1, -1), (1, 2**63)])
+def test_a_fill_that_no_column_holds_is_refused(lots: int, price_ticks: int) -> None:
+    row = fill(1)
+    huge = replace(row, canonical=row.canonical._replace(lots=lots, price_ticks=price_ticks))
+    with pytest.raises(InvalidValue, match="fill"):
+        checks.check_gateway_commit(gateway_commit(LEASE, fills=[huge]))
 
 
 def test_numbers_of_venue_requests_occur_once() -> None:

@@ -288,7 +288,7 @@ def test_a_process_that_was_overtaken_by_the_next_generation_ends_as_fenced() ->
 def test_a_lockstep_run_keeps_the_terms_it_began_with() -> None:
     rest = Rest(run=RUN, strategy="HalvesWithMemory")
     participants = [FEED, VENUE, GATEWAY, bot_participant(rest.config.key, rest.config.uid)]
-    rest.store.create_run(RUN, "demo/feed", participants)
+    rest.store.create_run(RUN, "demo/feed", participants, {})
     first = rest.host(taker_ppm=1_000)
     rest.close_step()
     first.step(0)

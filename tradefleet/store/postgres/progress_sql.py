@@ -25,7 +25,8 @@ WHERE (SELECT count(*) FROM tradefleet.progress WHERE fleet = %(fleet)s AND run 
         AND round = %(round)s AND phase = %(phase)s) >= %(turn_size)s"""
 
 CREATE_RUN = """
-INSERT INTO tradefleet.run (fleet, run, feed, created_us) VALUES (%(fleet)s, %(run)s, %(feed)s, tradefleet.now_us())
+INSERT INTO tradefleet.run (fleet, run, feed, created_us, terms)
+VALUES (%(fleet)s, %(run)s, %(feed)s, tradefleet.now_us(), %(terms)s)
 ON CONFLICT DO NOTHING RETURNING run"""
 
 CREATE_PARTICIPANTS = """
@@ -36,6 +37,8 @@ RUN = """
 SELECT feed, ARRAY(SELECT participant FROM tradefleet.run_participant AS taking
                    WHERE taking.fleet = run.fleet AND taking.run = run.run)
 FROM tradefleet.run WHERE fleet = %(fleet)s AND run = %(run)s"""
+
+TERMS = "SELECT run, terms FROM tradefleet.run WHERE fleet = %(fleet)s"
 
 PROGRESS_FROM = """
 SELECT market_us, round, phase, participant, produced, next_due_us, has_left FROM tradefleet.progress

@@ -1,7 +1,7 @@
 """Lockstep runs in Postgres: progress rows, and NOTIFY as the hint that there is a new one."""
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -30,13 +30,16 @@ class PostgresRuns:
         self._listening: set[str] = set()
         self._heard: set[str] = set()  # channels with hints that were not given out yet
 
-    def create_run(self, run: RunId, feed: str, participants: Sequence[Participant]) -> None:
-        """Fix the participants of a run; the same call again is accepted, another feed or participants: Permanent."""
+    def create_run(
+        self, run: RunId, feed: str, participants: Sequence[Participant], terms: Mapping[str, object]
+    ) -> None:
+        """Fix what a run begins with; the same call again is accepted, another feed or participants: Permanent."""
         parameters = {
             "fleet": self._session.fleet,
             "run": run,
             "feed": feed,
             "participants": sorted(set(participants)),
+            "terms": to_json(terms),
         }
         with self._session.transaction() as transaction:
             if transaction.run(progress_sql.CREATE_RUN, parameters).fetchall():
@@ -51,6 +54,10 @@ class PostgresRuns:
         """Return who takes part."""
         rows = self._session.read(progress_sql.RUN, {"fleet": self._session.fleet, "run": run})
         return frozenset(rows[0][1]) if rows else frozenset()
+
+    def terms_of_runs(self) -> dict[str, dict[str, object]]:
+        """Return the terms of every run, by its name."""
+        return dict(self._session.read(progress_sql.TERMS, {"fleet": self._session.fleet}))
 
     def progress_from(
         self, run: RunId, *, market_us: int, round_no: int, phase: int, until_us: int | None = None, limit: int

@@ -4,7 +4,16 @@ from sqlalchemy import Boolean, Column, Index, Table, text
 
 from tradefleet.store.tables.columns import document, fleet, metadata, name, number, optional_number
 
-runs = Table("run", metadata, fleet(), name("run", key=True), name("feed"), number("created_us"))
+runs = Table(
+    "run",
+    metadata,
+    fleet(),
+    name("run", key=True),
+    name("feed"),
+    number("created_us"),
+    document("terms"),
+    comment="Lockstep runs; `terms` is what their exchange was when they began, which holds until they end.",
+)
 
 run_participants = Table("run_participant", metadata, fleet(), name("run", key=True), name("participant", key=True))
 

@@ -48,7 +48,7 @@ class OrderDesk:
         order.reason = reason
         order.advance(OrderStatus.DENIED, state.now_us)
         state.effects.orders[order.client_order_id] = order
-        state.event(account.key, reason, f"order {order.client_order_id} denied")
+        state.event(account.key, reason, f"order {order.client_order_id} denied", order.client_order_id)
         state.tell(account, order)
 
     def cancel(self, order: ManagedOrder, reason: Reason) -> None:

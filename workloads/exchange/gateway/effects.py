@@ -23,12 +23,16 @@ class FillEffect:
 
 @dataclass(frozen=True, slots=True)
 class RiskEvent:
-    """Something a risk owner asks about: an exit set off, a limit that refused, an order that is not ours."""
+    """Something a risk owner asks about: an exit set off, a limit that refused, an order that is not ours.
+
+    `client_order_id` names the order that was refused.
+    """
 
     market_us: int
     bot: BotKey | None
     reason: Reason
     detail: str
+    client_order_id: ClientOrderId | None = None
 
 
 class GatewayEffects:

@@ -9,6 +9,7 @@ from tradefleet.domain.bar import Bar
 from tradefleet.domain.bots import DeletionPolicy
 from tradefleet.domain.executions import Origin
 from tradefleet.domain.ids import Symbol, gateway_order_id
+from tradefleet.domain.money import LOTS_MAX
 from tradefleet.domain.orders import OrderStatus, OrderTerms, OrderType, Reason, Side
 from workloads.exchange.gateway.account import BotAccount
 from workloads.exchange.gateway.desk import OrderDesk
@@ -144,6 +145,6 @@ class Exits:
         instrument = self._state.config.instruments[symbol]
         wallet, base = account.wallet, instrument.base
         atoms = wallet.free.get(base, 0) if is_alone else wallet.total(base)
-        lots = min(account.positions[symbol].lots, atoms // instrument.lot_atoms)
+        lots = min(account.positions[symbol].lots, atoms // instrument.lot_atoms, LOTS_MAX)
         worth = instrument.notional_atoms(lots, self._state.marks.get(symbol, 0))
         return lots if worth >= instrument.min_notional_atoms else 0

@@ -8,7 +8,7 @@ This file takes the inputs; `requests`, `reports`, `exits` and `reconciliation` 
 it to one order, `state` is what there is to know.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from tradefleet.domain.bar import Bar
@@ -30,6 +30,7 @@ from workloads.exchange.gateway.order import AMEND, SUBMIT, ManagedOrder
 from workloads.exchange.gateway.reconciliation import Reconciliation, VenueStatement
 from workloads.exchange.gateway.reports import ReportHandling
 from workloads.exchange.gateway.requests import RequestHandling
+from workloads.exchange.gateway.risk import RiskGate
 from workloads.exchange.gateway.state import GatewayState
 
 
@@ -106,6 +107,10 @@ class Gateway:
         """True when a switch stops this bot from raising risk."""
         return self._state.is_halted(bot)
 
+    def exposure_atoms(self, bot: BotKey) -> int:
+        """Return a bot's positions at their marks plus its open buys, in quote atoms."""
+        return RiskGate(self._state).exposure_atoms(self._state.accounts[bot])
+
     def adoption(self, bot: BotKey) -> Adoption:
         """Return a bot's books as the first input of its next generation."""
         return self._state.adoption(bot)
@@ -145,19 +150,39 @@ class Gateway:
         """Take which commands were refused at the last look at all of them, and why. The other bots trade on."""
         self._state.refusals = dict(refusals)
 
+    def forget(self, wanted: Collection[BotUid]) -> None:
+        """Let go of the bots that were wound down and are no longer `wanted`: their owner has seen that they ended.
+
+        Until then the books of a deleted bot stay, since they are what tells the owner so.
+        """
+        state = self._state
+        gone = [
+            account
+            for account in state.accounts.values()
+            if account.deleting and account.config.uid not in wanted and self._is_over(account)
+        ]
+        for account in gone:
+            self._give_up(account)
+            del state.accounts[account.key]
+        if gone:
+            state.index()
+
+    def _is_over(self, account: BotAccount) -> bool:
+        """Return whether nothing is open, every answer of the venue is here, and every effect was taken."""
+        is_funded = all(bot != account.key for _, bot in self._state.deposits.values())
+        return account.is_settled and is_funded and account.key not in self._state.effects.accounts
+
     def _is_replaceable(self, account: BotAccount) -> bool:
         """Return whether a namesake may take the place of these books, and cancel what stands in its way.
 
-        Orders that the policy kept are canceled too: they would fill into books that nobody reads any more. Every
-        answer of the venue must be here, and every effect taken, since both go by the bot's name.
+        Orders that the policy kept are canceled too: they would fill into books that nobody reads any more.
         """
         if not account.deleting:
             account.deleting = True
             account.derive()
             self._state.effects.accounts.add(account.key)
         self._exits.cancel_all(account)
-        is_funded = all(bot != account.key for _, bot in self._state.deposits.values())
-        return account.is_settled and is_funded and account.key not in self._state.effects.accounts
+        return self._is_over(account)
 
     def _give_up(self, account: BotAccount) -> None:
         """Let go of books that nobody needs any more; the paper money of a bot stays at the venue."""

@@ -116,7 +116,8 @@ class RequestHandling:
         if request.market_us > account.backlog_until_us:
             refusal = check_amendment(order, request, account, self._gate, self._state)
         if refusal is not Reason.NONE:
-            self._state.event(account.key, refusal, f"amendment of order {order.client_order_id} denied")
+            detail = f"amendment of order {order.client_order_id} denied"
+            self._state.event(account.key, refusal, detail, order.client_order_id)
             self._state.tell(account, order, reason=refusal)
             return
         self._count(account)

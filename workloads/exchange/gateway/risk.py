@@ -144,12 +144,12 @@ class RiskGate:
                     lots, why = instrument.affordable_lots(room, mark), Reason.POSITION_LIMIT
         if limits.max_exposure_ppm is not None and lots:
             allowed = account.mark_equity(self._state.marks) * limits.max_exposure_ppm // PPM
-            room = allowed - self._exposure_atoms(account, without)
+            room = allowed - self.exposure_atoms(account, without)
             if instrument.notional_atoms(lots, price) > room:
                 lots, why = instrument.affordable_lots(room, price), Reason.EXPOSURE_LIMIT
         return lots, why
 
-    def _exposure_atoms(self, account: BotAccount, without: ManagedOrder | None) -> int:
+    def exposure_atoms(self, account: BotAccount, without: ManagedOrder | None = None) -> int:
         """Return all positions at their marks plus all open buys at their own prices, in quote atoms.
 
         A buy that is being changed counts with the larger size and at the dearer price: the venue may agree or not.

@@ -140,9 +140,11 @@ class GatewayState:
         orders = tuple(self._execution(account, order, None, order.reason) for order in account.orders.values())
         return account.adoption(self.now_us, orders)
 
-    def event(self, bot: BotKey | None, reason: Reason, detail: str) -> None:
-        """Note something that a risk owner asks about."""
-        self.effects.events.append(RiskEvent(self.now_us, bot, reason, detail))
+    def event(
+        self, bot: BotKey | None, reason: Reason, detail: str, client_order_id: ClientOrderId | None = None
+    ) -> None:
+        """Note something that a risk owner asks about; `client_order_id` when an order was refused."""
+        self.effects.events.append(RiskEvent(self.now_us, bot, reason, detail, client_order_id))
 
     def close(self, account: BotAccount, cause: Closure, why: str) -> None:
         """Close a bot's stream: no new risk, cancels allowed, until it is resolved (rule 9)."""

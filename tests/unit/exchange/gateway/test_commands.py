@@ -17,6 +17,7 @@ from tests.unit.exchange.gateway.scenes import (
     bot_config,
     gateway_config,
     limits,
+    restored,
     tick_bar,
 )
 from tradefleet.domain.bar import MINUTE_US
@@ -26,6 +27,7 @@ from tradefleet.domain.ids import BotUid, ClientOrderId, Symbol
 from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.orders import OrderStatus, OrderType, Reason, Side
 from tradefleet.domain.venue import CancelOrder, ReportKind, SubmitOrder
+from workloads.exchange.gateway.effects import GatewayEffects
 from workloads.exchange.gateway.machine import Gateway
 
 ENDS = [{"state": RunState.STOPPED}, {"deleting": True}]
@@ -278,6 +280,72 @@ def test_flatten_closes_every_instrument() -> None:
     player.hold(7, symbol=LTC)
     player.command(flatten_no=1)
     assert [(request.terms.symbol, request.terms.lots) for request in sent(player)] == [(BTC, 5), (LTC, 7)]
+
+
+# --- gone ---------------------------------------------------------------------------------------------------------
+
+
+def forget(player: Player, *wanted: str) -> GatewayEffects:
+    """Tell the gateway which bots their owners still want."""
+    player.gateway.forget([BotUid(uid) for uid in wanted])
+    return player.gateway.take()
+
+
+def test_a_bot_that_was_wound_down_and_forgotten_leaves_memory_row_and_statistics() -> None:
+    player = Player(bot_config(A), bot_config(B))
+    player.command(A, deleting=True)
+    effects = forget(player, "uid-of-default/b")
+    assert (effects.gone, effects.accounts) == (["uid-of-default/a"], set())
+    assert list(player.gateway.accounts) == [B]
+    player.auditor.forget(A)
+    assert [point.bot for point in player.price(101).statistics] == [B]
+    assert player.gateway.own_snapshot()["beside"] == {"USD": RICH}  # its paper money is still at the venue
+    assert list(restored(player.gateway).accounts) == [B]
+
+
+@pytest.mark.parametrize("wish", [{}, {"state": RunState.STOPPED}])
+def test_a_bot_that_nobody_has_deleted_stays_although_its_command_is_not_there(wish: dict[str, Any]) -> None:
+    player = Player()
+    player.command(**wish)
+    assert forget(player).gone == []
+    assert list(player.gateway.accounts) == [A]
+
+
+def test_a_deleted_bot_stays_until_its_owner_has_seen_that_it_ended() -> None:
+    player = Player()
+    player.command(deleting=True)
+    assert forget(player, "uid-of-default/a").gone == []
+
+
+def test_a_deleted_bot_stays_until_nothing_of_it_is_open() -> None:
+    player = Player(bot_config(deletion_policy=DeletionPolicy.KEEP))
+    order_id = player.buy(2, 90)
+    player.accept(order_id)
+    player.command(deleting=True)
+    assert forget(player).gone == []
+    player.fill(order_id, 2, 90)
+    assert player.lots() == 2
+    assert forget(player).gone == ["uid-of-default/a"]
+
+
+def test_a_deleted_bot_stays_until_its_deposit_is_confirmed_and_its_last_effects_are_taken() -> None:
+    player = Player(is_quiet=True)
+    player.gateway.on_command(BotCommand(config=player.configs[A], deleting=True), 0)
+    player.gateway.forget([])
+    assert list(player.gateway.accounts) == [A]
+    player.gateway.take()
+    assert forget(player).gone == []
+    player.report(ReportKind.DEPOSITED, ClientOrderId("uid-of-default/a/USD"))
+    assert forget(player).gone == ["uid-of-default/a"]
+
+
+def test_a_bot_of_the_same_name_opens_books_of_its_own_after_one_that_is_gone() -> None:
+    player = Player()
+    player.command(deleting=True)
+    forget(player)
+    player.auditor.forget(A)
+    player.command(config={"uid": BotUid("another"), "generation": 1})
+    assert player.gateway.accounts[A].request_seq == 0
 
 
 # --- a namesake ---------------------------------------------------------------------------------------------------

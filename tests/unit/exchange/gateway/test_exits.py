@@ -27,6 +27,7 @@ from tradefleet.domain.bots import RiskLimits, RunState
 from tradefleet.domain.executions import Origin
 from tradefleet.domain.ids import ClientOrderId, order_number
 from tradefleet.domain.instrument import Instrument
+from tradefleet.domain.money import LOTS_MAX
 from tradefleet.domain.orders import OrderStatus, OrderType, Reason, Side
 from tradefleet.domain.venue import CancelOrder, ReportKind, SubmitOrder
 from workloads.exchange.gateway.position import Position
@@ -343,6 +344,17 @@ def test_an_exit_ends_when_only_dust_is_left() -> None:
     player.report(ReportKind.EXPIRED, order_id)
     player.price(89)
     assert (exits(player), player.gateway.accounts[A].is_settled) == ([], True)
+
+
+def test_a_position_of_more_lots_than_an_order_may_have_is_sold_in_parts() -> None:
+    player = Player(bot_config(wallet={"USD": 10**24}))
+    for _ in range(2):
+        player.hold(LOTS_MAX)
+    player.command(flatten_no=1)
+    assert exits(player) == [(LOTS_MAX, Reason.FLATTEN)]
+    player.fill(exit_id(player), LOTS_MAX, 100)
+    player.fill(exit_id(player), LOTS_MAX, 100)
+    assert player.lots() == 0
 
 
 def test_a_fee_taken_in_base_leaves_less_to_sell() -> None:

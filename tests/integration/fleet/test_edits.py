@@ -1,0 +1,84 @@
+"""What a user changes, deletes and makes again in a running fleet. The tests are one story, in the order of the file."""
+
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pytest
+
+from tests.integration.fleet import files
+from tests.integration.fleet.commands import FleetCommands
+
+GRID = "{name: grid, params: {levels: 5, spacing: 0.01}}"
+DELETED_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FleetCommands]:
+    folder = tmp_path_factory.mktemp("edits")
+    commands = FleetCommands(folder / "fleet", folder)
+    yield commands
+    commands.stop()
+    assert commands.processes() == []
+
+
+MARKET = files.market(speed="300x", bars=100_000)
+BOTS = [files.bot("grid", GRID), files.bot("sells", "{name: buy-and-hold}", "Flatten")]
+
+
+def test_a_fleet_trades(fleet: FleetCommands) -> None:
+    fleet.ok("up", files.write(fleet.work / "fleet.yaml", MARKET, *BOTS))
+
+    fleet.wait_for("a position", lambda: _position(fleet, "sells") > 0)
+
+
+def test_a_suspended_feed_leaves_its_exchange_at_work(fleet: FleetCommands) -> None:
+    _apply_feed(fleet, suspend=True)
+
+    fleet.wait_for("suspended", lambda: fleet.values("fd", "replay")[0]["status"]["phase"] == "Stopped")
+    fleet.wait_for("a simulator without bars", lambda: _configured_intervals(fleet) == {"[]"})
+    fleet.wait_for("the exchange is Ready", lambda: _ready(fleet, "ex", "simulator"))
+    fleet.ok("audit")
+
+
+def test_a_feed_that_is_resumed_goes_on(fleet: FleetCommands) -> None:
+    bars = fleet.values("fd", "replay")[0]["status"]["bars"]
+
+    _apply_feed(fleet, suspend=False)
+
+    fleet.wait_for("more bars", lambda: fleet.values("fd", "replay")[0]["status"]["bars"] > bars + 10)
+    fleet.wait_for("the exchange is Ready", lambda: _ready(fleet, "ex", "simulator"))
+    fleet.ok("audit")
+
+
+def test_delete_f_ends_everything_that_a_file_names(fleet: FleetCommands) -> None:
+    out = fleet.ok("delete", "-f", str(fleet.work / "fleet.yaml"), "--timeout", str(DELETED_S))
+
+    for name in ("tradingbot/grid", "tradingbot/sells", "feed/replay", "dataset/made-up", "exchange/simulator"):
+        assert f"{name} deleted" in out
+    sold = fleet.query(
+        "SELECT coalesce(sum(CASE side WHEN 'BUY' THEN lots ELSE -lots END), 0) FROM tradefleet.fill "
+        "WHERE bot = 'default/sells'"
+    )
+    assert sold == [(Decimal(0),)]
+    assert {path.name for path in fleet.home.processes.glob("*.json")} == {"ports.json"}
+
+
+def _apply_feed(fleet: FleetCommands, *, suspend: bool) -> None:
+    text = files.FEED.replace("SPEED", "300x") + f"  suspend: {str(suspend).lower()}\n"
+    fleet.ok("apply", files.write(fleet.work / "feed.yaml", text))
+
+
+def _configured_intervals(fleet: FleetCommands) -> set[str]:
+    """Return the intervals that the simulator's settings name."""
+    settings = json.loads((fleet.home.processes / "venue-default-simulator.json").read_text())
+    return {str(each["intervals_us"]) for each in settings["exchange"]["instruments"]}
+
+
+def _position(fleet: FleetCommands, name: str) -> float:
+    return float(fleet.bot(name)["status"].get("position", {}).get("BTC-USD", 0))
+
+
+def _ready(fleet: FleetCommands, *words: str) -> bool:
+    found = fleet.values(*words)[0]["status"]["conditions"]
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in found)
