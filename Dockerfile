@@ -1,7 +1,7 @@
 # The image of a fleet: the operator, every workload, the migrations and the command line.
 #
 #     docker build --tag tradefleet .                  what a cluster runs
-#     docker build --target dev --tag tradefleet-dev . the same with a Kafka and a Postgres to try it with
+#     docker build --target dev --tag tradefleet-dev .  the same with a Kafka and a Postgres to try it with
 #
 # Exactly the locked packages, verified by their hashes; nothing in it depends on when or where it was built. Behind a
 # proxy with an authority of its own: --secret id=certificates,src=/etc/ssl/certs/ca-certificates.crt
@@ -44,14 +44,20 @@ RUN --mount=type=secret,id=certificates,target=/run/certificates.pem \
     if [ -s /run/certificates.pem ]; then \
         export PIP_CERT=/run/certificates.pem REQUESTS_CA_BUNDLE=/run/certificates.pem; \
     fi \
+    && find /opt/tradefleet | sort >/before \
     && /opt/build/bin/pip --python /opt/tradefleet/bin/python install --require-hashes -r requirements/dev-services.txt \
     && XDG_CACHE_HOME=/opt/cache /opt/tradefleet/bin/python -m governor.local.jars \
-    && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/tradefleet
-
-FROM base AS dev
-COPY --from=build-dev /opt/tradefleet /opt/tradefleet
-COPY --from=build-dev /opt/cache /opt/cache
-ENV XDG_CACHE_HOME=/opt/cache
+    && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/tradefleet \
+    # Only what came on top, so that the two images share their layers.
+    && find /opt/tradefleet /opt/cache | sort | comm -13 /before - >/added \
+    && mkdir /more && tar --create --no-recursion --files-from /added --directory / | tar --extract --directory /more
 
 FROM base AS fleet
 COPY --from=build /opt/tradefleet /opt/tradefleet
+
+FROM fleet AS dev
+COPY --from=build-dev /more /
+ENV XDG_CACHE_HOME=/opt/cache
+
+# What is built when no target is named.
+FROM fleet

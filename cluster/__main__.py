@@ -4,6 +4,7 @@
     python -m cluster up           a whole Kubernetes: in Docker where Docker works, else a node of our own, as root
     python -m cluster load FILE    put the images of an archive into it
     python -m cluster down         end it, and remove everything it had
+    python -m cluster install      build the fleet's images, load them, and install the chart
     python -m cluster image [dev]  build the fleet's image, or the one for trying, and print the archive's path
     python -m cluster build [...]  build the programs, once (several minutes); the others do so when they must
 
@@ -22,6 +23,7 @@ from .binaries import Binary, binary_folder, ensure
 from .image import TARGETS
 from .image import build as build_image
 from .local import STATE, LocalCluster, Sort
+from .release import install
 
 
 def tell(line: str) -> None:
@@ -47,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("api", help="an API server with its etcd and nothing else")
     commands.add_parser("up", help="a whole Kubernetes")
     commands.add_parser("load", help="put the images of an archive into it").add_argument("archive", type=Path)
+    commands.add_parser("install", help="build the fleet's images, load them, and install the chart")
     commands.add_parser("down", help="end it, and remove everything it had")
     image = commands.add_parser("image", help="build the fleet's image, and print the archive's path")
     image.add_argument("target", nargs="?", default="fleet", choices=TARGETS, help="which of them")
@@ -65,6 +68,8 @@ def _run(chosen: argparse.Namespace) -> None:
             print(f"export KUBECONFIG={kubeconfig} PATH={programs}:$PATH")
         case "load":
             cluster.load(chosen.archive)
+        case "install":
+            install(cluster, tell)
         case "down":
             cluster.down()
         case "image":

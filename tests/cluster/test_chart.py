@@ -278,7 +278,9 @@ def test_a_database_that_the_release_makes_is_upgraded_by_the_operators_pod(tmp_
     made = rendered(tmp_path, DEV)
 
     (deployment,) = (each for each in made if each["kind"] == "Deployment")
-    assert [each["args"] for each in deployment["spec"]["template"]["spec"]["initContainers"]] == [["db", "upgrade"]]
+    assert [each["args"] for each in deployment["spec"]["template"]["spec"]["initContainers"]] == [
+        ["db", "upgrade", "--wait", "300"]
+    ]
     assert by_hook - {each["metadata"]["name"] for each in made} == {"fleet-tradefleet-migrations"}
 
 

@@ -110,9 +110,7 @@ def resume(
     ] = False,
     skip_request: Annotated[
         int | None,
-        typer.Option(
-            metavar="N", min=1, help="Also leave out request N of a bot, which its status calls unreadable."
-        ),
+        typer.Option(metavar="N", min=1, help="Also leave out request N of a bot, which its status calls unreadable."),
     ] = None,
 ) -> None:
     """Let paused or stopped bots trade again.
