@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validato
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, PydanticCustomError
 
-from tradefleet.resources.values import Distinct
+from tradefleet.resources.values import Distinct, whole_number
 
 ModelT = TypeVar("ModelT", bound="Model")
 
@@ -158,11 +158,6 @@ def _kind_of(annotation: object) -> object:
     if origin in (Union, UnionType):
         return next((_kind_of(each) for each in get_args(annotation) if each is not NoneType), None)
     return origin or annotation
-
-
-def whole_number(value: object) -> object:
-    """Return 5.0 as 5, which it is in JSON; anything else as it is."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def cel_validation(each: Rule[Any] | Transition[Any], cel: str) -> dict[str, str]:

@@ -15,7 +15,6 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, Strict
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from tradefleet.domain.bots import ParameterValue
-from tradefleet.resources.model import whole_number
 
 INTEGER_MAX = 2**53 - 1  # the largest whole number that every JSON reader keeps exactly
 DECIMAL_LENGTH_MAX = 40  # sign, 20 digits, point, 18 decimals
@@ -34,6 +33,11 @@ ItemT = TypeVar("ItemT")
 def wrong_value(message: str) -> PydanticCustomError:
     """Return the error of a value type. `message` says what the value must be, in words a trader understands."""
     return PydanticCustomError("wrong_value", "{message}", {"message": message})
+
+
+def whole_number(value: object) -> object:
+    """Return 5.0 as 5, which it is in JSON; anything else as it is."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
