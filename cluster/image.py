@@ -49,14 +49,14 @@ def image_name(target: str = "fleet") -> str:
     return f"{REPOSITORY}{suffix}:{version('tradefleet')}"
 
 
-def build(target: str, tell: Tell) -> Path:
-    """Return an archive of the image, as `load` takes it, after building it.
+def build(target: str, tell: Tell, archives: Path = ARCHIVES) -> Path:
+    """Return an archive of the image in the folder `archives`, as `load` takes it, after building it.
 
     Raises Permanent when this machine cannot build images, Retryable with the end of the output when a step fails.
     """
     assert target in TARGETS
-    ARCHIVES.mkdir(exist_ok=True)
-    archive = ARCHIVES / f"tradefleet-{target}.tar"
+    archives.mkdir(exist_ok=True)
+    archive = archives / f"tradefleet-{target}.tar"
     name = image_name(target)
     tell(f"building the image {name}")
     if docker.is_usable():
