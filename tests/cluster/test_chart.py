@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,16 +10,13 @@ import pytest
 import yaml
 from governor.chart.uninstall import remaining
 
-from cluster.binaries import find
 from cluster.control_plane import ControlPlane, kubectl
-from tests.cluster.conftest import ROOT
+from tests.cluster.helm import CHART, helm
 from tests.unit.resources.cases import BOT
 from tradefleet.resources.kinds import KINDS
 
-CHART = ROOT / "helm" / "tradefleet"
 RELEASE_NAMESPACE = "operators"
 BOTS_NAMESPACE = "trading"
-TIMEOUT_S = 120
 
 OWN = {"postgres": {"existingSecret": "database"}, "kafka": {"bootstrap": "kafka:9092"}}
 DEV = {"dev": {"enabled": True}}
@@ -57,18 +53,6 @@ EVERY = {**INSTALLABLE, "monitored": MONITORED, "operators": OPERATORS}
 
 # Of operators that are not installed here; whoever has them has their definitions.
 FOREIGN = {"ServiceMonitor", "PodMonitor", "PrometheusRule", "Cluster", "Kafka", "KafkaNodePool"}
-
-
-def helm(*arguments: str, config: Path | None = None) -> "subprocess.CompletedProcess[str]":
-    kubeconfig = ["--kubeconfig", str(config)] if config else []
-    return subprocess.run(
-        [str(find("helm")), *arguments, *kubeconfig],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=TIMEOUT_S,
-        stdin=subprocess.DEVNULL,
-    )
 
 
 def values_file(folder: Path, values: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ from cluster.control_plane import kubectl
 from cluster.local import LocalCluster, Sort
 from cluster.namespaces import CGROUPS
 from cluster.pause import PAUSE_IMAGE, write_archive
+from tests.cluster.helm import CHART, helm
 from tradefleet.domain.errors import Permanent
 
 POD_TIMEOUT_S = 60
@@ -112,6 +113,28 @@ def test_a_second_up_finds_what_runs(cluster: LocalCluster):
     assert LocalCluster(cluster.kubeconfig.parent).up() is Sort.NODE
 
     assert cluster.kubeconfig.read_text() == before
+
+
+def test_people_may_do_with_our_kinds_what_they_may_with_others(cluster: LocalCluster):
+    values = ("--set", "postgres.existingSecret=database", "--set", "kafka.bootstrap=kafka:9092")
+    place = ("--namespace", "desk", "--create-namespace", "--no-hooks")
+    installed = helm("install", "fleet", str(CHART), *values, *place, config=cluster.kubeconfig)
+    assert installed.returncode == 0, installed.stderr
+    for user, role in (("reader", "view"), ("trader", "edit")):
+        asked(cluster, "create", "rolebinding", user, f"--clusterrole={role}", f"--user={user}", "-n", "desk")
+
+    def may(user: str, verb: str) -> bool:
+        flags = ("--as", user, "-n", "desk")
+        return kubectl(cluster.kubeconfig, "auth", "can-i", verb, "tradingbots.tradefleet.dev", *flags).returncode == 0
+
+    deadline = time.monotonic() + END_TIMEOUT_S
+    while not may("trader", "create"):  # a controller adds our rules to the roles
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert may("reader", "watch")
+    assert not may("reader", "create")
+    assert not may("trader", "impersonate")
+    assert not may("nobody", "get")
 
 
 def test_an_image_archive_is_loaded(cluster: LocalCluster, tmp_path: Path):
