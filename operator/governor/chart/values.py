@@ -271,4 +271,5 @@ def schema() -> dict[str, Any]:
     described = ChartValues.model_json_schema(by_alias=True)
     # Helm adds this name to the values of every chart that is a part of another.
     described["properties"]["global"] = {"type": "object", "description": "Values of a chart that this one is part of."}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **described}
+    # The draft that every Helm 3 and 4 reads; what is used here means the same in the newer ones.
+    return {"$schema": "http://json-schema.org/draft-07/schema#", **described}
