@@ -27,6 +27,7 @@ from tradefleet.resources.feed import Feed
 from tradefleet.resources.replay_plan import Surroundings, feed_settings, range_of
 from tradefleet.resources.to_domain import ExchangeTerms, Series, bot_config, exchange_terms, played_series
 from tradefleet.resources.trading_bot import TradingBot
+from tradefleet.resources.values import format_decimal
 
 FLATTEN_ANNOTATION: Final = f"{GROUP}/flatten-requests"  # how often the owner has asked to flatten
 REOPEN_ANNOTATION: Final = f"{GROUP}/reopen-requests"  # how often the owner has asked to reopen the bot's stream
@@ -422,7 +423,12 @@ def _exchange_workloads(market: _Market) -> list[Workload]:
     """Return the simulator and the gateway, which is told where the simulator listens."""
     port = f"venue-{_dns(market.exchange)}"
     owner = market.exchange.key
-    settings = {"exchange": market.settings, "generation": market.generation, "run": market.run}
+    settings = {
+        "exchange": market.settings,
+        "uid": market.exchange.metadata.uid or "",
+        "generation": market.generation,
+        "run": market.run,
+    }
     return [
         Workload(name=port, role=Role.VENUE, owner=owner, settings=settings, port_name=port, token_name=port),
         Workload(
@@ -444,9 +450,15 @@ def _feed_workload(market: _Market, feed: Feed) -> Workload:
         owner=feed.key,
         settings={
             "feed": _name(feed),
+            "uid": feed.metadata.uid or "",
             "exchange": _name(market.exchange),
             "generation": feed.metadata.generation or 1,
             "replay": market.replay,
+            "ticks": {
+                symbol: format_decimal(each.tick)
+                for symbol, each in market.terms.instruments.items()
+                if symbol in {played for played, _ in market.series}
+            },
             "speed": feed.spec.replay.speed,
             "run": market.run,
         },

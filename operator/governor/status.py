@@ -11,7 +11,7 @@ from typing import Any
 
 from governor.workload import Verdict
 from tradefleet.domain.bar import MICROSECONDS
-from tradefleet.domain.bots import Closure, DeletionPolicy, RunState
+from tradefleet.domain.bots import REFOLD_INPUTS_MAX, Closure, DeletionPolicy, RunState
 from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.money import from_atoms
 from tradefleet.domain.statistics import BotStatistics
@@ -48,8 +48,8 @@ class BotView:
     """What was observed of a bot. `remaining` says what its end waits for; `halted` why it takes no new risk.
 
     `mismatch` says how the books of its account differ from the venue, `closures` what closed the bot's own stream,
-    `unreadable_seq` which of its requests cannot be read, `refused` why its gateway does not trade it as its owner
-    wants.
+    `unreadable_seq` which of its requests cannot be read, `refold_inputs` what a restart would fold, `refused` why
+    its gateway does not trade it as its owner wants.
     """
 
     process: ProcessView | None = None
@@ -63,6 +63,7 @@ class BotView:
     closures: Mapping[Closure, str] = field(default_factory=dict)
     unreadable_seq: int = 0
     is_drawn_down: bool = False
+    refold_inputs: int = 0
     refused: str = ""
     has_drifted: bool = False
     market_us: int = 0  # market now: the time that the exchange's bots have reached
@@ -168,7 +169,7 @@ def _judge_bot(bot: TradingBot, verdict: Verdict | None, view: BotView) -> _Judg
 
 
 def _warnings(bot: TradingBot, view: BotView) -> dict[str, str]:
-    """Return why a bot takes no new risk at present, by reason."""
+    """Return why a bot takes no new risk at present, and what its restart will suffer from, by reason."""
     found = {}
     reopen = f"`tradefleet resume {bot.metadata.name} --reopen`"
     if view.halted:
@@ -182,6 +183,11 @@ def _warnings(bot: TradingBot, view: BotView) -> dict[str, str]:
         )
     if view.is_drawn_down:
         found["Drawdown"] = f"takes no new risk: its equity fell as far as risk.maxDrawdownPercent allows: {reopen}"
+    if view.refold_inputs > REFOLD_INPUTS_MAX:
+        found["SlowRestart"] = (
+            f"its restart folds {view.refold_inputs:,} inputs again, more than {REFOLD_INPUTS_MAX:,}: its strategy "
+            "keeps what it does not declare: declare it with state(), or change the spec, which begins a new record"
+        )
     return found
 
 

@@ -36,6 +36,7 @@ class LeaseRow:
     holder: str = ""
     generation: int = 0
     until_us: int = 0
+    owner: str = ""
 
 
 @dataclass(slots=True)
@@ -135,6 +136,7 @@ class FleetRows:
 
     def __init__(self) -> None:
         self.leases: dict[LeaseName, LeaseRow] = {}
+        self.retired_owners: set[str] = set()
         self.bots: dict[BotUid, BotRow] = {}
         self.gateways: dict[AccountId, GatewayRow] = {}
         self.streams: dict[StreamName, Stream] = {}

@@ -33,7 +33,7 @@ from tradefleet.store.ports import (
 class MemoryLeases(MemoryHandle):
     """Implements `LeaseStore` and `FleetStore`."""
 
-    def acquire(self, name: LeaseName, *, holder: str, generation: int, ttl_us: int) -> Lease:
+    def acquire(self, name: LeaseName, *, holder: str, generation: int, ttl_us: int, owner: str = "") -> Lease:
         check_ttl(name, ttl_us)
         deadline_us = self._clock_us() + ttl_us
         epoch, took_over = 0, False
@@ -44,7 +44,9 @@ class MemoryLeases(MemoryHandle):
             now_us = self._database.clock_us()
             if self._is_retired(name):
                 raise StaleGeneration(f"lease {name}: the bot is deleted")
-            if generation < row.generation:
+            if owner in self._rows.retired_owners:
+                raise StaleGeneration(f"lease {name}: the resource with UID {owner} is deleted")
+            if generation < row.generation and owner == row.owner:
                 raise StaleGeneration(f"lease {name}: generation {generation} is older than the row's {row.generation}")
             if row.holder not in ("", holder) and row.until_us > now_us:
                 raise LeaseHeld(f"lease {name}: {row.holder} holds it for another {row.until_us - now_us} us")
@@ -52,7 +54,7 @@ class MemoryLeases(MemoryHandle):
 
             def write() -> None:
                 row.epoch, row.holder, row.generation = epoch, holder, generation
-                row.until_us = now_us + ttl_us
+                row.owner, row.until_us = owner, now_us + ttl_us
 
             return write
 
@@ -151,6 +153,18 @@ class MemoryLeases(MemoryHandle):
                     row.close_record(self._database.clock_us())
                     row.lease.epoch += 1
                     row.lease.holder, row.lease.until_us = "", 0
+
+            return write
+
+        self._commit(check)
+
+    def retire_owner(self, uid: str) -> None:
+        def check() -> Callable[[], None]:
+            def write() -> None:
+                self._rows.retired_owners.add(uid)
+                for row in (*self._rows.leases.values(), *(each.lease for each in self._rows.gateways.values())):
+                    if row.owner == uid and row.until_us:
+                        row.epoch, row.until_us = row.epoch + 1, 0
 
             return write
 

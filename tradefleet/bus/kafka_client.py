@@ -34,7 +34,6 @@ _REFUSED: Final = frozenset(
         KafkaError.SASL_AUTHENTICATION_FAILED,
         KafkaError.CLUSTER_AUTHORIZATION_FAILED,
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
         KafkaError.UNSUPPORTED_SASL_MECHANISM,
     }
 )
@@ -78,7 +77,7 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
     request_timeout_ms: int = 5_000  # one question to the broker
     check_timeout_ms: int = 1_000  # the question whether a broker is back: asked again and again, so a short one
     delivery_timeout_ms: int = 30_000  # a message that is not acknowledged by then has failed
-    transaction_timeout_ms: int = 10_000  # of a journal's append; the broker ends a dead writer's one after it
+    append_timeout_ms: int = 10_000  # a record of a journal that did not come back by then may or may not be there
     replication_factor: int = 1
     security: Mapping[str, str] = {}
 

@@ -132,20 +132,24 @@ class KafkaReader:
         return found
 
     def _record(self, message: Message) -> Record | None:
-        """Return a message as a record; None when its key is not wanted."""
+        """Return a message as a record; None when its key is not wanted, and for one without a value.
+
+        That is a journal's mark, or says that a compacted topic has forgotten a key.
+        """
         name = message.topic() or ""
         partition = message.partition() or 0
         self._unfinished.add((name, partition))
         key = message.key() or b""
         wanted = self._keys[name]
-        if wanted is not None and key not in wanted:
+        value = message.value()
+        if value is None or (wanted is not None and key not in wanted):
             return None
         return Record(
             self._topics[name].topic,
             partition,
             message.offset() or 0,
             key.decode(errors="replace"),
-            message.value() or b"",
+            value,
         )
 
     def _on_message_error(self, error: KafkaError, message: Message) -> None:

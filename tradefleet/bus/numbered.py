@@ -9,12 +9,12 @@ import contextlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from heapq import merge
 from itertools import takewhile
+from typing import NamedTuple
 
 from tradefleet.bus.errors import BrokerUnavailable, BusFull, NotDelivered, PositionLost
 from tradefleet.bus.ports import Bus, Reader, Record, Source
 from tradefleet.domain.bar import Bar
 from tradefleet.domain.errors import Retryable
-from tradefleet.domain.frozen import frozen
 from tradefleet.domain.ids import StreamName
 from tradefleet.messages.codec import UndecodableMessage, decode
 from tradefleet.messages.convert import bar_of
@@ -32,8 +32,7 @@ MARK_US = 1_000_000  # between two writings of published marks
 _BARS = "bars/"
 
 
-@frozen(kw_only=False)
-class Place:
+class Place(NamedTuple):
     """Where a stream travels: topic and key."""
 
     topic: str

@@ -78,7 +78,10 @@ class Journal(Protocol):
         """
 
     def read(self, from_offset: int = 0) -> Iterator[Record]:
-        """Return the committed records at `from_offset` and after, up to the end as it is at the call."""
+        """Return the records at `from_offset` and after, up to the end as it is at the call.
+
+        `from_offset` is 0 or follows a record that was read or appended.
+        """
 
     def close(self) -> None:
         """Let go of the broker."""

@@ -36,7 +36,8 @@ app = typer.Typer(
     help="Import and check candles: CSV (also .gz), Parquet, or a query against your own SQL database.\n\n"
     "[dim]$[/dim] tradefleet data check coinbase_BTC-USD_1m_2018-04-04_3d.csv.gz\n\n"
     "[dim]$[/dim] tradefleet data import coinbase_*.csv.gz --dataset spring-2018\n\n"
-    "[dim]$[/dim] tradefleet data check spring-2018",
+    "[dim]$[/dim] tradefleet data check spring-2018\n\n"
+    "[dim]$[/dim] tradefleet data export spring-2018 --to candles",
 )
 
 DataDir = Annotated[
@@ -189,6 +190,30 @@ def check_candles(
         raise typer.Exit(EXIT_BROKEN)
     if strict and not all(each.is_clean for each in checked):
         raise typer.Exit(EXIT_FOUND)
+
+
+@app.command("export")
+def export_candles(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Name of an imported or recorded dataset.")],
+    folder: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Where the files go.")] = Path(),
+    data_dir: DataDir = None,
+) -> None:
+    """Write a dataset's candles as files, one for each instrument and length of bars, that an import reads again.
+
+    [dim]$[/dim] tradefleet data export spring-2018 --to candles
+    """
+    from workloads.feeds.adapters.csv_export import file_name, write_candles  # noqa: PLC0415
+
+    key = _dataset_key(dataset)
+    with _interruptible("files that are there are whole"), _sources_of_datasets([key], data_dir) as sources:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for source in sources:
+                path = folder / file_name(source.description, key)
+                bars = write_candles(source, path)
+                sys.stdout.write(f"{path}: {bars:,} bars\n")
+        except OSError as error:
+            raise InvalidValue(f"--to {folder}: cannot be written: {error.strerror}: name another folder") from error
 
 
 @app.command("list")

@@ -19,7 +19,6 @@ _STYLES: Final = {
     Severity.ERROR: "bold red",
     Severity.GAP: "yellow",
     Severity.WARNING: "yellow",
-    Severity.NOTE: "dim",
 }
 
 
@@ -30,7 +29,6 @@ def print_import(report: ImportReport, output: str) -> None:
             **_content_values(report.content),
             "read": report.read,
             "added": report.added,
-            "mergedDuplicates": report.findings.merged_duplicates,
             "findings": [_finding_values(each) for each in report.findings.kept],
         }
         printing.print_values(values, output)
@@ -72,7 +70,7 @@ def print_check(checked: Sequence[CheckedSource], output: str) -> None:
             *_range(each.first_us, each.last_us),
             f"{each.findings.number_of(Severity.GAP):,}",
             f"{each.findings.missing_bars:,}",
-            f"{each.findings.merged_duplicates:,}",
+            f"{each.findings.duplicates:,}",
             f"{each.findings.number_of(Severity.WARNING):,}",
             f"{each.findings.number_of(Severity.ERROR):,}",
         ]
@@ -207,7 +205,7 @@ def _checked_values(checked: CheckedSource) -> dict[str, Any]:
         "lastBarTime": None if checked.last_us is None else format_time(checked.last_us),
         "gaps": findings.number_of(Severity.GAP),
         "missingBars": findings.missing_bars,
-        "mergedDuplicates": findings.merged_duplicates,
+        "duplicates": findings.duplicates,
         "warnings": findings.number_of(Severity.WARNING),
         "errors": findings.number_of(Severity.ERROR),
         "contentHash": checked.content_hash,

@@ -8,6 +8,7 @@ import typer
 from tradefleet.cli import printing
 from tradefleet.cli.audit_output import print_audit
 from tradefleet.cli.fleet_target import DEFAULT, DataFolder, Namespace, bots_named, local_fleet, open_resources
+from tradefleet.domain.ids import BotUid
 
 EXIT_FOUND: Final = 1
 OUTPUTS: Final = ("table", "json", "yaml")
@@ -66,16 +67,18 @@ def verify_parity(
     from governor.local.parity import verify  # noqa: PLC0415 - imported by who runs it
 
     from tradefleet.cli.strategy import import_from_here  # noqa: PLC0415
+    from tradefleet.store.postgres.bot_database import BotDatabase  # noqa: PLC0415
 
     fleet = local_fleet(data_dir)
     with open_resources(fleet) as resources:
         chosen = bots_named(resources.all(), bots or [], namespace, all_bots=every)
     import_from_here()
     session = fleet.session()
+    store = BotDatabase(session)
     is_same = True
     try:
         for bot in chosen:
-            found = verify(session, bot.metadata.uid or "")
+            found = verify(store, BotUid(bot.metadata.uid or ""))
             is_same = is_same and found.is_same
             sys.stdout.write(f"{bot.metadata.namespace}/{bot.metadata.name}: {found}\n")
     finally:

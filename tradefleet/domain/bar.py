@@ -9,6 +9,8 @@ from tradefleet.domain.ids import Symbol
 MICROSECONDS = 1_000_000
 MINUTE_US = 60 * MICROSECONDS
 DAY_US = 24 * 60 * MINUTE_US
+PRICE_MAX = 1e15  # of market data: what is dearer is no price, and no column holds what would be reckoned with it
+VOLUME_MAX = 1e30  # of a bar: what is more is no amount, and a sum of some might be infinite
 
 _INTERVAL_DIGITS_MAX = 9
 _UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -18,7 +20,7 @@ class Bar(NamedTuple):
     """A closed bar. Prices are doubles in quote per base, volume in base; times are UTC microseconds.
 
     A tuple, since a replay makes millions of them. `check_bar` says whether one is sound; feeds call it once, at the
-    door.
+    door, and everybody behind it relies on that.
     """
 
     symbol: Symbol
@@ -36,15 +38,28 @@ class Bar(NamedTuple):
         return self.open_us + self.interval_us
 
 
-def check_bar(bar: Bar) -> None:
-    """Raise InvalidValue, naming the field, when `bar` could not have been traded."""
-    where = f"bar {bar.symbol} at {bar.open_us} us"
+def check_bar(bar: Bar, price_max: float = PRICE_MAX) -> None:
+    """Raise InvalidValue, naming the field, when `bar` could not have been traded, or not at up to `price_max`."""
+    symbol, interval_us, open_us, open_, high, low, close, volume = bar
+    if (
+        0.0 < low <= open_ <= high <= price_max
+        and low <= close <= high
+        and 0.0 <= volume <= VOLUME_MAX
+        and interval_us > 0
+        and not open_us % interval_us
+    ):
+        return
+    where = f"bar {symbol} at {open_us} us"
     for name in ("open", "high", "low", "close"):
         price = getattr(bar, name)
         if not (math.isfinite(price) and price > 0):
             raise InvalidValue(f"{where}: {name} must be a finite price > 0, was {price}")
+        if price > price_max:
+            raise InvalidValue(f"{where}: {name} must be at most {price_max:g}, was {price}")
     if not (math.isfinite(bar.volume) and bar.volume >= 0):
         raise InvalidValue(f"{where}: volume must be a finite number >= 0, was {bar.volume}")
+    if bar.volume > VOLUME_MAX:
+        raise InvalidValue(f"{where}: volume must be at most {VOLUME_MAX:g}, was {bar.volume}")
     if bar.high < bar.low:
         raise InvalidValue(f"{where}: high {bar.high} is below low {bar.low}")
     if not (bar.low <= bar.open <= bar.high and bar.low <= bar.close <= bar.high):

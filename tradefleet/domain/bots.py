@@ -10,6 +10,13 @@ from tradefleet.domain.ids import BotKey, BotUid, Symbol
 
 ParameterValue = int | float | str | bool
 
+REFOLD_INPUTS_MAX = 1_000_000
+"""Inputs that a bot may have to fold again at a restart (rule 19); a bot beyond it goes on, with a warning.
+
+Only strategies that keep more than they declare get there, since the others have snapshots. It is two years of bars of
+one minute.
+"""
+
 
 class SizingMethod(StrEnum):
     """How a wish becomes a number of lots."""

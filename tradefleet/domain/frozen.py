@@ -49,11 +49,13 @@ def _add_methods(made: Any, *, kw_only: bool) -> None:  # noqa: ANN401 - a class
 
 def _init_of(made: Any, *, kw_only: bool) -> Callable[..., None]:  # noqa: ANN401 - a class, of which attributes are read
     """Return the standard library's `__init__` for the fields of `made`."""
-    hook = getattr(made, "__post_init__", None)
+    namespace = {"__doc__": made.__doc__}  # without one, the library would write one from the signature
+    if hasattr(made, "__post_init__"):
+        namespace["__post_init__"] = made.__post_init__
     same: Any = make_dataclass(  # Any: the `__init__` of a class is wanted, which mypy takes for a slip
         made.__qualname__,
         [(each.name, each.type, each) for each in fields(made)],
-        namespace={} if hook is None else {"__post_init__": hook},
+        namespace=namespace,
         repr=False,
         eq=False,
         frozen=True,

@@ -4,11 +4,13 @@ import math
 from dataclasses import field
 from decimal import Decimal
 
+from tradefleet.domain.bar import PRICE_MAX
 from tradefleet.domain.errors import InvalidValue
 from tradefleet.domain.frozen import frozen
 from tradefleet.domain.ids import Symbol
 from tradefleet.domain.money import (
     SCALE_MAX,
+    TICKS_MAX,
     WHOLE_DIGITS_MAX,
     divide_half_even,
     divide_up,
@@ -149,3 +151,8 @@ class Instrument:
             raise InvalidValue(f"instrument {self.symbol}: a price or size must be a finite number, was {value}")
         numerator, denominator = Decimal(repr(float(value))).as_integer_ratio()
         return numerator * unit[1], denominator * unit[0]
+
+
+def price_max_of(tick: Decimal) -> float:
+    """Return the highest price that market data may have where prices are kept in ticks of `tick`."""
+    return min(PRICE_MAX, float(multiply_exactly(tick, TICKS_MAX)))

@@ -14,8 +14,8 @@ class DeadLetter(Message, frozen=True, kw_only=True, gc=False):
     """A message that was put aside. `payload` holds its bytes, cut at a bound; `payload_size` its true length."""
 
     origin_topic: Annotated[str, Meta(description="Topic it was read from")]
-    origin_partition: Annotated[int, Meta(description="Partition it was read from; -1 when it came from the database")]
-    origin_offset: Annotated[int, Meta(description="Offset it was read at; -1 when it came from the database")]
+    origin_partition: Annotated[int, Meta(description="Partition it was read from; -1 when it was in none")]
+    origin_offset: Annotated[int, Meta(description="Offset it was read at; -1 when it was in no topic")]
     origin_key: Annotated[str, Meta(description="Key it was published with")]
     reader: Annotated[str, Meta(description="Component that could not use it")]
     error: Annotated[str, Meta(description="Class of the error, such as UndecodableMessage")]

@@ -156,13 +156,13 @@ def _check_feed(fleet: _Fleet, feed: Feed) -> None:
         _check_listed(fleet, feed, ("spec", "instruments"), exchange, symbol)
     for other in fleet.of(Feed, feed.key.namespace):
         clash = other.spec.exchange_ref == spec.exchange_ref and other.key < feed.key
-        if clash and _sets_the_pace(other) and _sets_the_pace(feed):
-            message = f"plays {exchange.metadata.name} in lockstep, and so does {other.key}"
+        if clash and _plays(other) and _plays(feed):
+            message = f"plays {exchange.metadata.name}, and so does {other.key}: a market is played by one Feed"
             fleet.error(feed, ("spec", "replay"), message, "name all data in one Feed, or suspend one of them")
 
 
-def _sets_the_pace(feed: Feed) -> bool:
-    return feed.spec.replay is not None and feed.spec.replay.is_lockstep and not feed.spec.suspend
+def _plays(feed: Feed) -> bool:
+    return feed.spec.replay is not None and not feed.spec.suspend
 
 
 def _replayed(fleet: _Fleet, feed: Feed, *, report: bool = False) -> Series | None:

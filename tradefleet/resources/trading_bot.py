@@ -150,8 +150,8 @@ class Risk(Model):
     )
     price_collar_percent: Percent = Field(
         default=Decimal(5),
-        description="An order whose price is further than this from the mark is denied; a market order never fills "
-        "beyond it.",
+        description="A limit price that is worse than the mark by more than this is denied. A market or stop order "
+        "that buys never fills beyond it; one that sells fills at any price, since it is the way out.",
     )
     max_daily_loss_percent: Percent | None = Field(
         default=None, description="Loss since midnight UTC, of the day's first equity, at which new risk is denied."

@@ -1,9 +1,10 @@
 """What every workload opens when it starts: its database session and its bus, both watched by its health."""
 
+from typing import NamedTuple
+
 from tradefleet.bus.kafka import KafkaBus
 from tradefleet.bus.kafka_client import KafkaSettings
 from tradefleet.bus.schemas import SchemaFinder
-from tradefleet.domain.frozen import frozen
 from tradefleet.messages.codec import find_schemas_with
 from tradefleet.runtime.dead_letters import DeadLetters
 from tradefleet.runtime.process import Process
@@ -11,8 +12,7 @@ from tradefleet.store.postgres.dead_letters import PostgresDeadLetterStore
 from tradefleet.store.postgres.session import Session
 
 
-@frozen(kw_only=False)
-class Connections:
+class Connections(NamedTuple):
     """An open session and bus; the process closes them at its end."""
 
     session: Session

@@ -131,6 +131,7 @@ class Loop:
             self._worker.start()
             self._is_started = True
             self._health.set_ready(is_ready=True)
+            _LOG.info("ready")
         began = time.perf_counter()
         worked = self._worker.step(self._step_timeout_us)
         self._metrics.steps.add("yes" if worked else "no")

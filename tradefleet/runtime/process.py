@@ -43,7 +43,7 @@ def run_process(settings: ProcessSettings, build: Callable[[Process], Worker]) -
     stop = StopRequest()
     process = Process(settings)
     try:
-        with stop.on_signals(), process.resources, log_context(fleet=settings.fleet):
+        with stop.on_signals(), log_context(fleet=settings.fleet), process.resources:
             if settings.health_port is not None:
                 server = HealthServer(
                     process.health, process.metrics, host=settings.health_host, port=settings.health_port

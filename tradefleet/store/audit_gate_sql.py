@@ -18,17 +18,19 @@ COUNT_AGED = f"WITH {_AGED} SELECT count(*) FROM judged"  # noqa: S608
 
 # The gate saw no newer bar than there was. It may have seen an older one: what is found here is wrong for certain.
 STALE_DATA = f"""
-WITH {_AGED}, aged AS (
+WITH {_AGED}, series AS MATERIALIZED (
+    SELECT stream, substring(stream from ':([0-9]+)s$')::bigint * 1000000 AS interval_us FROM tradefleet.stream
+    WHERE fleet = %(fleet)s AND starts_with(stream, 'bars/')
+), aged AS (
     SELECT judged.*, (
-        SELECT max(newest.close_us) FROM tradefleet.stream, LATERAL (
-            SELECT open_us + interval_us AS close_us FROM tradefleet.bar
+        SELECT max(newest.close_us) FROM series, LATERAL (
+            SELECT open_us + series.interval_us AS close_us FROM tradefleet.bar
             WHERE bar.fleet = %(fleet)s AND bar.exchange = judged.exchange AND bar.symbol = judged.symbol
-                AND interval_us = substring(stream from ':([0-9]+)s$')::bigint * 1000000
-                AND open_us <= judged.created_us - interval_us AND seq IS NOT NULL
+                AND bar.interval_us = series.interval_us AND open_us <= judged.created_us - series.interval_us
+                AND seq IS NOT NULL
             ORDER BY open_us DESC LIMIT 1
         ) AS newest
-        WHERE stream.fleet = %(fleet)s
-            AND starts_with(stream, 'bars/' || judged.exchange || ':' || judged.symbol || ':')
+        WHERE starts_with(series.stream, 'bars/' || judged.exchange || ':' || judged.symbol || ':')
     ) AS newest_us
     FROM judged
 )

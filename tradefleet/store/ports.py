@@ -74,10 +74,12 @@ class Lease:
 class LeaseStore(Protocol):
     """Epochs and leases (rule 3). Raises LeaseHeld, StaleGeneration, Fenced."""
 
-    def acquire(self, name: LeaseName, *, holder: str, generation: int, ttl_us: int) -> Lease:
+    def acquire(self, name: LeaseName, *, holder: str, generation: int, ttl_us: int, owner: str = "") -> Lease:
         """Take the next epoch: the lease must be the holder's own, released or expired, and generation >= the row's.
 
-        A retired bot (deleted resource) raises StaleGeneration.
+        `owner` is the UID of the resource that a gateway, venue or feed works for; a bot's is in the name of its lease.
+        A generation counts against those of its owner only: a resource that was made again begins anew. A retired bot
+        or owner (deleted resource) raises StaleGeneration.
         """
 
     def renew(self, lease: Lease, *, ttl_us: int) -> Lease:

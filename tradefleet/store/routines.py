@@ -115,6 +115,15 @@ _RETIRED = {
     "lease": "",
 }
 
+# A bot's row is its UID's own. The others outlive the resource that they belong to: one that is made again under the
+# same name begins with generation 1, and what is left of the one before must not win against it.
+_REFUSE_RETIRED_OWNER = """
+    IF EXISTS (SELECT FROM tradefleet.retired_owner WHERE fleet = of_fleet AND uid = new_owner) THEN
+        RAISE EXCEPTION USING ERRCODE = 'TF002',
+            MESSAGE = 'lease ' || lease_name || ': the resource with UID ' || new_owner || ' is deleted';
+    END IF;"""
+_OWNED = ("gateway", "lease")
+
 
 def _acquire(kind: str) -> Routine:
     """Return the function that takes the next epoch of a row in the table of `kind`.
@@ -122,12 +131,13 @@ def _acquire(kind: str) -> Routine:
     It returns the epoch, and whether the one before was another holder's, who has not given it back.
     """
     table, key, condition = _LEASE_TABLES[kind]
+    is_owned = kind in _OWNED
     return Routine(
-        signature=f"tradefleet.acquire_{kind}(text, text, text, text, text, text, bigint, bigint)",
+        signature=f"tradefleet.acquire_{kind}(text, text, text, text, text, text, text, bigint, bigint)",
         statement=f"""
 CREATE OR REPLACE FUNCTION tradefleet.acquire_{kind}(
     of_fleet text, lease_name text, of_kind text, of_key text, row_key text,
-    new_holder text, new_generation bigint, ttl_us bigint, OUT new_epoch bigint, OUT took_over boolean
+    new_holder text, new_owner text, new_generation bigint, ttl_us bigint, OUT new_epoch bigint, OUT took_over boolean
 ) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     found_row tradefleet.{table};
@@ -139,18 +149,19 @@ BEGIN
     IF NOT EXISTS (SELECT FROM tradefleet.{table} WHERE fleet = of_fleet AND {key} = row_key) THEN{_FIRST_LEASE[kind]}
     END IF;
     SELECT * INTO found_row FROM tradefleet.{table} WHERE fleet = of_fleet AND {key} = row_key{condition} FOR UPDATE;
-    took_over := found_row.holder NOT IN ('', new_holder);
+    took_over := found_row.holder NOT IN ('', new_holder);{_REFUSE_RETIRED_OWNER if is_owned else ""}
     UPDATE tradefleet.{table}
-    SET epoch = epoch + 1, holder = new_holder, generation = new_generation,
+    SET epoch = epoch + 1, holder = new_holder, generation = new_generation,{" owner = new_owner," if is_owned else ""}
         lease_until_us = tradefleet.now_us() + ttl_us
-    WHERE fleet = of_fleet AND {key} = row_key AND generation <= new_generation
+    WHERE fleet = of_fleet AND {key} = row_key
+        AND (generation <= new_generation{" OR owner <> new_owner" if is_owned else ""})
         AND (holder IN ('', new_holder) OR lease_until_us <= tradefleet.now_us()){condition}
     RETURNING epoch INTO new_epoch;
     IF FOUND THEN
         RETURN;
     END IF;
     SELECT * INTO found_row FROM tradefleet.{table} WHERE fleet = of_fleet AND {key} = row_key;{_RETIRED[kind]}
-    IF found_row.generation > new_generation THEN
+    IF found_row.generation > new_generation{" AND found_row.owner = new_owner" if is_owned else ""} THEN
         RAISE EXCEPTION USING ERRCODE = 'TF002', MESSAGE = 'lease ' || lease_name || ': generation '
             || new_generation || ' is older than the row''s ' || found_row.generation;
     END IF;

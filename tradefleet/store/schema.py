@@ -206,9 +206,19 @@ def _drop_views(connection: Connection) -> None:
 
 
 def _drop_routines(connection: Connection) -> None:
+    """Drop every function of the schema: one of an earlier release would stay beside ours, and be called as before."""
     _drop_views(connection)
-    for routine in reversed(ROUTINES):
-        connection.exec_driver_sql(f"DROP FUNCTION IF EXISTS {routine.signature}")
+    for signature in _signatures(connection):
+        connection.exec_driver_sql(f"DROP FUNCTION {signature}")
+
+
+def _signatures(connection: Connection) -> list[str]:
+    """Return the functions that the schema has."""
+    found = connection.execute(
+        text("SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace = to_regnamespace(:schema)"),
+        {"schema": SCHEMA},
+    )
+    return sorted(found.scalars())
 
 
 def _routine_differences(connection: Connection) -> list[str]:
@@ -222,6 +232,12 @@ def _routine_differences(connection: Connection) -> list[str]:
             differences.append(f"function {routine.signature}: missing")
         elif source not in routine.statement:
             differences.append(f"function {routine.signature}: its text is not this release's")
+    ours = connection.execute(
+        text("SELECT to_regprocedure(each)::text FROM unnest(CAST(:signatures AS text[])) AS each"),
+        {"signatures": [routine.signature for routine in ROUTINES]},
+    )
+    strangers = set(_signatures(connection)) - set(ours.scalars())
+    differences += [f"function {signature}: is none of this release's" for signature in sorted(strangers)]
     there = set(inspect(connection).get_view_names(schema=SCHEMA))
     return differences + [f"view {SCHEMA}.{view}: missing" for view in VIEWS if view not in there]
 

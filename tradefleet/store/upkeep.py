@@ -32,6 +32,9 @@ class FleetStore(Protocol):
     def retire_bot(self, uid: BotUid, *, policy: DeletionPolicy) -> None:
         """Mark the bot as deleted: its lease is never given again, its process is fenced, its record is closed."""
 
+    def retire_owner(self, uid: str) -> None:
+        """Mark an Exchange or a Feed as deleted: it never gets a lease again, and its processes are fenced."""
+
 
 class RetentionStore(Protocol):
     """Trimming of the outbox (rule 6) and of old records (rule 19). Bars are history and stay, like the books.

@@ -14,7 +14,7 @@ from tradefleet.domain.bots import BotConfig
 from tradefleet.resources.backtest import Backtest
 from tradefleet.resources.bot_set import BotSet, expand_places
 from tradefleet.resources.common import Metadata, Reference, Resource, ResourceKey
-from tradefleet.resources.dataset import Dataset
+from tradefleet.resources.dataset import Dataset, GapPolicy
 from tradefleet.resources.exchange import Exchange
 from tradefleet.resources.feed import Feed
 from tradefleet.resources.findings import Finding, Severity
@@ -146,7 +146,8 @@ def _plan_bots(files: _Files, wish: Wish) -> BacktestPlan:
         series, replays = (
             given_replay(own, wish) if wish.data else _feed_replays(files, exchange, terms, datasets, wish)
         )
-        markets.append(_market(exchange, terms, own, series, replays))
+        used = () if wish.data else _datasets_of(exchange, files)
+        markets.append(_market(exchange, terms, own, series, replays, used))
     count = len(bots)
     return BacktestPlan(
         title=f"{count} bot{'' if count == 1 else 's'}", markets=tuple(markets), notes=tuple(_notes(files))
@@ -181,6 +182,21 @@ def _feed_replays(
         series |= played_series(feed, here)
         replays.append(_open(feed_settings(feed, here, surroundings), wish))
     return series, replays
+
+
+def _datasets_of(exchange: Exchange, files: _Files) -> list[Dataset]:
+    """Return the Datasets that the replaying feeds of `exchange` play."""
+    names = {
+        reference.name
+        for feed in files.of(Feed)
+        if feed.key.namespace == exchange.key.namespace
+        and feed.spec.exchange_ref == Reference(name=exchange.metadata.name)
+        and feed.spec.replay is not None
+        and not feed.spec.suspend
+        for reference in feed.spec.replay.dataset_refs
+    }
+    here = [each for each in files.of(Dataset) if each.key.namespace == exchange.key.namespace]
+    return [each for each in here if each.metadata.name in names]
 
 
 def _surroundings(files: _Files, terms: ExchangeTerms) -> Surroundings:
@@ -238,7 +254,7 @@ def _plan_backtest(files: _Files, backtest: Backtest, wish: Wish) -> BacktestPla
                 dataset, _surroundings(files, terms), symbols=sorted(symbols), within=_within(range_of(spec), wish)
             )
             replays = [msgspec.convert(values, ReplaySettings).open()]
-        markets.append(_market(exchange, terms, own, own_series, replays))
+        markets.append(_market(exchange, terms, own, own_series, replays, () if dataset is None else (dataset,)))
     return BacktestPlan(title=f"Backtest {backtest.metadata.name}", markets=tuple(markets), notes=tuple(_notes(files)))
 
 
@@ -305,12 +321,14 @@ def _market(
     bots: Sequence[TradingBot],
     series: Iterable[Series],
     replays: Sequence[feeds.Replay],
+    datasets: Iterable[Dataset],
 ) -> MarketPlan:
     settings = msgspec.convert(terms.settings(series), ExchangeSettings)
     return MarketPlan(
         settings=settings,
         bots=tuple(_config(bot, exchange) for bot in sorted(bots, key=lambda bot: bot.key)),
         replays=tuple(replays),
+        refuses_gaps=any(dataset.spec.gap_policy is GapPolicy.FAIL for dataset in datasets),
     )
 
 

@@ -22,11 +22,15 @@ def built_in_or_imported(config: BotConfig) -> Strategy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketPlan:
-    """One exchange: an engine's run of its own. Replays are merged by time."""
+    """One exchange: an engine's run of its own. Replays are merged by time.
+
+    `refuses_gaps`: a Dataset's gapPolicy is Fail, so with a bar missing there is no result.
+    """
 
     settings: ExchangeSettings
     bots: tuple[BotConfig, ...]
     replays: tuple[Replay, ...]
+    refuses_gaps: bool = False
 
     @property
     def is_synthetic(self) -> bool:

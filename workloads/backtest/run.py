@@ -15,8 +15,8 @@ from workloads.backtest.results import BacktestResult, BotResult, DataFacts
 from workloads.exchange.gateway.machine import Gateway
 from workloads.exchange.venue.venue import Venue
 from workloads.feeds.content_hash import SeriesContent, SeriesHash
-from workloads.feeds.errors import UnusableSource
-from workloads.feeds.findings import Findings
+from workloads.feeds.errors import BrokenData, UnusableSource
+from workloads.feeds.findings import Findings, Severity
 from workloads.strategy.bot import Bot
 
 PROGRESS_STEPS = 2_000  # steps between two reports of progress
@@ -120,7 +120,12 @@ def _told(market: MarketPlan, tally: _Tally, watcher: Watcher) -> Iterator[tuple
     exchange = market.settings.exchange
     steps = 0
     market_us = 0
+    gaps_before = tally.findings.number_of(Severity.GAP)
     for market_us, bars in market.steps(tally.findings):
+        if market.refuses_gaps and tally.findings.number_of(Severity.GAP) > gaps_before:
+            raise BrokenData(
+                f"{tally.findings.gaps[-1]}; gapPolicy of the Dataset is Fail: mend the data, or say Report"
+            )
         for bar in bars:
             place = (exchange, bar.symbol, bar.interval_us)
             if place not in tally.hashes:

@@ -83,6 +83,7 @@ class GatewayPlan:
     exchange: str  # "namespace/name"
     holder: str
     generation: int
+    owner: str = ""  # UID of the Exchange
     bar_streams: tuple[StreamName, ...] = ()  # beyond the finest ones: bots of coarser intervals have figures too
     executions_topic: str
     reports_topic: str
@@ -171,6 +172,7 @@ class GatewayWorker:
                 gateway_lease(plan.config.account),
                 holder=plan.holder,
                 generation=plan.generation,
+                owner=plan.owner,
                 ttl_us=plan.lease_ttl_us,
             )
         except OutcomeUnknown:

@@ -32,6 +32,7 @@ def build_venue(process: Process, settings: VenueSettings) -> Worker:
         config=settings.exchange.to_venue_config(),
         exchange=settings.exchange.exchange,
         holder=process.settings.holder,
+        owner=settings.uid,
         generation=settings.generation,
         run=None if settings.run is None else RunId(settings.run),
     )
@@ -56,6 +57,7 @@ def build_gateway(process: Process, settings: GatewaySettings) -> Worker:
         config=exchange.to_gateway_config(),
         exchange=exchange.exchange,
         holder=process.settings.holder,
+        owner=settings.uid,
         generation=settings.generation,
         bar_streams=tuple(_bar_places(exchange)),
         executions_topic=EXECUTIONS.name,

@@ -103,9 +103,10 @@ class ExchangeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
 
 class VenueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A simulator's process. It listens on `host`:`port`; `token_file` holds the account's key."""
+    """A simulator's process, of the Exchange with that `uid`. It listens on `host`:`port`; `token_file` has its key."""
 
     exchange: ExchangeSettings
+    uid: str
     generation: int
     host: str = "127.0.0.1"
     port: int
@@ -114,9 +115,10 @@ class VenueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A gateway's process, and where its simulator listens."""
+    """A gateway's process, of the Exchange with that `uid`, and where its simulator listens."""
 
     exchange: ExchangeSettings
+    uid: str
     generation: int
     venue_host: str = "127.0.0.1"
     venue_port: int

@@ -160,7 +160,8 @@ class VenueFold:
                 place = Place(record.market_us, record.round, Phase.VENUE_REQUESTS)
             case ConfiguredRecord():
                 return  # it is no turn of a run
-        self.last = (place, max((report.no for _, report in outputs), default=None))
+        before = self.last[1] if self.last is not None and self.last[0] == place else None  # a turn of several records
+        self.last = (place, max((report.no for _, report in outputs), default=before))
 
     def take_snapshot(self) -> VenueSnapshot:
         """Return the state after the last record, for the caller to save."""

@@ -7,6 +7,7 @@ journal again; a lockstep turn that is in the journal, but whose row was not wri
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import count, takewhile
 from threading import Condition
 from typing import Protocol
 
@@ -41,6 +42,7 @@ class VenuePlan:
     exchange: str  # "namespace/name"
     holder: str
     generation: int
+    owner: str = ""  # UID of the Exchange
     run: RunId | None = None
     lease_ttl_us: int = 15_000_000
     snapshot_every: int = 5_000  # journal records
@@ -80,7 +82,11 @@ class VenueWorker:
         """Take the lease and fold the journal."""
         plan = self._plan
         self._lease = self._store.acquire(
-            venue_lease(plan.exchange), holder=plan.holder, generation=plan.generation, ttl_us=plan.lease_ttl_us
+            venue_lease(plan.exchange),
+            holder=plan.holder,
+            generation=plan.generation,
+            ttl_us=plan.lease_ttl_us,
+            owner=plan.owner,
         )
         self._fold.open()
         with self.changed:
@@ -216,18 +222,12 @@ class VenueWorker:
         records: list[JournalRecord] = []
         for account in sorted(self._inbox):
             waiting = self._inbox[account]
-            number = self._fold.venue.request_no(account) + 1
-            batch: list[VenueRequest] = []
-            while number in waiting and len(batch) < REQUESTS_MAX:
-                batch.append(waiting[number])
-                number += 1
-            if batch:
+            first = self._fold.venue.request_no(account) + 1
+            gapless = [*takewhile(waiting.__contains__, count(first))]
+            for start in range(0, len(gapless), REQUESTS_MAX):
+                batch = [waiting[no] for no in gapless[start : start + REQUESTS_MAX]]
                 record = RequestsRecord(
-                    epoch=self._epoch(),
-                    market_us=market_us,
-                    round=round_no,
-                    account=account,
-                    requests=tuple(batch),
+                    epoch=self._epoch(), market_us=market_us, round=round_no, account=account, requests=tuple(batch)
                 )
                 records.append(record)
         return records
@@ -282,8 +282,18 @@ class VenueWorker:
             return self._fold.venue.request_no(account)
 
     def reports(self, account: AccountId, since: int) -> list[VenueReport]:
-        """Return the reports after `since`; those up to it will not be asked for again."""
+        """Return the reports after `since`; those up to it will not be asked for again.
+
+        Raises Retryable when `since` is a number that this process has not reached: it was succeeded and does not
+        know it yet, and what it says of orders and balances is the past.
+        """
         with self._folded():
+            reached = self._fold.venue.report_no(account)
+            if since > reached:
+                raise Retryable(
+                    f"exchange {self._plan.exchange}: account {account} has report {since}, this process has reached "
+                    f"{reached}: another one keeps the journal now, or its end was lost"
+                )
             self._fold.venue.trim_reports(account, since)
             return self._fold.venue.reports(account, since)
 

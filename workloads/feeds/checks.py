@@ -1,13 +1,13 @@
 """Checks of candles, made once, at the door: everything behind it may rely on sound, sorted, aligned bars.
 
-Data is never altered. A row that repeats the one before, to the last digit, is merged and counted; a missing bar is
-named and stays missing; everything else that is wrong refuses the source.
+Data is never altered. A missing bar is named and stays missing; everything else that is wrong, a row that repeats the
+one before included, refuses the source.
 """
 
 import math
 from collections.abc import Iterable, Iterator
 
-from tradefleet.domain.bar import Bar, format_interval
+from tradefleet.domain.bar import PRICE_MAX, VOLUME_MAX, Bar, format_interval
 from workloads.feeds.findings import Finding, Findings, Rule
 from workloads.feeds.ports import SourceDescription
 from workloads.feeds.times import format_time
@@ -21,8 +21,6 @@ OUTLIER_MIN = 0.01  # … and of at least this part of the price is worth a warn
 TYPICAL_BARS = 64  # memory of the typical move, and how many bars are watched before the first warning
 REGULAR_STEPS_MAX = 16  # so many steps, all of the same length, show that the interval is wrong
 REGULAR_STEPS_MIN = 3  # the same at the end of a short source
-
-_INFINITY = math.inf
 
 
 def check_rows(
@@ -41,7 +39,7 @@ def check_rows(
     last_number = 0
     for number, open_us, open_, high, low, close, volume in rows:
         # NaN fails every comparison, so this one line finds it too.
-        sound = 0.0 < low <= open_ <= high < _INFINITY and low <= close <= high and 0.0 <= volume < _INFINITY
+        sound = 0.0 < low <= open_ <= high <= PRICE_MAX and low <= close <= high and 0.0 <= volume <= VOLUME_MAX
         if not sound:
             report.broken_values(number, open_, high, low, close, volume)
         if open_us == expected_us:
@@ -119,11 +117,16 @@ class _Report:
         """Say which value is the first that cannot be; the caller knows that one is."""
         fix = f"correct the {self._place} or take it out"
         prices = {"open": open_, "high": high, "low": low, "close": close}
+        bounds = {**dict.fromkeys(prices, PRICE_MAX), "volume": VOLUME_MAX}
         for name, value in {**prices, "volume": volume}.items():
             if not math.isfinite(value):
                 self.add(
                     Rule.NOT_A_NUMBER, f"must be a finite number, was {value}", number=number, field=name, remedy=fix
                 )
+                return
+            if value > bounds[name]:
+                message = f"must be at most {bounds[name]:g}, was {value}"
+                self.add(Rule.TOO_LARGE, message, number=number, field=name, remedy=fix)
                 return
         for name, value in prices.items():
             if value <= 0:
@@ -158,12 +161,13 @@ class _Report:
         )
 
     def repeated(self, number: int, again: Bar, last_number: int, last: Bar) -> None:
-        """Say that a bar came twice: merged when it is the same, an error otherwise."""
+        """Say that a bar came twice, with the same content or another."""
         if again == last:
             self.add(
                 Rule.DUPLICATE,
-                f"the bar of {format_time(last.open_us)} repeats {self._place} {last_number}: merged",
+                f"the bar of {format_time(last.open_us)} is on {self._place} {last_number} already",
                 number=number,
+                remedy="take one of the two out",
                 from_us=last.open_us,
                 to_us=last.close_us,
             )
@@ -187,7 +191,7 @@ class _Report:
             f"{format_time(open_us)} comes after {format_time(last_us)}",
             number=number,
             field="open_time",
-            remedy="sort by open time; rows that then repeat each other exactly are merged",
+            remedy="sort by open time, and take out what is there twice",
         )
 
     def gap(self, number: int, expected_us: int, open_us: int) -> None:

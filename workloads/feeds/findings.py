@@ -17,7 +17,6 @@ class Severity(StrEnum):
     ERROR = "error"  # the data is refused
     GAP = "gap"  # bars are missing; they are never filled in
     WARNING = "warning"  # possible, but worth a look
-    NOTE = "note"  # nothing is wrong
 
 
 class Rule(StrEnum):
@@ -27,6 +26,7 @@ class Rule(StrEnum):
     NOT_A_NUMBER = "not-a-number"
     TIME = "time"  # an open time that cannot be read, or in another unit
     NOT_POSITIVE = "not-positive"
+    TOO_LARGE = "too-large"
     HIGH_BELOW_LOW = "high-below-low"
     OUTSIDE_RANGE = "outside-range"  # open or close not between low and high
     MISALIGNED = "misaligned"
@@ -37,7 +37,7 @@ class Rule(StrEnum):
     GAP = "gap"
     ZERO_VOLUME = "zero-volume"
     OUTLIER = "outlier"
-    DUPLICATE = "duplicate"  # the same bar twice with the same content: merged
+    DUPLICATE = "duplicate"  # the same bar twice with the same content
 
     @property
     def severity(self) -> Severity:
@@ -47,8 +47,6 @@ class Rule(StrEnum):
                 return Severity.GAP
             case Rule.ZERO_VOLUME | Rule.OUTLIER:
                 return Severity.WARNING
-            case Rule.DUPLICATE:
-                return Severity.NOTE
             case _:
                 return Severity.ERROR
 
@@ -94,7 +92,7 @@ class Findings:
     kept: list[Finding] = field(default_factory=list)
     counts: Counter[Rule] = field(default_factory=Counter)
     missing_bars: int = 0
-    merged_duplicates: int = 0
+    duplicates: int = 0
 
     def add(self, finding: Finding) -> None:
         """Take a finding. Raises BrokenData for an error that must stop the reading."""
@@ -103,7 +101,7 @@ class Findings:
         if rule is Rule.GAP:
             self.missing_bars += finding.count
         elif rule is Rule.DUPLICATE:
-            self.merged_duplicates += finding.count
+            self.duplicates += finding.count
         if self.counts[rule] <= KEPT_PER_RULE_MAX:
             self.kept.append(finding)
         if finding.severity is Severity.ERROR and not self.keep_going:

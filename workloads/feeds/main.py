@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import Final
 
 from tradefleet.bus.numbered import OutboxPublisher
-from tradefleet.domain.errors import Permanent
-from tradefleet.domain.ids import Symbol
-from tradefleet.messages.topics import OHLC_STABLE, TICKER, TRADES
+from tradefleet.bus.ports import Record
+from tradefleet.domain.bar import Bar
+from tradefleet.domain.errors import InvalidValue, Permanent
+from tradefleet.domain.ids import Symbol, bars_stream
+from tradefleet.messages.codec import encode
+from tradefleet.messages.convert import bar_message
+from tradefleet.messages.topics import OHLC_STABLE, TICKER, TRADES, market_key
 from tradefleet.runtime.connections import connect, dead_letters
 from tradefleet.runtime.ports import Worker
 from tradefleet.runtime.process import Process, run_process
@@ -17,6 +21,7 @@ from tradefleet.store.ports import RunId
 from tradefleet.store.postgres.databases import FeedDatabase
 from workloads.feeds.adapters.recordings import PostgresRecordings
 from workloads.feeds.adapters.records import PostgresRecords
+from workloads.feeds.door import Door
 from workloads.feeds.ports import DatasetKey, DatasetTarget
 from workloads.feeds.recording_worker import RecordingPlan, RecordingWorker
 from workloads.feeds.replay import Schedule, parse_speed
@@ -35,15 +40,24 @@ def build_replay(process: Process, settings: FeedSettings) -> Worker:
         feed=settings.feed,
         exchange=settings.exchange,
         holder=process.settings.holder,
+        owner=settings.uid,
         generation=settings.generation,
         bars_topic=OHLC_STABLE.name,
         run=None if settings.run is None else RunId(settings.run),
     )
+    letters = dead_letters(process, connections, with_rows=True)
+
+    def refuse(bar: Bar, error: InvalidValue) -> None:
+        stream = bars_stream(plan.exchange, bar.symbol, bar.interval_us)
+        payload = encode(bar_message(stream, 0, plan.exchange, bar))
+        key = market_key(plan.exchange, bar.symbol)
+        letters.put_aside(Record(topic=plan.bars_topic, partition=-1, offset=-1, key=key, value=payload), error)
+
     speed_ppm = parse_speed(settings.speed)
     worker = FeedWorker(
         plan,
         store=store,
-        source=settings.replay.open(),
+        source=Door(settings.replay.open(), settings.tick_of(), refuse),
         publisher=OutboxPublisher(connections.bus, store, process.clock, bar_encoder(plan)),
         clock=process.clock,
         pace=None if speed_ppm is None else Schedule(speed_ppm, process.clock.monotonic_us),

@@ -48,6 +48,16 @@ class BarSource(Protocol):
         """How much of the source the last call of `bars` has read, 0 to 1; None when that cannot be known."""
 
 
+class ReplaySource(Protocol):
+    """Recorded market data, the same at every call."""
+
+    def steps(self) -> Iterable[tuple[int, list[Bar]]]:
+        """Yield (market_us, bars closed then, sorted by (symbol, interval)), in time order."""
+
+    def origin(self, symbol: Symbol) -> str:
+        """Return what the bars of an instrument are read from, for messages."""
+
+
 # --- datasets -----------------------------------------------------------------------------------------------------
 
 

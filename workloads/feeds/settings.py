@@ -157,11 +157,17 @@ class FeedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """A replaying feed's process. `speed` is lockstep, max or a multiple of real time such as 60x."""
 
     feed: str  # "namespace/name"
+    uid: str
     exchange: str
     generation: int
     replay: ReplaySettings
+    ticks: dict[str, str] = {}  # of the exchange's instruments, as decimal text
     speed: str = "lockstep"
     run: str | None = None
+
+    def tick_of(self) -> dict[Symbol, Decimal]:
+        """Return the tick of each instrument. Raises InvalidValue."""
+        return {Symbol(symbol): parse_decimal(tick, f"tick of {symbol}") for symbol, tick in self.ticks.items()}
 
 
 class SeriesSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

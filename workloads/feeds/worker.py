@@ -1,12 +1,12 @@
 """The edge of a replaying feed: bars are committed as their streams' outbox, then published (rules 6, 21)."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
 from tradefleet.domain.bar import Bar, format_interval
-from tradefleet.domain.ids import StreamName, Symbol, bars_stream
+from tradefleet.domain.ids import StreamName, bars_stream
 from tradefleet.domain.progress import FEED, Phase, Progress
 from tradefleet.messages.codec import encode
 from tradefleet.messages.convert import bar_message
@@ -15,6 +15,7 @@ from tradefleet.runtime.ports import Clock, Publisher
 from tradefleet.store.ports import FeedCommit, FeedStore, Lease, OutboxMessage, RunId, RunStore, feed_lease
 from workloads.backtest.lockstep import RunView
 from workloads.feeds.errors import PlayedBefore, SourceChanged
+from workloads.feeds.ports import ReplaySource
 from workloads.feeds.times import format_time
 
 STEPS_AHEAD = 256  # how far a lockstep feed may run ahead of its run
@@ -23,16 +24,6 @@ STEPS_A_COMMIT = 64
 
 class FeedDatabase(FeedStore, RunStore, Protocol):
     """Everything the feed's edge reads and writes."""
-
-
-class ReplaySource(Protocol):
-    """Recorded market data, the same at every call."""
-
-    def steps(self) -> Iterable[tuple[int, list[Bar]]]:
-        """Yield (market_us, bars closed then, sorted by (symbol, interval)), in time order."""
-
-    def origin(self, symbol: Symbol) -> str:
-        """Return what the bars of an instrument are read from, for messages."""
 
 
 class Pace(Protocol):
@@ -50,6 +41,7 @@ class FeedPlan:
     exchange: str  # "namespace/name"
     holder: str
     generation: int
+    owner: str = ""  # UID of the Feed
     bars_topic: str
     run: RunId | None = None
     lease_ttl_us: int = 15_000_000
@@ -88,7 +80,11 @@ class FeedWorker:
         """Take the lease and find the first step that was not committed. Raises SourceChanged, PlayedBefore."""
         plan = self._plan
         self._lease = self._store.acquire(
-            feed_lease(plan.feed), holder=plan.holder, generation=plan.generation, ttl_us=plan.lease_ttl_us
+            feed_lease(plan.feed),
+            holder=plan.holder,
+            generation=plan.generation,
+            ttl_us=plan.lease_ttl_us,
+            owner=plan.owner,
         )
         self._seqs, self._ahead, self.is_finished = {}, [], False
         if plan.run is not None:

@@ -218,6 +218,8 @@ class Desk:
 
     def set_timer(self, at_us: int) -> None:
         """Ask for on_timer at a market time after now. Raises InvalidValue for one that has passed."""
+        if self.is_muted:
+            return  # the timers that were set then are restored
         if at_us <= self.now_us:
             raise InvalidValue(
                 f"bot {self._config.key}: a timer must be after the market time {self.now_us} us, was {at_us}"

@@ -2,12 +2,13 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from tradefleet.domain.bots import BotCommand, BotConfig
 from tradefleet.domain.errors import Fenced, InvalidValue
 from tradefleet.domain.executions import Adoption
+from tradefleet.domain.frozen import frozen
 from tradefleet.domain.ids import AccountId, BotKey, BotUid, StreamName, Symbol, orders_stream
 from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.progress import Participant, Phase, Progress, bot_participant
@@ -36,7 +37,7 @@ class BotDatabase(BotStore, RunStore, Protocol):
         """Return the gateway's state row of the bot and its open orders; None before the gateway opened its books."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class HostPlan:
     """How this host runs. `instruments` are the exchange's."""
 
@@ -148,15 +149,15 @@ class HostWorker:
     ) -> dict[StreamName, int]:
         """Return where a generation begins to read: its executions after the books, its bars early enough to warm up.
 
-        A lockstep run begins with its data, so its first generation reads every bar.
+        It is warm when the first new bar comes, and not one earlier: what was decided on is not decided on again. A
+        lockstep run begins with its data, so its first generation reads every bar.
         """
         start = {sources.executions: books.execution_seq}
         for stream in sources.bars:
-            if record is not None:
-                reached = record.positions.get(stream, 0)
-            else:
+            reached = None if record is None else record.positions.get(stream)
+            if reached is None:
                 reached = 0 if self._plan.run is not None else self._store.last_seq(stream)
-            start[stream] = max(0, reached - config.warmup_bars)
+            start[stream] = max(0, reached - max(0, config.warmup_bars - 1))
         return start
 
     def _index(self) -> None:
@@ -282,11 +283,12 @@ class HostWorker:
         The failed machine is thrown away: nothing of this turn is committed but the row that says it has left. Raises
         `error` when no bot of the host is left.
         """
-        _LOG.error("bot %s failed and leaves the run: %s", slot.config.key, error)
+        bot = slot.config.key
+        _LOG.error("bot %s failed and leaves the run: %s", bot, error, extra={"bot": bot})
         restored = self._open(slot.config)
         left = replace(self._progress(restored, due), next_due_us=None, left=True)
-        self._commit([restored], {slot.config.key: left})
-        self.slots.pop(slot.config.key, None)
+        self._commit([restored], {bot: left})
+        self.slots.pop(bot, None)
         self._index()
         if not self.slots:
             raise error

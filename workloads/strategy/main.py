@@ -8,6 +8,7 @@ from tradefleet.bus.numbered import NumberedStreams, OutboxPublisher, Place
 from tradefleet.domain.ids import AccountId, StreamName, Symbol, bars_stream, executions_stream
 from tradefleet.messages.topics import EXECUTIONS, OHLC_STABLE, ORDERS
 from tradefleet.runtime.connections import connect, dead_letters
+from tradefleet.runtime.logging import log_context
 from tradefleet.runtime.ports import Worker
 from tradefleet.runtime.process import Process, run_process
 from tradefleet.runtime.settings import load_settings, process_settings
@@ -22,6 +23,8 @@ def build(process: Process, settings: HostSettings) -> Worker:
     connections = connect(process)
     exchange = settings.exchange
     configs = settings.configs()
+    if len(configs) == 1:  # every line of this process is about it; a host of several names the one it means
+        process.resources.enter_context(log_context(bot=configs[0].key))
     places: dict[StreamName, Place] = {}
     for config in configs:
         places[executions_stream(config.uid)] = Place(EXECUTIONS.name, config.key)

@@ -1,6 +1,5 @@
 """Parameters: declared in a class body, typed by their annotation, checked before a strategy is built."""
 
-import difflib
 import inspect
 import math
 from collections.abc import Mapping, Sequence
@@ -161,6 +160,8 @@ def check_parameters(cls: type, strategy: str, given: Mapping[str, object]) -> d
     known = parameters_of(cls)
     for name in given:
         if name not in known:
+            import difflib  # noqa: PLC0415 - only a mistake needs it
+
             near = difflib.get_close_matches(name, known, n=1)
             names = ", ".join(known) or "none"
             hint = f"did you mean {near[0]}? " if near else ""

@@ -4,15 +4,13 @@ Importing a strategy runs its module's code, which is why only a bot's own proce
 foreign one. A built-in's module is imported when it is first asked for: a bot's process holds one strategy, not nine.
 """
 
-import difflib
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from tradefleet.domain.bots import ParameterValue
 from tradefleet.domain.errors import Permanent
 from workloads.strategy.api import Strategy
-from workloads.strategy.client import client_strategy, is_client
 
 _FOLDER = "workloads.strategy.builtins"
 
@@ -39,8 +37,8 @@ def load_strategy(name: str) -> type[Strategy]:
         return _import(BUILTINS[name])
     if ":" in name:
         return _import(name)
-    near = difflib.get_close_matches(name, BUILTINS, n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
+    near = _nearest(name, BUILTINS)
+    hint = f"did you mean {near}? " if near else ""
     raise StrategyNotFound(
         f"strategy {name!r} is not known: {hint}built in are {', '.join(BUILTINS)}; your own is named module:Class"
     )
@@ -64,11 +62,20 @@ def _import(address: str) -> type[Strategy]:
     found = getattr(module, class_name, None)
     if found is None:
         classes = [name for name, value in vars(module).items() if inspect.isclass(value)]
-        near = difflib.get_close_matches(class_name, classes, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        near = _nearest(class_name, classes)
+        hint = f"; did you mean {near}?" if near else ""
         raise StrategyNotFound(f"strategy {address}: module {module_name} has no class {class_name}{hint}")
     if inspect.isclass(found) and issubclass(found, Strategy):
         return found
+    from workloads.strategy.client import client_strategy, is_client  # noqa: PLC0415 - most bots have none
+
     if is_client(found):
         return client_strategy(found)
     raise StrategyNotFound(f"strategy {address}: {class_name} is neither a Strategy nor has it next_order(context)")
+
+
+def _nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that was probably meant, if any."""
+    import difflib  # noqa: PLC0415 - only a mistake needs it
+
+    return next(iter(difflib.get_close_matches(name, list(known), n=1)), None)

@@ -42,7 +42,11 @@ SELECT found.* FROM unnest(%(uids)s::text[]) AS wanted(uid), LATERAL (
         fills, open_orders, positions
     FROM tradefleet.statistics WHERE fleet = %(fleet)s AND statistics.uid = wanted.uid ORDER BY market_us DESC LIMIT 1
 ) AS found"""
-_EPOCHS: Final = "SELECT uid, epoch FROM tradefleet.bot WHERE fleet = %(fleet)s AND uid = ANY(%(uids)s)"
+_BOTS: Final = """
+SELECT bot.uid, bot.epoch, bot.input_count - coalesce(snapshot.ordinal, 0) FROM tradefleet.bot
+LEFT JOIN tradefleet.bot_snapshot AS snapshot ON snapshot.fleet = bot.fleet AND snapshot.uid = bot.uid
+    AND snapshot.generation = bot.record_generation
+WHERE bot.fleet = %(fleet)s AND bot.uid = ANY(%(uids)s)"""
 _GATEWAYS: Final = "SELECT account, epoch FROM tradefleet.gateway WHERE fleet = %(fleet)s"
 _RECORDED: Final = """
 SELECT series.dataset, series.symbol, series.interval_us, series.bars, series.content_hash, first_us, last_us, stretches
@@ -81,6 +85,7 @@ class Seen:
     open_orders: Mapping[str, int] = field(default_factory=dict)
     statistics: Mapping[str, BotStatistics] = field(default_factory=dict)
     epochs: Mapping[str, int] = field(default_factory=dict)
+    refolds: Mapping[str, int] = field(default_factory=dict)  # inputs since a bot's snapshot, or since it has a record
     gateway_epochs: Mapping[str, int] = field(default_factory=dict)
     accounts: Mapping[str, AccountView] = field(default_factory=dict)
     refusals: Mapping[str, str] = field(default_factory=dict)  # why a gateway does not trade a bot as its owner wants
@@ -115,6 +120,7 @@ class Eyes:
         )
         blobs = list(self._read(_BLOBS, accounts=sorted(accounts)))
         own = {account: json.loads(value) for account, key, value in blobs if key == OWN_BLOB}
+        bots = self._read(_BOTS, uids=sorted(uids))
         bars: dict[str, int] = {}
         for stream, last_seq in self._read(_BARS):
             exchange = stream.removeprefix("bars/").partition(":")[0]
@@ -128,7 +134,8 @@ class Eyes:
             books=dict(_books(blobs)),
             open_orders=dict(self._read(_OPEN_ORDERS, accounts=sorted(accounts))),
             statistics={row[0]: statistics_of(row[1:]) for row in self._read(_STATISTICS, uids=sorted(uids))},
-            epochs=dict(self._read(_EPOCHS, uids=sorted(uids))),
+            epochs={uid: epoch for uid, epoch, _ in bots},
+            refolds={uid: inputs for uid, _, inputs in bots},
             gateway_epochs=dict(self._read(_GATEWAYS)),
             accounts={
                 account: AccountView(

@@ -6,18 +6,15 @@ began with: what the resources say today is of no account. Earlier generations r
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
-from tradefleet.domain.bots import BotConfig
+from tradefleet.domain.bots import BotCommand, BotConfig
 from tradefleet.domain.errors import NonDeterministic, Retryable
 from tradefleet.domain.ids import BotUid, StreamName, orders_stream
 from tradefleet.domain.orders import BotRequest
 from tradefleet.messages.codec import encode
 from tradefleet.messages.convert import request_message
-from tradefleet.store.ports import OutboxMessage
-from tradefleet.store.postgres.bots import PostgresBotStore
-from tradefleet.store.postgres.commands import PostgresCommandStore
-from tradefleet.store.postgres.session import Session
+from tradefleet.store.ports import BotStore, OutboxMessage
 from workloads.strategy.bot import Bot
 from workloads.strategy.recorded import recorded_sources
 from workloads.strategy.slot import instrument_of, restore_bot
@@ -47,16 +44,22 @@ class Parity:
         return f"{folded}, {self.requests:,} requests are the same byte for byte, hash {self.request_hash or '(none)'}"
 
 
-def verify(session: Session, uid: str) -> Parity:
+class ParityStore(BotStore, Protocol):
+    """What is read of a bot."""
+
+    def bot_command(self, uid: BotUid) -> BotCommand | None:
+        """Return the bot's desired state."""
+
+
+def verify(store: ParityStore, uid: BotUid) -> Parity:
     """Return whether the bot's requests come out of its recorded inputs again.
 
     Raises Retryable when its present generation has not begun.
     """
-    command = PostgresCommandStore(session).bot_command(BotUid(uid))
+    command = store.bot_command(uid)
     if command is None:
         raise Retryable(f"bot {uid}: the fleet has not taken it up yet: try again in a moment")
     config = command.config
-    store = PostgresBotStore(session)
     record = store.load_bot(config.key, config.uid)
     if record is None or record.generation != config.generation or not record.input_count:
         raise Retryable(f"bot {config.key}: generation {config.generation} has no inputs yet: try again in a moment")
@@ -107,7 +110,7 @@ class _Comparison:
                 self.difference = f"request {request.seq} differs: now {request}"
 
 
-def _stored(store: PostgresBotStore, config: BotConfig, after: int) -> Iterator[OutboxMessage]:
+def _stored(store: ParityStore, config: BotConfig, after: int) -> Iterator[OutboxMessage]:
     stream: StreamName = orders_stream(config.uid)
     while found := store.read_stream(stream, after=after, limit=CHUNK):
         after = found[-1].seq

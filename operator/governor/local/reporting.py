@@ -128,6 +128,7 @@ class _Reporter:
             closures={} if books is None else books.closures,
             unreadable_seq=0 if books is None else books.unreadable_seq,
             is_drawn_down=books is not None and books.is_drawn_down,
+            refold_inputs=self._seen.refolds.get(uid, 0),
             refused=self._seen.refusals.get(uid, ""),
             has_drifted=bot.key in self._planned.drifted,
             market_us=self._market_us.get(place, 0),

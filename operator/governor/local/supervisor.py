@@ -31,6 +31,7 @@ from tradefleet.resources.bot_set import BotSet, expand
 from tradefleet.resources.common import Resource
 from tradefleet.resources.dataset import Dataset
 from tradefleet.resources.exchange import Exchange
+from tradefleet.resources.feed import Feed
 from tradefleet.resources.trading_bot import TradingBot
 from tradefleet.runtime.logging import set_up_logging
 from tradefleet.store.ports import RunId
@@ -302,8 +303,11 @@ class Supervisor:
                 continue
             if isinstance(each, TradingBot):
                 self._retire(each)
-            else:
-                self._resources.remove(each)
+                continue
+            if isinstance(each, Exchange | Feed):
+                assert self._session is not None
+                PostgresFleetStore(self._session).retire_owner(each.metadata.uid or "")
+            self._resources.remove(each)
 
     def _retire(self, bot: TradingBot) -> None:
         """Take away what a bot that was wound down still has: lease, command, log-in, resource."""

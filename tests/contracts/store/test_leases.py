@@ -128,6 +128,78 @@ def test_leases_of_two_fleets_never_meet(world: World, name: LeaseName) -> None:
     assert handle(world.neighbour(), name).acquire(name, holder="two", generation=1, ttl_us=TTL_US).epoch == 1
 
 
+# --- a resource that is made again ------------------------------------------------------------------------------------
+
+OWNED = sorted(set(KINDS) - {"bot"})
+
+
+@pytest.fixture(params=OWNED)
+def owned(request: pytest.FixtureRequest) -> LeaseName:
+    return KINDS[request.param]
+
+
+def test_another_owner_begins_with_any_generation(world: World, owned: LeaseName) -> None:
+    store = handle(world, owned)
+    store.release(store.acquire(owned, holder="slot", generation=7, ttl_us=TTL_US, owner="uid-1"))
+
+    lease = handle(world, owned).acquire(owned, holder="slot", generation=1, ttl_us=TTL_US, owner="uid-2")
+
+    assert (lease.epoch, lease.generation) == (2, 1)
+
+
+def test_generations_count_against_those_of_the_same_owner(world: World, owned: LeaseName) -> None:
+    store = handle(world, owned)
+    for generation, owner in ((7, "uid-1"), (2, "uid-2")):
+        store.release(store.acquire(owned, holder="slot", generation=generation, ttl_us=TTL_US, owner=owner))
+
+    with pytest.raises(StaleGeneration, match="generation 1 is older than the row's 2"):
+        handle(world, owned).acquire(owned, holder="slot", generation=1, ttl_us=TTL_US, owner="uid-2")
+
+
+def test_another_owner_waits_while_the_lease_runs(world: World, owned: LeaseName) -> None:
+    handle(world, owned).acquire(owned, holder="one", generation=7, ttl_us=TTL_US, owner="uid-1")
+
+    with pytest.raises(LeaseHeld, match="one holds it"):
+        handle(world, owned).acquire(owned, holder="two", generation=1, ttl_us=TTL_US, owner="uid-2")
+
+
+def test_a_retired_owner_is_fenced_and_never_gets_the_lease_again(world: World, owned: LeaseName) -> None:
+    store = handle(world, owned)
+    lease = store.acquire(owned, holder="one", generation=1, ttl_us=TTL_US, owner="uid-1")
+
+    world.fleets().retire_owner("uid-1")
+
+    with pytest.raises(Fenced, match="epoch 1 is not the newest, which is 2"):
+        store.renew(lease, ttl_us=TTL_US)
+    for _ in range(2):
+        with pytest.raises(StaleGeneration, match="the resource with UID uid-1 is deleted"):
+            store.acquire(owned, holder="one", generation=9, ttl_us=TTL_US, owner="uid-1")
+        handle(world, owned).acquire(owned, holder="two", generation=1, ttl_us=TTL_US, owner="uid-2")
+        world.expire(owned)
+
+
+def test_who_follows_a_retired_owner_that_did_not_give_the_lease_back_is_told(world: World, owned: LeaseName) -> None:
+    store = handle(world, owned)
+    lease = store.acquire(owned, holder="one", generation=1, ttl_us=TTL_US, owner="uid-1")
+    world.fleets().retire_owner("uid-1")
+    store.release(lease)  # it ends, and does not know yet
+
+    lease = handle(world, owned).acquire(owned, holder="two", generation=1, ttl_us=TTL_US, owner="uid-2")
+
+    assert (lease.epoch, lease.took_over) == (3, True)
+
+
+def test_retiring_twice_or_a_stranger_fences_nobody(world: World, owned: LeaseName) -> None:
+    store = handle(world, owned)
+    lease = store.acquire(owned, holder="one", generation=1, ttl_us=TTL_US, owner="uid-2")
+
+    for uid in ("uid-1", "uid-1", "uid-3"):
+        world.fleets().retire_owner(uid)
+        world.neighbour().fleets().retire_owner("uid-2")
+
+    assert store.renew(lease, ttl_us=TTL_US).epoch == 1
+
+
 def test_a_lease_name_of_no_kind_is_refused(world: World) -> None:
     with pytest.raises(Permanent, match="must be made by bot_lease"):
         world.bot(BOT, UID).acquire(LeaseName("bot/ns/alpha"), holder="one", generation=1, ttl_us=TTL_US)

@@ -14,8 +14,9 @@ from tests.contracts.bus.bus_contract import BOT, FLUSH_US, POLL_US, USED, read,
 from tradefleet.bus.errors import BrokerReplaced, BrokerUnavailable, PositionLost
 from tradefleet.bus.kafka import KafkaBus
 from tradefleet.bus.kafka_client import KafkaSettings
+from tradefleet.bus.kafka_journal import KafkaJournal
 from tradefleet.bus.ports import Reader, Record, Source
-from tradefleet.domain.errors import FleetError
+from tradefleet.domain.errors import FleetError, OutcomeUnknown
 from tradefleet.messages.topics import EXECUTIONS, JOURNAL
 
 T = TypeVar("T")
@@ -180,19 +181,62 @@ def test_what_was_appended_to_a_journal_survives_a_kill(own_broker: OwnBroker, b
     assert values(second.read()) == [b"1", b"2", b"3", b"4"]
 
 
-def test_a_transaction_that_was_open_in_a_kill_is_never_read(own_broker: OwnBroker, bus: KafkaBus) -> None:
+def test_an_append_that_ended_halfway_in_a_kill_is_never_read(own_broker: OwnBroker, bus: KafkaBus) -> None:
     journal = bus.journal(JOURNAL.name, "default/sim")
     journal.append([b"1"])
-    # As if the writer died between its produce and its commit.
+    # As if the writer died with one of two records on the way.
+    write_by_hand(journal, b"unfinished", part="1/2")
+    own_broker.kill()
+    own_broker.start()
+    successor = retry_while_away(lambda: bus.journal(JOURNAL.name, "default/sim"))
+    write_by_hand(journal, b"the other half", part="2/2")
+    successor.append([b"2", b"3"])
+    assert values(successor.read()) == [b"1", b"2", b"3"]
+
+
+def test_what_a_fenced_writer_had_still_to_send_is_never_read(bus: KafkaBus) -> None:
+    first = bus.journal(JOURNAL.name, "default/sim")
+    [offset] = first.append([b"1"])
+    second = bus.journal(JOURNAL.name, "default/sim")
+    write_by_hand(first, b"late")
+    second.append([b"2"])
+    write_by_hand(first, b"later")
+    third = bus.journal(JOURNAL.name, "default/sim")
+    for journal in (second, third):
+        assert values(journal.read()) == [b"1", b"2"]
+        assert values(journal.read(offset + 1)) == [b"2"]
+
+
+def test_a_writer_goes_on_when_its_broker_was_killed_meanwhile(own_broker: OwnBroker, bus: KafkaBus) -> None:
+    journal = bus.journal(JOURNAL.name, "default/sim")
+    journal.append([b"1"])
+    own_broker.kill()
+    own_broker.start()
+    journal.append([b"2", b"3"])
+    assert values(journal.read()) == [b"1", b"2", b"3"]
+
+
+def test_an_append_that_does_not_come_back_has_an_unknown_outcome(own_broker: OwnBroker, topic_prefix: str) -> None:
+    with KafkaBus(
+        KafkaSettings(bootstrap=own_broker.bootstrap, prefix=topic_prefix, append_timeout_ms=1_000)
+    ) as impatient:
+        impatient.ensure_topics([JOURNAL])
+        journal = impatient.journal(JOURNAL.name, "default/sim")
+        journal.append([b"1"])
+        own_broker.kill()
+        for _ in range(2):
+            with pytest.raises(OutcomeUnknown, match="default/sim"):
+                journal.append([b"2"])
+        journal.close()  # what it still had to send is given up
+        own_broker.start()
+        successor = retry_while_away(lambda: impatient.journal(JOURNAL.name, "default/sim"))
+        assert values(successor.read()) == [b"1"]
+
+
+def write_by_hand(journal: KafkaJournal, value: bytes, part: str = "1/1") -> None:
+    """Send a record under the journal's mark past all that the journal does for it."""
     producer = journal._producer
-    producer.begin_transaction()
-    producer.produce(
-        bus._settings.topic(JOURNAL.name),
-        value=b"unfinished",
-        key=b"default/sim",
-        partition=JOURNAL.partition("default/sim"),
-    )
-    producer.flush(10)
-    successor = bus.journal(JOURNAL.name, "default/sim")
-    successor.append([b"2"])
-    assert values(successor.read()) == [b"1", b"2"]
+    topic, partition = journal._place
+    headers = [("mark", str(journal._mark)), ("part", part)]
+    producer.produce(topic, value=value, key=b"default/sim", partition=partition, headers=headers)
+    assert producer.flush(10) == 0

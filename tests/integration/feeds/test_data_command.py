@@ -147,6 +147,38 @@ def test_made_up_candles_are_labelled_wherever_they_show(command: Command, tmp_p
     )
 
 
+@pytest.mark.parametrize("venue", ["coinbase", "synthetic"])
+def test_what_is_exported_is_imported_again_with_the_same_hash(command: Command, tmp_path: Path, venue: str) -> None:
+    content = [bar(0), bar(1, close=100.0 + 1e-12), *bars([5, 6])]
+    write_csv(tmp_path / f"{venue}_BTC-USD_1m.csv", content)
+    first = json.loads(command.run("import", tmp_path / f"{venue}_BTC-USD_1m.csv", "--dataset", "first", "-o", "json"))
+    folder = tmp_path / "new" / "folder"
+
+    out = command.run("export", "first", "--to", folder)
+
+    name = "first" if venue == "coinbase" else "synthetic"
+    path = folder / f"{name}_BTC-USD_1m.csv.gz"
+    assert out == f"{path}: 4 bars\n"
+    again = json.loads(command.run("import", path, "--dataset", "again", "-o", "json"))
+    assert (again["contentHash"], again["added"]) == (first["contentHash"], 4)
+
+
+def test_an_export_writes_over_nothing_and_names_what_is_missing(command: Command, tmp_path: Path) -> None:
+    write_csv(tmp_path / "coinbase_BTC-USD_1m.csv", bars(range(3)))
+    command.run("import", tmp_path / "coinbase_BTC-USD_1m.csv")
+    mine = tmp_path / "coinbase_BTC-USD_1m.csv.gz"
+    mine.write_text("mine")
+
+    assert "is there already, and nothing is written over" in command.run(
+        "export", "coinbase", "--to", tmp_path, status=2
+    )
+    assert mine.read_text() == "mine"
+    assert "there is no such dataset" in command.run("export", "gone", "--to", tmp_path, status=2)
+    in_a_file = command.run("export", "coinbase", "--to", mine / "folder", status=2)
+    assert "cannot be written" in in_a_file
+    assert "Traceback" not in in_a_file
+
+
 def test_broken_data_is_refused_whole_with_2(command: Command, tmp_path: Path) -> None:
     good = write_csv(tmp_path / "coinbase_ETH-USD_1m.csv", bars(range(2_000), ETH))
     rows = [cells(each) for each in bars(range(2_000))]

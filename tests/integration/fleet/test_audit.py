@@ -1,4 +1,4 @@
-"""`tradefleet audit` and the demo's own audit: what is wrong is named, and the exit status says so."""
+"""`tradefleet audit` and the demo's own audit: what is wrong is named, and the exit status says so. And the logs."""
 
 import json
 from collections.abc import Iterator
@@ -8,10 +8,12 @@ from pathlib import Path
 import psycopg
 import pytest
 from governor.local.database import Database
+from governor.local.folder import ServiceFolder
 
 from tests.integration.fleet import files
 from tests.integration.fleet.commands import FleetCommands
 from tradefleet.domain.errors import FleetError
+from tradefleet.store.roles import Component
 
 GRID = "{name: grid, params: {levels: 5, spacing: 0.01}}"
 
@@ -67,6 +69,35 @@ def test_a_fleet_that_traded_has_clean_books(fleet: FleetCommands) -> None:
     }
 
 
+def test_every_fill_is_in_the_gateway_s_log_with_its_ids(fleet: FleetCommands) -> None:
+    lines = [json.loads(line) for line in fleet.home.log("gateway-default-simulator").read_text().splitlines()]
+
+    logged = {(line["bot"], line["client_order_id"], line["trade_id"]) for line in lines if "trade_id" in line}
+    assert logged
+    assert logged == set(fleet.query("SELECT bot, client_order_id, trade_id FROM tradefleet.fill"))
+    assert {line["fleet"] for line in lines if "trade_id" in line} == {fleet.home.facts().fleet}
+
+
+def test_every_line_of_a_bot_s_process_names_the_bot(fleet: FleetCommands) -> None:
+    lines = [json.loads(line) for line in fleet.home.log("bot-default-hold").read_text().splitlines()]
+
+    assert {line.get("bot") for line in lines if "bot" in line} == {"default/hold"}
+
+
+def test_no_log_holds_a_secret(fleet: FleetCommands) -> None:
+    services = [ServiceFolder(fleet.home.postgres, "postgres"), ServiceFolder(fleet.home.kafka, "kafka")]
+    kept = [entry for service in services for entry in service.remembered().items()]
+    secrets = [str(value) for name, value in kept if name.startswith("password.")]
+    secrets += [path.read_text(encoding="ascii") for path in fleet.home.processes.glob("*.token")]
+    assert len(secrets) > len(Component)
+
+    logs = [path for path in fleet.folder.rglob("*.log") if path.is_file()]  # the topics' files are called so too
+    assert len(logs) > 5
+    for path in logs:
+        text = path.read_text(encoding="utf-8", errors="replace")
+        assert not any(secret in text for secret in secrets), path
+
+
 def test_a_deleted_posting_is_named(fleet: FleetCommands) -> None:
     columns = "fleet, uid, seq, line, book, asset, atoms"
     row = fleet.query(f"SELECT {columns} FROM tradefleet.posting ORDER BY uid, seq DESC, line LIMIT 1")[0]
@@ -113,7 +144,7 @@ def test_a_demo_whose_books_are_wrong_ends_with_1(tmp_path: Path) -> None:
     report = tmp_path / "report.html"
     demo = fleet.start("demo", "--data", str(path), "--data-dir", str(fleet.folder), "--report", str(report))
     try:
-        fleet.wait_for("a trade", lambda: _spoil(fleet))
+        fleet.wait_for("a trade", lambda: _spoil(fleet), timeout_s=180)
         out, err = demo.communicate(timeout=200)
     finally:
         demo.kill()

@@ -102,6 +102,10 @@ def _repeat_otherwise(lines: list[str]) -> None:
     lines.insert(4, lines[3].replace(lines[3].split(",")[5], "123.0"))
 
 
+def _repeat(lines: list[str]) -> None:
+    lines.insert(4, lines[3])
+
+
 def _high_below_low(lines: list[str]) -> None:
     cells = lines[3].split(",")
     cells[2], cells[3] = "1.0", "2.0"
@@ -112,7 +116,8 @@ def _high_below_low(lines: list[str]) -> None:
     ("spoil", "words"),
     [
         (_swap, ["line 5"]),
-        (_repeat_otherwise, ["line 5"]),
+        (_repeat, ["line 5", "is on line 4 already", "take one of the two out"]),
+        (_repeat_otherwise, ["line 5", "line 4", "keep the one that is right"]),
         (_high_below_low, ["line 4", "high"]),
         (lambda lines: lines.__setitem__(3, "rubbish"), ["line 4"]),
         (lambda lines: lines.__setitem__(0, "a,b,c"), ["column"]),

@@ -1,4 +1,4 @@
-"""What a user changes, deletes and makes again in a running fleet. The tests are one story, in the order of the file."""
+"""What a user changes, deletes and makes again in a fleet that runs: one story, in the order of the file."""
 
 import json
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ from tests.integration.fleet.commands import FleetCommands
 
 GRID = "{name: grid, params: {levels: 5, spacing: 0.01}}"
 DELETED_S = 60.0
+BARS = "SELECT sum(last_seq) FROM tradefleet.stream WHERE starts_with(stream, 'bars/')"
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,16 @@ def test_a_feed_that_is_resumed_goes_on(fleet: FleetCommands) -> None:
     fleet.ok("audit")
 
 
+def test_an_exchange_that_was_edited_trades_on(fleet: FleetCommands) -> None:
+    before = fleet.query("SELECT count(*) FROM tradefleet.fill")
+    text = files.EXCHANGE + '  fees: {makerBps: "20", takerBps: "30"}\n'
+
+    fleet.ok("apply", files.write(fleet.work / "exchange.yaml", text), "--wait")
+
+    fleet.wait_for("more fills", lambda: fleet.query("SELECT count(*) FROM tradefleet.fill") > before)
+    fleet.ok("audit")
+
+
 def test_delete_f_ends_everything_that_a_file_names(fleet: FleetCommands) -> None:
     out = fleet.ok("delete", "-f", str(fleet.work / "fleet.yaml"), "--timeout", str(DELETED_S))
 
@@ -62,6 +73,37 @@ def test_delete_f_ends_everything_that_a_file_names(fleet: FleetCommands) -> Non
     )
     assert sold == [(Decimal(0),)]
     assert {path.name for path in fleet.home.processes.glob("*.json")} == {"ports.json"}
+
+
+def test_what_is_made_again_after_edits_runs_again(fleet: FleetCommands) -> None:
+    generations = "SELECT max(generation) FROM tradefleet.{}"
+    assert fleet.query(generations.format("gateway")) == [(2,)]
+    assert fleet.query(generations.format("lease"))[0][0] > 1
+    bars = fleet.query(BARS)
+
+    fleet.ok("apply", str(fleet.work / "fleet.yaml"), "--wait")
+
+    assert {each["metadata"]["generation"] for kind in ("ex", "fd", "tb") for each in fleet.values(kind)} == {1}
+    fleet.wait_for("more bars", lambda: fleet.query(BARS) > bars)
+    fleet.wait_for("a position", lambda: _position(fleet, "sells") > 0)
+    fleet.ok("audit")
+    fleet.ok("delete", "-f", str(fleet.work / "fleet.yaml"), "--timeout", str(DELETED_S))
+
+
+def test_a_lockstep_run_over_bars_that_were_played_says_what_to_do(fleet: FleetCommands) -> None:
+    lockstep = files.write(fleet.work / "lockstep.yaml", files.market(speed="lockstep", bars=100_000), BOTS[0])
+
+    fleet.ok("apply", lockstep)
+
+    def reasons() -> list[str]:
+        conditions = fleet.values("fd", "replay")[0]["status"].get("conditions", [])
+        return [each["reason"] for each in conditions if each["type"] == "Stalled" and each["status"] == "True"]
+
+    fleet.wait_for("Stalled", lambda: reasons() == ["PlayedBefore"])
+    assert "speed: max" in fleet.values("fd", "replay")[0]["status"]["reason"]
+    bars = fleet.query(BARS)
+    fleet.ok("apply", files.write(fleet.work / "max.yaml", files.FEED.replace("SPEED", "300x")))
+    fleet.wait_for("more bars", lambda: fleet.query(BARS) > bars)
 
 
 def _apply_feed(fleet: FleetCommands, *, suspend: bool) -> None:

@@ -8,7 +8,6 @@ from governor.local.fleet import LocalFleet
 from tests.integration.fleet import files
 from tests.integration.fleet.commands import FleetCommands
 from tradefleet.bus.kafka import KafkaBus
-from tradefleet.bus.kafka_client import KafkaSettings
 from tradefleet.domain.ids import StreamName
 from tradefleet.domain.orders import Side
 from tradefleet.messages.codec import encode
@@ -108,7 +107,7 @@ def test_what_a_feed_brings_is_recorded(fleet: FleetCommands) -> None:
 def test_ticks_are_recorded_and_rubbish_is_put_aside(fleet: FleetCommands) -> None:
     place = {"stream": StreamName("t"), "exchange": "default/simulator", "symbol": "BTC-USD"}
     prices = {"bid": 99.0, "bid_size": 1.0, "ask": 101.0, "ask_size": 2.0, "last": 100.0}
-    with KafkaBus(KafkaSettings(bootstrap=LocalFleet(fleet.home).bootstrap)) as bus:
+    with KafkaBus(LocalFleet(fleet.home).kafka()) as bus:
         for number in (1, 2, 3):
             ticker = TickerChanged(**place, stream_seq=number, event_time_us=files.START_US + number, **prices)
             bus.publish("market.ticker", "default/simulator:BTC-USD", encode(ticker))
@@ -138,7 +137,11 @@ def test_a_killed_recorder_holds_the_same_again(fleet: FleetCommands) -> None:
 def test_the_recording_is_a_dataset_like_others(fleet: FleetCommands) -> None:
     out = fleet.ok("data", "check", "recorded", "-o", "json", "--data-dir", str(fleet.folder))
 
-    assert _status(fleet, "dset", "recorded")["contentHash"] in out
+    content_hash = _status(fleet, "dset", "recorded")["contentHash"]
+    assert content_hash in out
+    fleet.ok("data", "export", "recorded", "--to", str(fleet.work / "out"), "--data-dir", str(fleet.folder))
+    exported = str(fleet.work / "out" / "synthetic_BTC-USD_1m.csv.gz")
+    assert content_hash in fleet.ok("data", "check", exported, "-o", "json")
 
 
 def test_a_recording_that_still_grows_is_not_played(fleet: FleetCommands) -> None:

@@ -200,17 +200,17 @@ HARM = {
     "its group": "SET ROLE tradefleet_holder",
     "the gateway's group": "SET ROLE tradefleet_gateway",
     "another bot's lease": "SELECT tradefleet.acquire_bot('{fleet}', 'bot/ns/beta/{beta}', 'bot', 'ns/beta', "
-    "'{beta}', 'me', 99, 1000)",
+    "'{beta}', 'me', 'uid', 99, 1000)",
     "ending another bot's lease": "SELECT tradefleet.prolong_bot('{fleet}', 'bot', '{beta}', 1, 0)",
     "a lease that lies about its kind": "SELECT tradefleet.acquire_bot('{fleet}', 'x', 'feed', 'ns/beta', '{beta}', "
-    "'me', 99, 1000)",
+    "'me', 'uid', 99, 1000)",
     "a lease that names its own component": "SELECT tradefleet.acquire_bot('{fleet}', 'x', 'holder', 'ns/beta', "
-    "'{beta}', 'me', 99, 1000)",
+    "'{beta}', 'me', 'uid', 99, 1000)",
     "ending a lease as its own component": "SELECT tradefleet.prolong_bot('{fleet}', 'holder', '{beta}', 1, 0)",
     "the gateway's lease": "SELECT tradefleet.acquire_gateway('{fleet}', 'gateway/{account}', 'gateway', '{account}', "
-    "'{account}', 'me', 99, 1000)",
+    "'{account}', 'me', 'uid', 99, 1000)",
     "a feed's lease": "SELECT tradefleet.acquire_lease('{fleet}', 'feed/ns/candles', 'feed', 'ns/candles', "
-    "'feed/ns/candles', 'me', 99, 1000)",
+    "'feed/ns/candles', 'me', 'uid', 99, 1000)",
     "ending a server process": "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'postgres'",
     "a file of the server": "SELECT pg_read_file('PG_VERSION')",
     "passwords": "SELECT rolpassword FROM pg_authid",
@@ -347,7 +347,7 @@ def test_a_feed_cannot_take_a_venues_lease(fleet: PostgresWorld) -> None:
         name = venue_lease(EXCHANGE)
         with pytest.raises(psycopg.Error, match="holds it"):
             connection.execute(
-                "SELECT tradefleet.acquire_lease(%s, %s, 'feed', %s, %s, 'v', 1, 1000)",
+                "SELECT tradefleet.acquire_lease(%s, %s, 'feed', %s, %s, 'v', 'uid', 1, 1000)",
                 (fleet.fleet, name, EXCHANGE, name),
             )
 

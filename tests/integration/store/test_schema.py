@@ -144,11 +144,23 @@ def test_an_upgrade_mends_functions_views_and_policies(fresh_database: str) -> N
 
 def test_an_upgrade_replaces_a_function_that_returned_something_else(fresh_database: str) -> None:
     schema.upgrade(fresh_database)
-    arguments = "(text, text, text, text, text, text, bigint, bigint)"
+    arguments = "(text, text, text, text, text, text, text, bigint, bigint)"
     with psycopg.connect(fresh_database) as connection:
         connection.execute(f"DROP FUNCTION tradefleet.acquire_gateway{arguments}")
         connection.execute(f"CREATE FUNCTION tradefleet.acquire_gateway{arguments} RETURNS bigint RETURN 1")
     schema.upgrade(fresh_database)
+    assert schema.check(fresh_database) == []
+
+
+def test_an_upgrade_takes_away_a_function_that_had_other_arguments(fresh_database: str) -> None:
+    schema.upgrade(fresh_database)
+    with psycopg.connect(fresh_database) as connection:
+        connection.execute("CREATE FUNCTION tradefleet.acquire_gateway(text, bigint) RETURNS bigint RETURN 1")
+    stranger = "function tradefleet.acquire_gateway(text,bigint): is none of this release's"
+    assert schema.check(fresh_database) == [stranger]
+
+    schema.upgrade(fresh_database)
+
     assert schema.check(fresh_database) == []
 
 

@@ -26,6 +26,7 @@ from tradefleet.resources.problems import InvalidResource, Problem
 from workloads.backtest.from_resources import plan_backtest
 from workloads.backtest.given_data import Wish
 from workloads.backtest.run import run_backtest
+from workloads.feeds.errors import BrokenData
 from workloads.feeds.sources.files import open_file
 
 SET = """
@@ -217,7 +218,7 @@ def test_a_dataset_that_is_to_be_downloaded_cannot_be_played() -> None:
     download = changed(MARKET.split("---")[0], spec={"exchangeRef": {"name": "simulator"}, "instruments": ["BTC-USD"]})
     (problem,) = problems(loaded(EXCHANGE, download, MARKET.split("---")[1] + "---\n", BOT))
     assert problem.resource == "Dataset default/made-up"
-    assert problem.path == ("spec", "exchangeRef")
+    assert problem.path == ("spec", "frozen")
 
 
 # --- what is wrong ---------------------------------------------------------------------------------------------------
@@ -360,3 +361,23 @@ def test_the_range_of_a_backtest_is_within_its_dataset() -> None:
     result = run_backtest(plan_backtest(loaded(EXCHANGE, MARKET, text), Wish()))
     assert result.data.from_us == START_US + 3_600 * MICROSECONDS
     assert result.data.steps == 60
+
+
+@pytest.mark.parametrize("what", ["bots", "a Backtest"])
+@pytest.mark.parametrize(("policy", "is_refused"), [("Fail", True), ("Report", False)])
+def test_a_gap_is_the_end_where_the_dataset_says_so(tmp_path: Path, what: str, policy: str, is_refused: bool) -> None:
+    path = candle_file(tmp_path, bars=100)
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:60], *lines[63:]]) + "\n")
+    files = [{"path": str(path), "instrument": "BTC-USD", "interval": "1m"}]
+    dataset = changed(MARKET.split("---")[0], spec={"files": files, "gapPolicy": policy})
+    texts = (dataset, MARKET.split("---")[1] + "---\n", BOT)
+    if what == "a Backtest":
+        texts = (dataset, changed(BACKTEST, spec__instruments=["BTC-USD"]))
+    plan = plan_backtest(loaded(EXCHANGE, *texts), Wish())
+
+    if is_refused:
+        with pytest.raises(BrokenData, match=r"3 bars .* gapPolicy of the Dataset is Fail: mend the data"):
+            run_backtest(plan)
+    else:
+        assert run_backtest(plan).data.findings.missing_bars == 3

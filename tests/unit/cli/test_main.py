@@ -160,3 +160,28 @@ def test_ctrl_c_ends_a_command_with_130_and_leaves_no_file(tmp_path: Path) -> No
     assert out == ""
     assert "Traceback" not in err
     assert not list(tmp_path.glob("*out.txt*"))
+
+
+@pytest.mark.parametrize("moment", ["typer", "tradefleet.cli.main"])
+def test_ctrl_c_while_the_command_is_loaded_ends_it_without_a_word(moment: str) -> None:
+    code = textwrap.dedent(f"""
+        import os, signal, sys
+
+        class Finder:
+            def find_spec(self, name, path=None, target=None):
+                if name == {moment!r}:
+                    os.kill(os.getpid(), signal.SIGINT)
+
+        sys.meta_path.insert(0, Finder())
+        sys.argv = ["tradefleet", "--help"]
+        from tradefleet.cli.entry import main
+        main()
+        """)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_the_entry_runs_the_command_line() -> None:
+    command = [sys.executable, "-m", "tradefleet.cli.entry", "--version"]
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert out == f"tradefleet {version('tradefleet')}\n"

@@ -34,6 +34,8 @@ def test_a_bar_that_can_have_been_traded_is_sound(changes: dict[str, Any]) -> No
         ({"close": -1.0}, "close must be a finite price > 0, was -1.0"),
         ({"volume": -1.0}, "volume must be a finite number >= 0, was -1.0"),
         ({"volume": float("nan")}, "volume must be a finite number >= 0, was nan"),
+        ({"high": 1e300}, "high must be at most 1e+15, was 1e+300"),
+        ({"volume": 1e300}, "volume must be at most 1e+30, was 1e+300"),
         ({"high": 8.0}, "high 8.0 is below low 9.0"),
         ({"open": 8.0}, "open 8.0 and close 11.0 must lie between low and high"),
         ({"close": 13.0}, "open 10.0 and close 13.0 must lie between low and high"),
@@ -46,6 +48,12 @@ def test_a_bar_that_cannot_have_been_traded_is_refused_by_field(changes: dict[st
     with pytest.raises(InvalidValue) as caught:
         check_bar(bar)
     assert str(caught.value) == f"bar BTC-USD at {bar.open_us} us: {message}"
+
+
+def test_a_bar_dearer_than_its_reader_can_take_is_refused() -> None:
+    check_bar(SOUND, price_max=12.0)
+    with pytest.raises(InvalidValue, match=r"high must be at most 11\.5, was 12\.0"):
+        check_bar(SOUND, price_max=11.5)
 
 
 @given(st.integers(1, 10**9 - 1))

@@ -11,8 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.unit.domain.instruments import instrument, instruments
+from tradefleet.domain.bar import PRICE_MAX
 from tradefleet.domain.errors import InvalidValue
-from tradefleet.domain.instrument import Instrument
+from tradefleet.domain.instrument import Instrument, price_max_of
 
 LOTS = st.integers(1, 10**12)
 TICKS = st.integers(1, 10**12)
@@ -95,6 +96,14 @@ def test_a_limit_price_rounds_to_its_safe_side(traded: Instrument, price: float)
 @given(instruments(), NEAR_PRICES | PRICES)
 def test_a_size_rounds_down_to_whole_lots(traded: Instrument, size: float) -> None:
     assert traded.whole_lots(size) == floor(exact_ratio(size, traded.lot))
+
+
+@given(instruments())
+def test_the_highest_price_of_market_data_leaves_room_for_a_collar_and_slippage(traded: Instrument) -> None:
+    highest = price_max_of(traded.tick)
+    assert highest <= PRICE_MAX
+    assert traded.nearest_ticks(highest) * 2 * 11 // 10 < 2**63
+    assert traded.nearest_ticks(highest) > 2**60 or highest == PRICE_MAX
 
 
 @given(instruments(), st.floats(min_value=0, max_value=1e15), TICKS)

@@ -217,8 +217,8 @@ class Store(MemoryStore):
         self.before_sending: Callable[[], None] = lambda: None
         self.loses_answers = False  # to whoever takes a lease
 
-    def acquire(self, name: LeaseName, *, holder: str, generation: int, ttl_us: int) -> Lease:
-        lease = super().acquire(name, holder=holder, generation=generation, ttl_us=ttl_us)
+    def acquire(self, name: LeaseName, **wishes: Any) -> Lease:
+        lease = super().acquire(name, **wishes)
         if self.loses_answers:
             raise OutcomeUnknown("the connection was lost at COMMIT")
         return lease

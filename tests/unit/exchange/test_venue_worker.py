@@ -13,7 +13,7 @@ from tradefleet.bus.errors import JournalLost
 from tradefleet.bus.memory import MemoryBus
 from tradefleet.bus.memory_broker import MemoryBroker
 from tradefleet.domain.bar import MINUTE_US, Bar
-from tradefleet.domain.errors import Permanent
+from tradefleet.domain.errors import Permanent, Retryable
 from tradefleet.domain.ids import StreamName, bars_stream
 from tradefleet.domain.venue import DepositFunds, SubmitOrder, VenueRequest
 from tradefleet.messages.codec import decode
@@ -21,7 +21,7 @@ from tradefleet.messages.journal import JournalConfigured
 from tradefleet.messages.topics import JOURNAL
 from tradefleet.runtime.ports import StreamItem
 from workloads.exchange.venue.config import Market, VenueConfig
-from workloads.exchange.venue_worker import VenuePlan, VenueWorker
+from workloads.exchange.venue_worker import REQUESTS_MAX, VenuePlan, VenueWorker
 
 EXCHANGE = "fleet/simulator"
 BARS = bars_stream(EXCHANGE, BTC, MINUTE_US)
@@ -219,3 +219,30 @@ def test_a_new_exchange_starts_on_the_new_broker(scene: Scene) -> None:
     scene.create_topics()
 
     assert scene.start(PLAYED, exchange="fleet/another").balances(ALICE) == {}
+
+
+# --- what it is asked -------------------------------------------------------------------------------------------------
+
+
+def test_whoever_has_newer_reports_is_told_nothing_of_the_past(scene: Scene) -> None:
+    scene.trade(1)
+    newest = scene.worker.reports(ALICE, 0)[-1].no
+
+    assert scene.worker.reports(ALICE, newest) == []
+    with pytest.raises(Retryable, match="another one keeps the journal"):
+        scene.worker.reports(ALICE, newest + 1)
+
+
+def test_a_long_batch_of_requests_is_taken_whole(scene: Scene) -> None:
+    requests = [
+        SubmitOrder(no=number + 1, market_us=0, client_order_id=order_id(number), terms=buy(1, 80))
+        for number in range(1, 2 * REQUESTS_MAX + 7)
+    ]
+
+    scene.worker.receive(ALICE, requests)
+
+    assert scene.worker.request_no(ALICE) == requests[-1].no
+    assert len(scene.worker.open_orders(ALICE)) == len(requests)
+    before = scene.seen()
+    scene.start(PLAYED)
+    assert scene.seen() == before

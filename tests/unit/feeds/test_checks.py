@@ -56,6 +56,11 @@ def test_sound_bars_pass_as_they_are(content: list[Bar]) -> None:
         ({"volume": math.nan}, "field volume: must be a finite number, was nan; correct the line or take it out"),
         ({"high": math.inf}, "field high: must be a finite number, was inf; correct the line or take it out"),
         ({"volume": math.inf}, "field volume: must be a finite number, was inf; correct the line or take it out"),
+        (
+            {"high": 1e300},
+            "candles.csv line 3 (BTC-USD 1m), field high: must be at most 1e+15, was 1e+300; correct",
+        ),
+        ({"volume": 1e31}, "field volume: must be at most 1e+30, was 1e+31; correct the line or take it out"),
     ],
 )
 def test_a_broken_value_is_refused_with_line_field_value_and_remedy(change: dict[str, float], message: str) -> None:
@@ -70,6 +75,9 @@ VALUES = st.floats(allow_nan=True, allow_infinity=True) | st.floats(min_value=90
 
 @given(st.tuples(VALUES, VALUES, VALUES, VALUES, VALUES))
 @example((100.0, 100.0, 100.0, 100.0, -0.0))
+@example((1e15, 1e15, 1e15, 1e15, 1e30))
+@example((100.0, 1.1e15, 100.0, 100.0, 1.0))
+@example((100.0, 100.0, 100.0, 100.0, 1.1e30))
 def test_exactly_the_values_that_the_domain_refuses_are_refused(values: tuple[float, ...]) -> None:
     wanted = Bar(description().symbol, MINUTE_US, START_US, *values)
     found, findings = checked([(2, *wanted[2:])])
@@ -92,15 +100,17 @@ def test_a_bar_older_than_the_one_before_is_refused() -> None:
     assert "sort by open time" in message
 
 
-def test_a_bar_that_comes_twice_with_the_same_content_is_merged_and_counted() -> None:
+def test_a_bar_that_comes_twice_with_the_same_content_is_refused_and_counted_once_in_a_check() -> None:
     content = bars([0, 1, 1, 1, 2])
 
-    found, findings = checked(rows(content))
+    assert refused(rows(content)) == (
+        "candles.csv line 4 (BTC-USD 1m): the bar of 2018-04-04T00:01:00Z is on line 3 already; take one of the two out"
+    )
 
+    found, findings = checked(rows(content))
     assert found == bars([0, 1, 2])
-    assert findings.merged_duplicates == 2
-    assert findings.number_of(Severity.ERROR) == 0
-    assert "repeats line 3: merged" in str(findings.kept[0])
+    assert findings.duplicates == 2
+    assert findings.number_of(Severity.ERROR) == 2
 
 
 def test_a_bar_that_comes_twice_with_other_content_is_refused() -> None:

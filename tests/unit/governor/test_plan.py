@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from decimal import Decimal
 
 import hypothesis.strategies as st
 import msgspec
@@ -71,6 +72,7 @@ def test_settings_are_what_the_workloads_read(speed):
             assert [config.key for config in settings.configs()] == ["default/alpha"]
         elif workload.role is Role.FEED:
             assert settings.replay.open() is not None
+            assert settings.tick_of() == dict.fromkeys(["BTC-USD", "LTC-USD"], Decimal("0.01"))
         elif workload.role is Role.RECORDER:
             assert (settings.dataset, settings.exchange) == ("default/mine", "default/simulator")
             assert [each.symbol for each in settings.series] == ["BTC-USD"]

@@ -15,7 +15,7 @@ from governor.workload import Verdict
 
 from tests.unit.domain.instruments import instrument
 from tests.unit.governor import fleets
-from tradefleet.domain.bots import Closure
+from tradefleet.domain.bots import REFOLD_INPUTS_MAX, Closure
 from tradefleet.domain.ids import BotKey, Symbol
 from tradefleet.domain.money import to_atoms
 from tradefleet.domain.statistics import BotStatistics
@@ -95,6 +95,19 @@ def test_a_drawdown_is_a_warning_until_a_person_clears_it():
 
     assert warning is not None
     assert (warning.reason, "`tradefleet resume alpha --reopen`" in warning.message) == ("Drawdown", True)
+
+
+@pytest.mark.parametrize(("inputs", "warns"), [(REFOLD_INPUTS_MAX, False), (REFOLD_INPUTS_MAX + 1, True)])
+def test_a_restart_that_folds_more_than_the_bound_is_a_warning(inputs, warns):
+    status = _status(refold_inputs=inputs)
+
+    warning = _says(status, ConditionType.WARNING)
+    assert (warning is not None) is warns
+    if warning is not None:
+        assert warning.reason == "SlowRestart"
+        assert "folds 1,000,001 inputs again, more than 1,000,000" in warning.message
+        assert "declare it with state()" in warning.message
+    assert _says(status, ConditionType.STALLED) is None
 
 
 def test_all_warnings_are_shown_and_the_first_gives_the_reason():

@@ -106,6 +106,15 @@ def test_a_simulator_without_any_feed_is_an_error_unless_its_bots_make_the_marke
     assert findings_of(changed(EXCHANGE, spec__simulator={"market": "book"}), BOT) == []
 
 
+@pytest.mark.parametrize("speed", ["lockstep", "max", "60x"])
+def test_a_market_that_two_feeds_play_is_an_error_unless_one_is_suspended(speed: str):
+    second = changed(REPLAY, metadata__name="second", spec__replay__speed=speed)
+    name, path, text = only_finding(EXCHANGE, FILES, REPLAY, second)
+    assert (name, path) == ("second", "spec.replay")
+    assert "plays simulator, and so does Feed default/replay: a market is played by one Feed" in text
+    assert findings_of(EXCHANGE, FILES, REPLAY, changed(second, spec__suspend=True)) == []
+
+
 def test_a_feed_of_another_exchange_is_an_error():
     other = changed(EXCHANGE, metadata__name="other")
     foreign = changed(REPLAY, metadata__name="foreign", spec__exchangeRef__name="other")

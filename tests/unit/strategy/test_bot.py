@@ -731,6 +731,28 @@ def test_on_start_asks_for_nothing_when_it_runs_again_for_a_restore():
     assert through_json(restored.snapshot()) == saved
 
 
+def test_a_timer_at_a_fixed_time_is_no_obstacle_to_a_restore_after_it():
+    class EndOfSession(Strategy):
+        rang: int = state(0)
+
+        def on_start(self):
+            self.set_timer(3 * MINUTE_US)
+
+        def on_timer(self, at_us):
+            self.rang += 1
+
+    bot = make_bot(EndOfSession())
+    paper = PaperExchange(bot)
+    paper.run(bar(number, 100.0) for number in range(5))
+    saved = through_json(bot.snapshot())
+
+    restored = make_bot(EndOfSession())
+    restored.restore(saved)
+
+    assert restored._strategy.rang == 1
+    assert through_json(restored.snapshot()) == saved
+
+
 def test_limits_of_the_bot_reach_the_sizer():
     bot = make_bot(script(b1=lambda self: self.buy()), limits=RiskLimits(max_position_atoms=100 * DOLLAR))
     paper = PaperExchange(bot)

@@ -2,7 +2,8 @@
 
 ACQUIRE = {
     kind: f"SELECT new_epoch, took_over FROM tradefleet.acquire_{function}("  # noqa: S608 - the names below
-    "%(fleet)s, %(name)s, %(kind)s, %(key)s, %(row)s, %(holder)s, %(generation)s::bigint, %(ttl_us)s::bigint)"
+    "%(fleet)s, %(name)s, %(kind)s, %(key)s, %(row)s, %(holder)s, %(owner)s, "
+    "%(generation)s::bigint, %(ttl_us)s::bigint)"
     for kind, function in (("bot", "bot"), ("gateway", "gateway"), ("venue", "lease"), ("feed", "lease"))
 }
 

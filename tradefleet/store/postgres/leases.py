@@ -15,7 +15,7 @@ class PostgresLeases:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def acquire(self, name: LeaseName, *, holder: str, generation: int, ttl_us: int) -> Lease:
+    def acquire(self, name: LeaseName, *, holder: str, generation: int, ttl_us: int, owner: str = "") -> Lease:
         """Take the next epoch. Raises LeaseHeld, StaleGeneration."""
         check_ttl(name, ttl_us)
         kind, key, _ = lease_parts(name)
@@ -29,6 +29,7 @@ class PostgresLeases:
                 "key": key,
                 "row": row_key(name),
                 "holder": holder,
+                "owner": owner,
                 "generation": generation,
                 "ttl_us": ttl_us,
             },

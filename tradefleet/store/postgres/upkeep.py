@@ -70,6 +70,14 @@ class PostgresFleetStore:
                 transaction.run(bot_sql.CLOSE_GENERATION, parameters)
                 transaction.run(upkeep_sql.RETIRE_BOT, parameters)
 
+    def retire_owner(self, uid: str) -> None:
+        """Mark an Exchange or a Feed as deleted: it never gets a lease again, and its processes are fenced."""
+        parameters = {"fleet": self._session.fleet, "uid": uid}
+        with self._session.transaction() as transaction:
+            transaction.run(upkeep_sql.RETIRE_OWNER, parameters)
+            for statement in upkeep_sql.FENCE_OWNER.values():
+                transaction.run(statement, parameters)
+
 
 class PostgresActionStore:
     """Implements `ActionStore`."""

@@ -25,6 +25,17 @@ UPDATE tradefleet.bot SET retired = %(policy)s, epoch = epoch + 1, holder = '', 
     record_generation = 0, input_count = 0, tail = '', request_count = 0, request_hash = ''
 WHERE fleet = %(fleet)s AND uid = %(uid)s AND retired IS NULL"""
 
+RETIRE_OWNER = """
+INSERT INTO tradefleet.retired_owner (fleet, uid) VALUES (%(fleet)s, %(uid)s) ON CONFLICT DO NOTHING"""
+
+# The holder stays: whoever comes next shall know that another one has not given the lease back (rule 3).
+FENCE_OWNER = {
+    table: f"""
+UPDATE tradefleet.{table} SET epoch = epoch + 1, lease_until_us = 0
+WHERE fleet = %(fleet)s AND owner = %(uid)s AND lease_until_us > 0"""  # noqa: S608 - the names of two tables
+    for table in ("gateway", "lease")
+}
+
 RECORD_ACTION = """
 INSERT INTO tradefleet.audit_log (fleet, at_us, actor, action, object, detail)
 VALUES (%(fleet)s, tradefleet.now_us(), %(actor)s, %(action)s, %(target)s, %(detail)s::jsonb)"""

@@ -85,6 +85,11 @@ def event_no() -> Column[int]:
     return Column("event_no", BigInteger, nullable=False, server_default=text("nextval('tradefleet.event_no')"))
 
 
+def owner() -> Column[Any]:
+    """Return the UID of the resource that the row's lease was last taken for."""
+    return Column("owner", Text(collation="C"), nullable=False, server_default=text("''"))
+
+
 def lease_columns() -> list[Column[Any]]:
     """Return who may write, and until when on the database's clock. An empty holder means released."""
     return [

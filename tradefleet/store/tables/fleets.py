@@ -27,6 +27,7 @@ from tradefleet.store.tables.columns import (
     number,
     optional_name,
     optional_number,
+    owner,
     payload,
 )
 
@@ -67,8 +68,17 @@ leases = Table(
     fleet(),
     name("name", key=True),
     *lease_columns(),
+    owner(),
     postgresql_with=REWRITTEN,
     comment="Leases of feeds and venues; a bot's and an account's stand in their own rows.",
+)
+
+retired_owners = Table(
+    "retired_owner",
+    metadata,
+    fleet(),
+    name("uid", key=True),
+    comment="UIDs of deleted Exchanges and Feeds: no process of theirs gets a lease any more.",
 )
 
 login_roles = Table(

@@ -16,6 +16,7 @@ from tradefleet.store.tables.columns import (
     name,
     number,
     optional_number,
+    owner,
     payload,
 )
 
@@ -25,6 +26,7 @@ gateways = Table(
     fleet(),
     name("account", key=True),
     *lease_columns(),
+    owner(),
     number("version", default=0),
     document("positions"),
     number("request_no", default=0),

@@ -1,10 +1,11 @@
 """What one simulated exchange is: its instruments, its fees and how its market fills orders."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from tradefleet.domain.errors import InvalidValue
+from tradefleet.domain.frozen import frozen
 from tradefleet.domain.ids import Symbol
 from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.money import PPM
@@ -17,7 +18,7 @@ class Market(StrEnum):
     BOOK = "book"  # the simulator's own order book: the other side is another order
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen()
 class VenueConfig:
     """One exchange for the machine; fractions are in parts per million. Raises InvalidValue, naming the field.
 

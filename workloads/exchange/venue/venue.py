@@ -126,6 +126,11 @@ class Venue:
         account = self.accounts.by_id.get(account_id)
         return 0 if account is None else account.request_no
 
+    def report_no(self, account_id: AccountId) -> int:
+        """Return the number of the account's last report, 0 before the first."""
+        account = self.accounts.by_id.get(account_id)
+        return 0 if account is None else account.report_no
+
     def reports(self, account_id: AccountId, since_no: int) -> list[VenueReport]:
         """Return the account's reports after number `since_no`. Raises StreamGap when some are no longer kept."""
         account = self.accounts.by_id.get(account_id)

@@ -50,13 +50,20 @@ def test_a_stop_buy_is_protected_from_its_trigger_on() -> None:
     assert player.submitted.protection_ticks == 210
 
 
-def test_a_limit_order_and_a_sell_need_no_protection() -> None:
+def test_a_limit_order_needs_no_protection() -> None:
     player = Player()
     player.buy(10, 90)
     assert player.submitted.protection_ticks is None
+
+
+@pytest.mark.parametrize("changes", [{}, {"trigger_ticks": 90}])
+def test_a_sell_without_a_limit_fills_wherever_the_market_has_gone(changes: dict[str, int]) -> None:
+    player = Player()
     player.hold(5)
-    player.sell(5)
+    order_id = player.sell(5, **changes)
     assert player.submitted.protection_ticks is None
+    player.fill(order_id, 5, 1)
+    assert (player.lots(), player.execution.status) == (0, OrderStatus.FILLED)
 
 
 def test_a_sell_locks_exactly_its_base() -> None:
