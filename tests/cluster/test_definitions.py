@@ -11,8 +11,9 @@ from tests.cluster.api import Api
 from tests.cluster.conftest import ROOT
 from tests.unit.resources.cases import BOT, EXCHANGE, FULL_FILES, POLICY, REPLAY, VALID, changed
 from tradefleet.resources.common import CATEGORY, GROUP
-from tradefleet.resources.crd import definition
+from tradefleet.resources.crd import definition, schema_of
 from tradefleet.resources.kinds import KINDS
+from tradefleet.resources.trading_bot import TradingBot
 
 TRANSITION = "2026-01-02T03:04:05Z"
 
@@ -193,7 +194,8 @@ def test_a_field_deep_in_a_resource_is_explained_with_its_choices(kubeconfig: Pa
     policy = asked(kubeconfig, "explain", "tb.spec.deletionPolicy")
     pod = asked(kubeconfig, "explain", "bs.spec.template.spec.podTemplate.tolerations.effect")
 
-    assert "An order whose price is further than this from the mark is denied" in " ".join(collar.split())
+    described = schema_of(TradingBot)["properties"]["spec"]["properties"]["risk"]["properties"]["priceCollarPercent"]
+    assert described["description"] in " ".join(collar.split())
     assert "ENUM: CancelOrders Flatten Keep" in " ".join(policy.split())
     assert "ENUM: NoSchedule PreferNoSchedule NoExecute" in " ".join(pod.split())
 
