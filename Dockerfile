@@ -10,7 +10,7 @@
 ARG BASE_IMAGE=docker.io/library/python:3.13-slim-bookworm
 
 FROM ${BASE_IMAGE} AS build
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1 PYTHONDONTWRITEBYTECODE=1
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
 ARG PIP_INDEX_URL
 WORKDIR /build
 # The environment that goes into the image has no tools; the one beside it fills it.
@@ -19,7 +19,7 @@ COPY requirements requirements
 RUN --mount=type=secret,id=certificates,target=/run/certificates.pem \
     if [ -s /run/certificates.pem ]; then export PIP_CERT=/run/certificates.pem; fi \
     && /opt/build/bin/pip install --require-hashes -r requirements/build.txt \
-    && /opt/build/bin/pip --python /opt/tradefleet/bin/python install --require-hashes -r requirements/image.txt
+    && /opt/build/bin/pip --python /opt/tradefleet/bin/python install --no-compile --require-hashes -r requirements/image.txt
 COPY pyproject.toml LICENSE README.md ./
 COPY tradefleet tradefleet
 COPY workloads workloads
@@ -27,9 +27,9 @@ COPY operator operator
 # What only tests the packages, or builds others with them, stays behind. Compiled files name the source's content
 # instead of its age, so that two builds are alike.
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel-dir wheels . \
-    && /opt/build/bin/pip --python /opt/tradefleet/bin/python install --no-deps --no-index wheels/*.whl \
+    && /opt/build/bin/pip --python /opt/tradefleet/bin/python install --no-compile --no-deps --no-index wheels/*.whl \
     && find /opt/tradefleet -depth \( -path '*/pyarrow/include' -o -path '*/pyarrow/tests' \) -exec rm -rf {} + \
-    && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/tradefleet
+    && python3 -m compileall -q -f -j 0 --invalidation-mode unchecked-hash /opt/tradefleet
 
 FROM ${BASE_IMAGE} AS base
 # The account has a name because Postgres insists on one.
@@ -45,9 +45,9 @@ RUN --mount=type=secret,id=certificates,target=/run/certificates.pem \
         export PIP_CERT=/run/certificates.pem REQUESTS_CA_BUNDLE=/run/certificates.pem; \
     fi \
     && find /opt/tradefleet | sort >/before \
-    && /opt/build/bin/pip --python /opt/tradefleet/bin/python install --require-hashes -r requirements/dev-services.txt \
+    && /opt/build/bin/pip --python /opt/tradefleet/bin/python install --no-compile --require-hashes -r requirements/dev-services.txt \
     && XDG_CACHE_HOME=/opt/cache /opt/tradefleet/bin/python -m governor.local.jars \
-    && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/tradefleet \
+    && python3 -m compileall -q -f -j 0 --invalidation-mode unchecked-hash /opt/tradefleet \
     # Only what came on top, so that the two images share their layers.
     && find /opt/tradefleet /opt/cache | sort | comm -13 /before - >/added \
     && mkdir /more && tar --create --no-recursion --files-from /added --directory / | tar --extract --directory /more
