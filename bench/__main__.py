@@ -60,7 +60,6 @@ FIGURES: Final = (
     Figure("fleet_memory", "memory of the demo's fleet with its broker and database"),
     Figure("backtest", "bars a second, beside backtrader and nautilus_trader"),
     Figure("lockstep", "steps a second of eight bots as processes, and the backtest's ledger under kills"),
-    Figure("simulation", "whole fleets under faults, from many seeds, and deliberate bugs that must be caught"),
     Figure("simulation", "ten thousand fleets under faults, and the deliberate bugs they find"),
 )
 

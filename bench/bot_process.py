@@ -1,15 +1,14 @@
 """A dedicated bot's process: memory and start, beside an empty asyncio process with the same libraries, connected.
 
 Ours is `python -m workloads.strategy.main` as the supervisor starts it, with the built-in SMA cross; it counts as
-started when its /readyz says so: lease taken, record loaded, streams open. Its memory is taken after it has worked
-through some hundred bars. The peer (peers/empty_process.py) imports confluent_kafka, fastavro and psycopg, connects a
-producer, a consumer and a database session, and does nothing. PSS shares pages among all who map them, RSS does not.
+started when its log says that it is ready: lease taken, record loaded, streams open. Its memory is taken after it has
+worked through some hundred bars. The peer (peers/empty_process.py) imports confluent_kafka, fastavro and psycopg,
+connects a producer, a consumer and a database session, and does nothing. PSS shares pages among all who map them, RSS
+does not.
 
 Run alone: python -m bench.bot_process [--quick]
 """
 
-import http.client
-import socket
 import sys
 import tempfile
 import time
@@ -94,21 +93,20 @@ class Bots:
         uid, key = BotUid(f"bench-{self._count}"), BotKey(f"default/bench-{self._count}")
         settings = self._folder / f"{uid}.json"
         settings.write_bytes(msgspec.json.encode(_settings(key, uid)))
-        port = free_port()
         environment = {
             "TRADEFLEET_FLEET": self._services.fleet,
             "TRADEFLEET_COMPONENT": f"bot-{self._count}",
             "TRADEFLEET_HOLDER": "bench",
             "TRADEFLEET_DATABASE_URL": self._services.admit_bot(key, uid),
             "TRADEFLEET_KAFKA_BOOTSTRAP": self._services.bootstrap,
-            "TRADEFLEET_HEALTH_PORT": str(port),
+            "TRADEFLEET_HEALTH_PORT": "0",
             "TRADEFLEET_LOG_FORMAT": "json",
         }
         return start(
             ["-m", "workloads.strategy.main", str(settings)],
             environment,
             self._folder / f"{uid}.log",
-            is_ready=lambda log: b"health is served" in log.read_bytes() and answers(port),
+            is_ready=lambda log: b'"message":"ready"' in log.read_bytes(),
             work=lambda: self._feed_bot(uid),
         )
 
@@ -176,24 +174,6 @@ def start(
         except Exception:
             sys.stderr.write(log.read_text(encoding="utf-8", errors="replace")[-2_000:])
             raise
-
-
-def free_port() -> int:
-    """Return a port of loopback on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
-def answers(port: int) -> bool:
-    """Return whether a process says that it is ready."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
-    try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == http.client.OK
-    except OSError:
-        return False
-    finally:
-        connection.close()
 
 
 def measure() -> Result:

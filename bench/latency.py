@@ -8,12 +8,12 @@ here, as it arrives at the bot. In between lie:
 
     bot: decision, 1 commit; 1 hop over trading.orders
     gateway: risk gate, reservation, ledger, 1 commit; 1 transaction that holds the halt switches while it sends
-    venue, over TCP: 1 append to the journal, a Kafka transaction
+    venue, over TCP: 1 append to the journal, which is written and read back: 1 hop
     gateway: the report, 1 commit; 1 hop over trading.executions
 
 The peer is a bare loop in one process with the same number of each, on the same broker and database, with the same
-client settings, one after the other: 4 commits of one row, 2 hops (produced, consumed), 1 transactional append. It runs
-before and after the fleet trades, at the same pace. A second peer takes a plain third hop for the append.
+client settings, one after the other: 4 commits of one row, 3 hops (produced, consumed). It runs before and after the
+fleet trades, at the same pace.
 
 Run alone: python -m bench.latency [--quick]
 """
@@ -57,22 +57,19 @@ PACE_S: Final = 0.2  # between two bars at that speed
 SYMBOL: Final = "BTC-USD"
 PROBE: Final = Path(__file__).with_name("probe")
 PAYLOAD: Final = b"x" * 250  # as long as an order or an execution
-COMMITS, HOPS = 4, 2
+COMMITS, HOPS = 4, 3
 
 
 class BareLoop:
-    """Commits, hops and appends, one after the other, with the clients' own libraries."""
+    """Commits and hops, one after the other, with the clients' own libraries."""
 
-    def __init__(self, bootstrap: str, dsn: str) -> None:
-        client: dict[str, Any] = {"bootstrap.servers": bootstrap, "socket.nagle.disable": True}
+    def __init__(self, kafka: KafkaSettings, dsn: str) -> None:
+        client: dict[str, Any] = kafka.client()
         producer = {**client, "enable.idempotence": True, "acks": "all", "linger.ms": 0}
-        topics = [NewTopic(name, num_partitions=1, replication_factor=1) for name in ("bench.hops", "bench.journal")]
         admin = AdminClient(client)  # kept while it works: what is asked of it ends with it
-        for done in admin.create_topics(topics).values():
+        for done in admin.create_topics([NewTopic("bench.hops", num_partitions=1, replication_factor=1)]).values():
             done.result(10)
         self._producer = Producer(producer)
-        self._journal = Producer({**producer, "transactional.id": "bench"})
-        self._journal.init_transactions(10)
         self._consumer = Consumer({**client, "group.id": "none", "enable.auto.commit": False})
         self._consumer.assign([TopicPartition("bench.hops", 0, 0)])
         self._connection = psycopg.connect(dsn, autocommit=True)
@@ -91,39 +88,30 @@ class BareLoop:
         assert message is not None, "the broker did not bring the message"
         assert message.error() is None, message.error()
 
-    def _append(self) -> None:
-        self._journal.begin_transaction()
-        self._journal.produce("bench.journal", PAYLOAD)
-        self._journal.flush()
-        self._journal.commit_transaction(10)
-
-    def passage_us(self, *, journal: bool) -> float:
-        """Return the microseconds of one passage; without `journal` a third hop takes the place of the append."""
+    def passage_us(self) -> float:
+        """Return the microseconds of one passage."""
         began = time.perf_counter()
         self._commit()
         self._hop()
         self._commit()
         self._commit()
-        if journal:
-            self._append()
-        else:
-            self._hop()
+        self._hop()
         self._commit()
         self._hop()
         return (time.perf_counter() - began) * 1e6
 
-    def run(self, count: int) -> tuple[list[float], list[float]]:
-        """Return passages with the append and with the plain hop, in turns, at the pace of the bars."""
-        found: tuple[list[float], list[float]] = ([], [])
-        for number in range(2 * count):
-            found[number % 2].append(self.passage_us(journal=number % 2 == 0))
-            time.sleep(PACE_S / 2)
+    def run(self, count: int) -> list[float]:
+        """Return so many passages, at the pace of the bars."""
+        found: list[float] = []
+        for _ in range(count):
+            found.append(self.passage_us())
+            time.sleep(PACE_S)
         return found
 
     def close(self) -> None:
-        """Let go of broker and database, the producers included: they go on for as long as they are there."""
+        """Let go of broker and database, the producer included: it goes on for as long as it is there."""
         self._producer.flush(10)
-        del self._producer, self._journal
+        del self._producer
         self._consumer.close()
         self._connection.close()
 
@@ -215,11 +203,11 @@ def measure() -> Result:
         fleet.prepare(ports={}, code_folder=PROBE)
         supervisor = fleet.start(say, attached=True)
         try:
-            bootstrap = broker_address(fleet.home)
-            loop = BareLoop(bootstrap, Database(fleet.home.postgres).dsn())
+            kafka = fleet.kafka()
+            loop = BareLoop(kafka, Database(fleet.home.postgres).dsn())
             loop.run(WARM_BARS)
             before = loop.run(bars // 2)
-            with KafkaBus(KafkaSettings(bootstrap=bootstrap)) as bus:
+            with KafkaBus(kafka) as bus:
                 ours = observe(bus, bars, lambda: apply(fleet, resources()))
             apply(fleet, resources(is_silent=True))
             feed = Home(Path(name)).processes / "feed-default-replay.process"
@@ -230,8 +218,7 @@ def measure() -> Result:
                 raise SystemExit(f"only {len(ours)} orders were accepted: {logs(fleet.home)}")
         finally:
             supervisor.stop(say)
-    with_append, plain = ([*first, *second] for first, second in zip(before, after, strict=True))
-    return result(ours, with_append, plain)
+    return result(ours, [*before, *after])
 
 
 def apply(fleet: LocalFleet, wanted: Sequence[Resource]) -> None:
@@ -245,32 +232,19 @@ def say(step: str) -> None:
     print(f"  {step}", file=sys.stderr, flush=True)
 
 
-def broker_address(home: Home) -> str:
-    """Return where the fleet's broker listens."""
-    from governor.local.broker import Broker  # noqa: PLC0415 - needed once
-
-    return Broker(home.kafka).bootstrap
-
-
 def logs(home: Home) -> str:
     """Return the ends of the fleet's logs."""
     return "\n".join(f"== {path.name}\n{path.read_text(errors='replace')[-1_500:]}" for path in home.logs.glob("*.log"))
 
 
-def result(ours: Sequence[float], with_append: Sequence[float], plain: Sequence[float]) -> Result:
+def result(ours: Sequence[float], bare: Sequence[float]) -> Result:
     """Return the figure from its samples."""
     lines = []
-    for what, values in (
-        ("fleet, bar to acceptance", ours),
-        ("bare loop with the append", with_append),
-        ("bare loop, plain hops only", plain),
-    ):
+    for what, values in (("fleet, bar to acceptance", ours), ("bare loop", bare)):
         shown = "   ".join(f"p{part} {percentile(values, part / 100) / 1000:6.2f} ms" for part in (50, 90, 99))
         lines.append(f"{what:28s} {shown}   ({len(values)} passages)")
-    ratios = {part: percentile(ours, part) / percentile(with_append, part) for part in (0.5, 0.99)}
-    to_plain = {part: percentile(ours, part) / percentile(plain, part) for part in (0.5, 0.99)}
-    lines.append(f"against plain hops only: p50 {to_plain[0.5]:.2f}×, p99 {to_plain[0.99]:.2f}×")
-    lines.append(f"{COMMITS} commits, {HOPS} hops and 1 transactional append a passage, {PACE_S:g} s apart")
+    ratios = {part: percentile(ours, part) / percentile(bare, part) for part in (0.5, 0.99)}
+    lines.append(f"{COMMITS} commits and {HOPS} hops a passage, {PACE_S:g} s apart")
     return Result(
         name="Latency, bar to acceptance",
         goal=f"≤ {LIMIT}× a bare loop with as many Kafka hops and Postgres commits",

@@ -34,7 +34,11 @@ def running_services() -> Iterator[Services]:
 @contextmanager
 def running(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """Yield a process of ours; it has ended when the block has. What it says goes to `log`."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("TRADEFLEET_")}
+    # With its bytecode kept, as that of an installed release is: else each start would compile all modules again.
+    left_out = "PYTHONDONTWRITEBYTECODE"
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith("TRADEFLEET_") and name != left_out
+    }
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, *command],

@@ -48,6 +48,8 @@ POINTS = (
     "venue: connection broken",
     "venue: reports doubled",
     "venue: trade reported twice",
+    "venue: nonsense reported",
+    "request: unreadable",
     "process: killed",
     "process: stopped past its lease",
     "process: ended by SIGTERM",

@@ -7,7 +7,7 @@ from tests.fakes.memory_database import MemoryDatabase
 from tests.fakes.memory_store import MemoryStore
 from tests.simulation.faults import Faults
 from tests.simulation.invariants import Invariants
-from tests.simulation.processes import CrashingPublisher, Process, Time, WatchedBroker, WatchedStore
+from tests.simulation.processes import CrashingPublisher, Damage, Process, Time, WatchedBroker, WatchedStore
 from tests.simulation.scenario import SYMBOLS, WALLET_ATOMS, Scenario, make_bars, make_configs, make_instruments
 from tests.simulation.venue_door import VenueDoor, Wire
 from tradefleet.bus.memory import MemoryBus
@@ -73,8 +73,12 @@ class Fleet:
         self.owner = MemoryStore(self.database)
         self.faults = Faults(Random(rng.random()), interleave)
         self.broker = WatchedBroker(self.faults)
+        # Only where an owner is there to leave such requests out, and no backtest to be compared with.
+        self.damage = Damage(self.faults) if chosen.meddles and not chosen.lockstep else None
         self._prepare()
         self.invariants = Invariants(self.database, {config.uid: config for config in self.configs}, ACCOUNT)
+        if self.damage is not None:
+            self.invariants.damaged = self.damage.places
         self.wire = Wire(chosen.keeps_numbers, self.invariants.sent_risky)
         self.processes = self._make_processes()
 
@@ -125,7 +129,7 @@ class Fleet:
     # --- workers --------------------------------------------------------------------------------------------------
 
     def _ports(self, process: Process) -> tuple[WatchedStore, MemoryBus, OutboxPublisher]:
-        store = WatchedStore(self.database, self.faults, self.invariants)
+        store = WatchedStore(self.database, self.faults, self.invariants, self.damage)
         bus = MemoryBus(self.broker, client=process.holder)
         publisher = CrashingPublisher(bus, store, self.time, encode_bar)
         publisher.faults, publisher.rows = self.faults, self.database.fleets["fleet"]

@@ -37,6 +37,7 @@ _STREAMS = "tradefleet.bus.numbered"
 _GATEWAY = "workloads.exchange.gateway_worker"
 _LINE = "workloads.exchange.gateway_line"
 _DESK = "workloads.exchange.gateway.desk"
+_RECONCILIATION = "workloads.exchange.gateway.reconciliation"
 _REPORTS = "workloads.exchange.gateway.reports"
 _RISK = "workloads.exchange.gateway.risk"
 _VENUE = "workloads.exchange.venue_worker"
@@ -201,6 +202,43 @@ MUTANTS: tuple[Mutant, ...] = (
         "trade booked twice",
         (Change(_REPORTS, "        if trade.trade_id in order.trade_ids:\n            return\n", ""),),
         seeds=(5,),
+    ),
+    Mutant(
+        "unreadable request forgotten by a successor",
+        (Change("workloads.exchange.gateway.account", '    "unreadable_seq",\n', ""),),
+        seeds=(20,),
+    ),
+    Mutant(
+        "bot not told of a request that was left out",
+        (
+            Change(
+                "workloads.exchange.gateway.requests",
+                "        account.request_seq = seq\n        account.execution_seq += 1\n",
+                "        account.request_seq = seq\n        return\n        account.execution_seq += 1\n",
+            ),
+        ),
+        seeds=(20,),
+    ),
+    Mutant(
+        "bot in doubt not reopened",
+        (Change(_RECONCILIATION, "            state.reopen(account, [Closure.REPORT])\n", "            pass\n"),),
+        seeds=(10,),
+    ),
+    Mutant(
+        "books compared with a venue that is ahead of them",
+        (Change(_LINE, "any(report.no > report_no for report in self._venue.reports(report_no))", "False"),),
+        seeds=(0,),
+    ),
+    Mutant(
+        "money of a bot that is gone forgotten",
+        (
+            Change(
+                "workloads.exchange.gateway.machine",
+                "                        state.beside[asset] = state.beside.get(asset, 0) + atoms\n",
+                "                        pass\n",
+            ),
+        ),
+        seeds=(152,),
     ),
     Mutant("risk taken on old data", (Change(_RISK, "state.now_us - mark_us > oldest_us", "False"),), seeds=(11,)),
     Mutant(

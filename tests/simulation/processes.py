@@ -1,9 +1,9 @@
 """Simulated processes: a worker that lives, dies, hangs and comes back, and what it sees of clock and database."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from tests.fakes.memory_database import BotRow, FleetRows, GatewayRow, Generation, LeaseRow, MemoryDatabase
 from tests.fakes.memory_store import MemoryStore
@@ -11,9 +11,9 @@ from tests.simulation.faults import OFTEN, Faults
 from tradefleet.bus.memory import MemoryBus
 from tradefleet.bus.memory_broker import MemoryBroker
 from tradefleet.bus.numbered import OutboxPublisher
-from tradefleet.domain.ids import AccountId, BotKey
+from tradefleet.domain.ids import AccountId, BotKey, StreamName
 from tradefleet.runtime.ports import Worker
-from tradefleet.store.ports import BotCommit, GatewayCommit, Halt, Lease, LeaseName, OutboxMessage
+from tradefleet.store.ports import BotCommit, GatewayCommit, GatewayTransaction, Halt, Lease, LeaseName, OutboxMessage
 
 READS_A_STEP = 6  # looks at the clock after which somebody is waiting
 WAIT_US = 5_000
@@ -81,19 +81,52 @@ class Watch(Protocol):
         """Look at a bot's commit."""
 
 
+class Damage:
+    """Which requests no gateway can read: decided when the first one comes upon them, and so for ever."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+        self._seen: set[tuple[StreamName, int]] = set()
+        self.places: set[tuple[StreamName, int]] = set()
+
+    def spoils(self, row: OutboxMessage) -> bool:
+        """Return whether a request cannot be read."""
+        place = (row.stream, row.seq)
+        if place not in self._seen and self._faults.strikes("request: unreadable"):
+            self.places.add(place)
+        self._seen.add(place)
+        return place in self.places
+
+
+class DamagedRequests:
+    """A gateway's transaction in which some requests are in a language that it does not know."""
+
+    def __init__(self, transaction: GatewayTransaction, damage: Damage) -> None:
+        self._transaction = transaction
+        self._damage = damage
+        self.halts = transaction.halts
+        self.write = transaction.write
+
+    def requests(self, after: Mapping[StreamName, int], *, limit: int) -> list[OutboxMessage]:
+        """Return the committed requests, as far as they can be read."""
+        found = self._transaction.requests(after, limit=limit)
+        return [replace(row, payload=b"?") if self._damage.spoils(row) else row for row in found]
+
+
 class WatchedStore(MemoryStore):
     """A process's handle on the database: a commit may find the process standing still before and after it."""
 
-    def __init__(self, database: MemoryDatabase, faults: Faults, watch: Watch) -> None:
+    def __init__(self, database: MemoryDatabase, faults: Faults, watch: Watch, damage: Damage | None) -> None:
         super().__init__(database, faults=faults)
         self._points = faults
         self._watch = watch
+        self._damage = damage
         self.taken_over_us = 0  # when the lease of another holder ran out that this process took over
 
-    def acquire(self, name: LeaseName, *, holder: str, generation: int, ttl_us: int) -> Lease:
+    def acquire(self, name: LeaseName, **wishes: Any) -> Lease:
         """Take a lease; one that somebody else let run out is noted."""
         before = replace(self._lease_row(name))
-        lease = super().acquire(name, holder=holder, generation=generation, ttl_us=ttl_us)
+        lease = super().acquire(name, **wishes)
         if lease.took_over:
             self.taken_over_us = before.until_us
         return lease
@@ -102,6 +135,12 @@ class WatchedStore(MemoryStore):
         self._points.pause("commit: paused before")
         super()._commit(check)
         self._points.pause("commit: paused after")
+
+    @contextmanager
+    def gateway_transaction(self, account: AccountId) -> Iterator[GatewayTransaction]:
+        """Open a transaction; some of what it reads is damaged."""
+        with super().gateway_transaction(account) as transaction:
+            yield transaction if self._damage is None else DamagedRequests(transaction, self._damage)
 
     @contextmanager
     def sending(self, account: AccountId, bots: Sequence[BotKey]) -> Iterator[list[Halt]]:

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from tests.simulation.faults import OFTEN, Faults
+from tests.simulation.invariants import NONSENSE
 from tests.simulation.processes import Process
 from tradefleet.domain.errors import Fenced, OutcomeUnknown, Retryable
 from tradefleet.domain.ids import AccountId, ClientOrderId
@@ -56,11 +58,19 @@ class Wire:
         for request in requests:
             if self.keeps_numbers and request.no <= taken:
                 continue
+            if isinstance(request, SubmitOrder):
+                doubled = not self.keeps_numbers and request.client_order_id in self.arrived
+                assert not doubled, f"{request.client_order_id} reached the venue twice"
+                self.arrived.add(request.client_order_id)
+
+    def note_risk(self, worker: VenueWorker, account: AccountId, requests: Sequence[VenueRequest]) -> None:
+        """Look at what may raise risk of requests that leave: how long they are under way is nobody's choice."""
+        taken = worker.request_no(account)
+        for request in requests:
+            if self.keeps_numbers and request.no <= taken:
+                continue
             match request:
                 case SubmitOrder():
-                    doubled = not self.keeps_numbers and request.client_order_id in self.arrived
-                    assert not doubled, f"{request.client_order_id} reached the venue twice"
-                    self.arrived.add(request.client_order_id)
                     if request.terms.side is Side.BUY:
                         self.sent_risky(request.client_order_id)
                 case AmendOrder():
@@ -75,8 +85,13 @@ class Wire:
                 number = self.accepted.setdefault(report.client_order_id, report.no)
                 assert number == report.no, f"{report.client_order_id} accepted by reports {number} and {report.no}"
 
-    def adapt(self, reports: Sequence[VenueReport], is_doubled: Callable[[VenueReport], bool]) -> None:
-        """Number what a real venue says, as its adapter does; it may say the same trade twice."""
+    def adapt(
+        self,
+        reports: Sequence[VenueReport],
+        is_doubled: Callable[[VenueReport], bool],
+        is_nonsense: Callable[[], bool],
+    ) -> None:
+        """Number what a real venue says, as its adapter does; it may tell a trade twice, or of one that never was."""
         for report in reports:
             if report.no <= self.pulled:
                 continue
@@ -84,6 +99,10 @@ class Wire:
             self.log.append(replace(report, no=len(self.log) + 1))
             if report.kind is ReportKind.FILLED and is_doubled(report):
                 self.log.append(replace(report, no=len(self.log) + 1))
+            if report.kind is ReportKind.FILLED and is_nonsense():
+                assert report.trade is not None
+                trade = replace(report.trade, trade_id=f"{NONSENSE}-{report.trade.trade_id}", lots=10**9)
+                self.log.append(replace(report, no=len(self.log) + 1, trade=trade))
 
 
 def _raises(order: VenueOrder, request: AmendOrder) -> bool:
@@ -162,11 +181,13 @@ class VenueDoor:
         if self.is_interrupted:
             raise OutcomeUnknown("simulated: the connection is broken")
         self._wire.note_attempt(requests)
+        self._wire.note_risk(self._worker(), self._account, requests)
         if faults.strikes("venue: send lost", OFTEN):
             self._process = None
             raise OutcomeUnknown("simulated: the request may have arrived")
         if faults.strikes("venue: send delayed", OFTEN):
-            due_us = self._now_us() + faults.rng.randrange(1, self._timeout_us // 2 + self.receive_window_us)
+            # Half of the time-out may have passed in a pause before this.
+            due_us = self._now_us() + faults.rng.randrange(1, (self._timeout_us + self.receive_window_us) // 2)
             self._wire.late.append((due_us, self._connection, list(requests)))
             self._process = None
             raise OutcomeUnknown("simulated: the request is still under way")
@@ -223,7 +244,8 @@ class VenueDoor:
         if wire.keeps_numbers:
             reports = worker.reports(self._account, since)
         else:
-            wire.adapt(worker.reports(self._account, wire.pulled), self._is_doubled)
+            is_nonsense = partial(faults.strikes, "venue: nonsense reported", 20)
+            wire.adapt(worker.reports(self._account, wire.pulled), self._is_doubled, is_nonsense)
             reports = wire.log[since:]
         wire.note_reports(reports)
         again, self._again = self._again, []

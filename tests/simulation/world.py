@@ -79,8 +79,8 @@ class World(Fleet):
         self.broker.tick()
         if self.wire.late:
             self._deliver_late()
-        if self.deleted and self.ticks % SETTLED_EVERY == 0:
-            self._forget_ended()
+        if self.scenario.meddles and self.ticks % SETTLED_EVERY == 0:
+            self._see_to_bots()
         awake = [
             each
             for each in self.processes
@@ -347,17 +347,21 @@ class World(Fleet):
             if process.role in ("venue", "gateway", "bot") and not process.is_busy:
                 process.kill(self.time.now_us)
 
-    def _forget_ended(self) -> None:
-        """Remove the commands of deleted bots that were wound down, as the fleet does once it has seen that."""
+    def _see_to_bots(self) -> None:
+        """Do what an owner does who looks at the bots' statuses: leave out what cannot be read, and, as the fleet does,
+        remove the commands of deleted bots that were wound down."""
         rows = self.database.fleets["fleet"]
         row = rows.gateways.get(ACCOUNT)
         for config in self.configs:
-            if config.key not in self.deleted or config.uid not in rows.commands or row is None:
+            if config.uid not in rows.commands or row is None or f"bot/{config.uid}" not in row.blobs:
                 continue
-            books = msgspec.json.decode(row.blobs.get(f"bot/{config.uid}", b"{}"))
+            books, command = msgspec.json.decode(row.blobs[f"bot/{config.uid}"]), self._states[config.key]
             has_orders = any(order.uid == config.uid for order in row.open_orders.values())
-            if books.get("deleting") and not books["exits"] and not has_orders:
+            if config.key in self.deleted and books["deleting"] and not books["exits"] and not has_orders:
                 self.owner.forget_command(config.uid)
+            elif books["unreadable_seq"] != command.skip_seq and books["unreadable_seq"]:
+                self._states[config.key] = replace(command, skip_seq=books["unreadable_seq"])
+                self.owner.put_command(ACCOUNT, self._states[config.key])
 
     # --- the end --------------------------------------------------------------------------------------------------
 

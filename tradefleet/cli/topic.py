@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from tradefleet.cli.printing import check_output, print_rows, print_values
 from tradefleet.domain.errors import Permanent
 from tradefleet.messages.topics import TOPICS, find_topic
 from tradefleet.runtime.settings import PREFIX, read_secret, read_security
+
+if TYPE_CHECKING:
+    from tradefleet.bus.kafka_client import KafkaSettings
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -81,17 +84,11 @@ def read(
     [dim]$[/dim] tradefleet topic read market.ohlc.stable --follow -o yaml
     """
     from tradefleet.bus.kafka import KafkaBus  # noqa: PLC0415 - `topic list` needs no Kafka
-    from tradefleet.bus.kafka_client import KafkaSettings  # noqa: PLC0415
     from tradefleet.bus.reading import plain_record, read_topic  # noqa: PLC0415
 
     check_output(output, ("json", "yaml"))
-    prefix = os.environ.get(f"{PREFIX}KAFKA_PREFIX", "")
-    found = find_topic(topic, prefix)
-    settings = KafkaSettings(
-        bootstrap=_bootstrap(broker, data_dir, os.environ),
-        prefix=prefix,
-        security=read_security(read_secret(os.environ, "kafka_security")),
-    )
+    found = find_topic(topic, os.environ.get(f"{PREFIX}KAFKA_PREFIX", ""))
+    settings = _kafka(broker, data_dir, os.environ)
     if limit is None and not from_beginning:
         limit = NEWEST
     with KafkaBus(settings) as bus:
@@ -108,11 +105,15 @@ def read(
             _print(plain_record(record), output)
 
 
-def _bootstrap(broker: str | None, data_dir: Path | None, environment: Mapping[str, str]) -> str:
+def _kafka(broker: str | None, data_dir: Path | None, environment: Mapping[str, str]) -> "KafkaSettings":
     """Return the broker to read from: the one named, else the environment's, else the local fleet's."""
+    from tradefleet.bus.kafka_client import KafkaSettings  # noqa: PLC0415 - `topic list` needs no Kafka
+
+    prefix = environment.get(f"{PREFIX}KAFKA_PREFIX", "")
     found = broker or (environment.get(f"{PREFIX}KAFKA_BOOTSTRAP") if data_dir is None else None)
     if found:
-        return found
+        security = read_security(read_secret(environment, "kafka_security"))
+        return KafkaSettings(bootstrap=found, prefix=prefix, security=security)
     from governor.local.fleet import LocalFleet  # noqa: PLC0415 - the embedded services are imported by who needs them
     from governor.local.home import Home, default_folder  # noqa: PLC0415
 
@@ -122,7 +123,7 @@ def _bootstrap(broker: str | None, data_dir: Path | None, environment: Mapping[s
             "there is no broker to read from: start a fleet with `tradefleet up FILES`, name the data folder of one "
             f"with --data-dir, or name the broker with --broker host:port or {PREFIX}KAFKA_BOOTSTRAP"
         )
-    return LocalFleet(home).bootstrap
+    return LocalFleet(home).kafka()
 
 
 def _print(values: dict[str, object], output: str) -> None:

@@ -129,8 +129,12 @@ def _check_exchange(fleet: _Fleet, exchange: Exchange) -> None:
 
 
 def _check_dataset(fleet: _Fleet, dataset: Dataset) -> None:
-    if dataset.spec.exchange_ref is not None:
-        fleet.follow(dataset, ("spec", "exchangeRef"), dataset.spec.exchange_ref, Exchange)
+    if dataset.spec.exchange_ref is None:
+        return
+    exchange = fleet.follow(dataset, ("spec", "exchangeRef"), dataset.spec.exchange_ref, Exchange)
+    if exchange is not None:
+        for index, symbol in enumerate(dataset.spec.instruments):
+            _check_listed(fleet, dataset, ("spec", "instruments", index), exchange, symbol)
 
 
 def _check_feed(fleet: _Fleet, feed: Feed) -> None:

@@ -157,7 +157,9 @@ class Risk(Model):
         default=None, description="Loss since midnight UTC, of the day's first equity, at which new risk is denied."
     )
     max_drawdown_percent: Percent | None = Field(
-        default=None, description="Fall from the highest equity at which new risk is denied until a person clears it."
+        default=None,
+        description="Fall from the highest equity at which new risk is denied until a person clears it: "
+        "tradefleet resume BOT --reopen.",
     )
     max_data_age: Duration | None = Field(
         default=None,

@@ -110,8 +110,7 @@ RULES: dict[Component, tuple[Rule, ...]] = {
         Rule("posting", _ADD),
         Rule("venue_request", _WRITE),
         Rule("statistics", _WRITE),
-        Rule("halt", _WRITE),  # a reconciliation that fails switches on the account's
-        Rule("halt_period", _WRITE),
+        Rule("halt", _WRITE),  # one that is missing is made, and FOR SHARE needs the right to update something
         Rule("stream", _WRITE),
         Rule("outbox", _ADD),
         Rule("bar", _READ),

@@ -113,30 +113,33 @@ class Recorder:
             self._reference_ticks.pop(execution.client_order_id, None)
 
     def _trade(self, record: BotRecord, execution: Execution) -> None:
-        fill, terms = execution.fill, execution.terms
-        assert fill is not None
         reference = self._reference_ticks.get(execution.client_order_id)
-        slippage = 0
-        if reference is not None:
-            expected = self._instruments[terms.symbol].notional_atoms(fill.lots, reference)
-            slippage = terms.side.sign * (fill.notional_atoms - expected)
-        record.slippage_atoms += slippage
-        record.trades.append(
-            TradeRecord(
-                execution.market_us,
-                terms.symbol,
-                terms.side,
-                fill.price_ticks,
-                fill.lots,
-                fill.notional_atoms,
-                fill.fee_atoms,
-                fill.fee_asset,
-                fill.liquidity,
-                execution.origin,
-                execution.reason,
-                slippage,
-            )
-        )
+        trade = trade_record(execution, self._instruments[execution.terms.symbol], reference)
+        record.slippage_atoms += trade.slippage_atoms
+        record.trades.append(trade)
+
+
+def trade_record(execution: Execution, instrument: Instrument, reference_ticks: int | None) -> TradeRecord:
+    """Return the trade in an execution; its slippage is against `reference_ticks`, and none without them."""
+    fill, terms = execution.fill, execution.terms
+    assert fill is not None, "an execution without a fill is no trade"
+    slippage = 0
+    if reference_ticks is not None:
+        slippage = terms.side.sign * (fill.notional_atoms - instrument.notional_atoms(fill.lots, reference_ticks))
+    return TradeRecord(
+        execution.market_us,
+        terms.symbol,
+        terms.side,
+        fill.price_ticks,
+        fill.lots,
+        fill.notional_atoms,
+        fill.fee_atoms,
+        fill.fee_asset,
+        fill.liquidity,
+        execution.origin,
+        execution.reason,
+        slippage,
+    )
 
 
 def closed_trades(trades: Sequence[TradeRecord], instruments: Mapping[Symbol, Instrument]) -> list[int]:

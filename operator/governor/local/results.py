@@ -6,6 +6,7 @@ So both are shown by the same tables and the same report, and their canonical le
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
@@ -14,9 +15,9 @@ from tradefleet.domain.bar import Bar
 from tradefleet.domain.bots import BotConfig, config_from_values
 from tradefleet.domain.canonical import CanonicalFill
 from tradefleet.domain.executions import Adoption, Execution
-from tradefleet.domain.ids import BotKey, ClientOrderId, StreamName, Symbol, executions_stream
+from tradefleet.domain.ids import BotKey, StreamName, Symbol, executions_stream
 from tradefleet.domain.instrument import Instrument
-from tradefleet.domain.orders import OrderStatus, OrderType, Side
+from tradefleet.domain.orders import OrderStatus, OrderTerms, OrderType, Side
 from tradefleet.messages.codec import decode_as
 from tradefleet.messages.convert import execution_of
 from tradefleet.messages.trading import OrderExecuted
@@ -28,7 +29,7 @@ from tradefleet.store.postgres.commands import PostgresCommandStore
 from tradefleet.store.postgres.session import Session
 from tradefleet.store.postgres.streams import PostgresStreams
 from workloads.backtest.plan import BacktestPlan, MarketPlan
-from workloads.backtest.record import NO_HOLD, BotRecord, TradeRecord
+from workloads.backtest.record import NO_HOLD, BotRecord, trade_record
 from workloads.backtest.report_data import ReportData
 from workloads.backtest.report_of_backtest import CandleCollector, report_data
 from workloads.backtest.results import BacktestResult, BotResult, DataFacts
@@ -52,7 +53,7 @@ SELECT bot, market_us, quote, equity_atoms, hold_atoms, peak_equity_atoms, reali
     open_orders, positions
 FROM tradefleet.statistics WHERE fleet = %(fleet)s AND uid = %(uid)s ORDER BY market_us"""
 _ORDERS: Final = """
-SELECT client_order_id, type, created_us FROM tradefleet.trade_order WHERE fleet = %(fleet)s AND uid = %(uid)s"""
+SELECT client_order_id, created_us FROM tradefleet.trade_order WHERE fleet = %(fleet)s AND uid = %(uid)s"""
 _FILLS: Final = """
 SELECT market_us, bot, number, symbol, side, price_ticks, lots, fee_atoms, fee_asset
 FROM tradefleet.fill WHERE fleet = %(fleet)s AND uid = ANY(%(uids)s)"""
@@ -75,6 +76,29 @@ class FleetResult:
         return replace(made, title=title, subtitle=f"A fleet of processes over Kafka and Postgres{span}")
 
 
+class Closes:
+    """The closes of an exchange's bars. Series may come one after the other, as they are read."""
+
+    def __init__(self) -> None:
+        self._found: dict[Symbol, list[tuple[int, int, float]]] = {}  # time, length of the bar, close
+        self._is_sorted = True
+
+    def add(self, bar: Bar) -> None:
+        """Take a bar."""
+        self._found.setdefault(bar.symbol, []).append((bar.close_us, bar.interval_us, bar.close))
+        self._is_sorted = False
+
+    def last(self, symbol: Symbol, market_us: int) -> float | None:
+        """Return the newest close at a time: of the longest bar, where several ended then; None before the first."""
+        if not self._is_sorted:
+            for each in self._found.values():
+                each.sort()
+            self._is_sorted = True
+        found = self._found.get(symbol, [])
+        place = bisect_right(found, market_us, key=itemgetter(0))
+        return found[place - 1][2] if place else None
+
+
 @dataclass(slots=True)
 class _Market:
     """One exchange while it is read."""
@@ -83,7 +107,19 @@ class _Market:
     instruments: Mapping[Symbol, Instrument]
     bots: list[BotConfig]
     streams: list[StreamName]
-    closes: dict[Symbol, tuple[list[int], list[float]]] = field(default_factory=dict)
+    closes: Closes = field(default_factory=Closes)
+
+
+def reference_ticks(terms: OrderTerms, created_us: int, instrument: Instrument, closes: Closes) -> int | None:
+    """Return what an order's price is measured against: a stop's trigger, the last close when an order at market was
+    made; None for an order with a price of its own.
+    """
+    if terms.type is OrderType.STOP:
+        return terms.trigger_ticks
+    if terms.type is not OrderType.MARKET:
+        return None
+    close = closes.last(terms.symbol, created_us)
+    return None if close is None else instrument.nearest_ticks(close)
 
 
 def fleet_result(
@@ -159,18 +195,17 @@ class _Reader:
         for market in markets:
             for stream in market.streams:
                 symbol, interval_us = _series(stream)
-                taken, count = SeriesHash(), 0
-                times, closes = market.closes.setdefault(symbol, ([], []))
+                taken, count, last_us = SeriesHash(), 0, 0
                 for bar in self._bars(stream):
                     taken.add(bar)
                     count += 1
                     collector.on_bars([bar])
                     if count == 1:
                         opens.append(bar.open_us)
-                    times.append(bar.close_us)
-                    closes.append(bar.close)
+                    market.closes.add(bar)
+                    last_us = bar.close_us
                 if count:
-                    ends.append(times[-1])
+                    ends.append(last_us)
                     found.append(SeriesContent(symbol, interval_us, count, taken.hexdigest()))
         return sorted(found), (min(opens, default=None), max(ends, default=None))
 
@@ -209,10 +244,13 @@ class _Reader:
             record.equity.append(point.equity_atoms)
             record.hold.append(NO_HOLD if point.hold_atoms is None else point.hold_atoms)
             record.in_market.append(1 if any(lots for _, lots in point.positions) else 0)
-        orders = {row[0]: (OrderType(row[1]), row[2]) for row in self._read(_ORDERS, uid=config.uid)}
+        created_us = dict(self._read(_ORDERS, uid=config.uid))
         for execution in self._executions(market, config):
             if execution.fill is not None:
-                trade = _trade(market, execution, orders)
+                instrument = market.instruments[execution.terms.symbol]
+                made_us = created_us.get(execution.client_order_id, execution.market_us)
+                reference = reference_ticks(execution.terms, made_us, instrument, market.closes)
+                trade = trade_record(execution, instrument, reference)
                 record.slippage_atoms += trade.slippage_atoms
                 record.trades.append(trade)
             elif execution.status is OrderStatus.DENIED:
@@ -242,34 +280,3 @@ def _series(stream: StreamName) -> tuple[Symbol, int]:
     """Return instrument and interval of a stream of bars."""
     _, symbol, length = stream.rsplit(":", 2)
     return Symbol(symbol), int(length.removesuffix("s")) * 1_000_000
-
-
-def _trade(market: _Market, execution: Execution, orders: Mapping[ClientOrderId, tuple[OrderType, int]]) -> TradeRecord:
-    fill, terms = execution.fill, execution.terms
-    assert fill is not None
-    instrument = market.instruments[terms.symbol]
-    kind, created_us = orders.get(execution.client_order_id, (terms.type, execution.market_us))
-    reference: int | None = None
-    if kind is OrderType.STOP:
-        reference = terms.trigger_ticks
-    elif kind is OrderType.MARKET:
-        times, closes = market.closes.get(terms.symbol, ([], []))
-        place = bisect_right(times, created_us)
-        reference = instrument.nearest_ticks(closes[place - 1]) if place else None
-    slippage = 0
-    if reference is not None:
-        slippage = terms.side.sign * (fill.notional_atoms - instrument.notional_atoms(fill.lots, reference))
-    return TradeRecord(
-        execution.market_us,
-        terms.symbol,
-        terms.side,
-        fill.price_ticks,
-        fill.lots,
-        fill.notional_atoms,
-        fill.fee_atoms,
-        fill.fee_asset,
-        fill.liquidity,
-        execution.origin,
-        execution.reason,
-        slippage,
-    )

@@ -5,11 +5,13 @@ from typing import Final
 
 import psycopg
 
+from tradefleet.bus.access import ADMINISTRATOR, WRITERS, grant_access
 from tradefleet.bus.kafka import KafkaBus
 from tradefleet.bus.kafka_client import KafkaSettings
 from tradefleet.bus.schemas import prepare_topics
 from tradefleet.domain.errors import Retryable
 from tradefleet.domain.ids import BotKey, BotUid
+from tradefleet.runtime.clock import SystemClock
 from tradefleet.store import schema
 from tradefleet.store.logins import admit, component_login, drop_login, holder_login
 from tradefleet.store.postgres.session import Session
@@ -32,13 +34,19 @@ class Services:
         self.fleet = facts.fleet
         self._tell = tell
         self._database = Database(home.postgres, port=facts.ports.get("postgres"))
-        self._broker = Broker(home.kafka, port=facts.ports.get("kafka"), progress=self._on_download)
+        self._broker = Broker(
+            home.kafka, port=facts.ports.get("kafka"), users=(ADMINISTRATOR, *WRITERS), progress=self._on_download
+        )
         self._logins: dict[str, str] = {}
 
     @property
     def bootstrap(self) -> str:
         """Where the broker listens."""
         return self._broker.bootstrap
+
+    def kafka(self, user: str = ADMINISTRATOR) -> KafkaSettings:
+        """Return how a user of the broker connects. It holds a password."""
+        return KafkaSettings(bootstrap=self.bootstrap, client_id=user, security=self._broker.security(user))
 
     def start(self) -> None:
         """Return once both serve, with schema, log-ins and topics in place. Raises Permanent or Retryable."""
@@ -115,7 +123,8 @@ class Services:
             raise Retryable(f"database: cannot connect: {str(error).strip()}") from error
 
     def _prepare_topics(self) -> None:
-        with KafkaBus(KafkaSettings(bootstrap=self.bootstrap)) as bus:
+        grant_access(self.kafka(), SystemClock())
+        with KafkaBus(self.kafka()) as bus:
             prepare_topics(bus, now_us())
 
     def _on_download(self, label: str, done: int, total: int) -> None:

@@ -22,7 +22,6 @@ from governor.housekeeping import Housekeeping
 from governor.plan import Observed, plan
 from governor.workload import Plan, Role, Workload
 from tradefleet.bus.kafka import KafkaBus
-from tradefleet.bus.kafka_client import KafkaSettings
 from tradefleet.domain.bots import BotCommand, DeletionPolicy, RunState
 from tradefleet.domain.errors import FleetError, Permanent
 from tradefleet.domain.ids import BotKey, BotUid
@@ -184,6 +183,7 @@ class Supervisor:
             fleet=self._facts.fleet,
             bootstrap=self._services.bootstrap,
             url=self._url_of,
+            security=lambda workload: self._services.kafka(workload.role).security,
             code_folders=facts.code_folders,
         )
         self._crew.tend(planned.workloads, surroundings)
@@ -256,7 +256,7 @@ class Supervisor:
         if self._told_at != bootstrap:
             if self._bus is not None:
                 self._bus.close()
-            self._bus = KafkaBus(KafkaSettings(bootstrap=bootstrap, client_id="supervisor"))
+            self._bus = KafkaBus(self._services.kafka())
             self._announcements, self._told_at = Announcements(self._bus, now_us), bootstrap
         assert self._announcements is not None
         self._announcements.tell(planned.commands, seen.halts)

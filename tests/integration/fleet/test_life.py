@@ -6,6 +6,8 @@ import signal
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -15,8 +17,8 @@ from governor.workload import Command
 
 from tests.integration.fleet import files
 from tests.integration.fleet.commands import FleetCommands
+from tradefleet.bus.errors import NotDelivered
 from tradefleet.bus.kafka import KafkaBus
-from tradefleet.bus.kafka_client import KafkaSettings
 from tradefleet.domain.ids import AccountId
 from tradefleet.store.postgres.commands import PostgresCommandStore
 from tradefleet.store.postgres.retention import PostgresRetentionStore
@@ -127,7 +129,8 @@ def test_what_owners_want_and_halts_are_told_on_the_bus(fleet: FleetCommands) ->
         return [json.loads(line)["message"] for line in lines]
 
     states = [(each["state"], each["flatten_requests"]) for each in read("fleet.commands", "default/hold")]
-    assert states == [("Running", 0), ("Paused", 0), ("Paused", 1), ("Running", 1)]
+    seen = [state for state, _ in groupby(states)]  # reopening the stream is told as well, and changes neither
+    assert seen == [("Running", 0), ("Paused", 0), ("Paused", 1), ("Running", 1)]
     halts = [(each["action"], each["reason"]) for each in read("risk.management", "bot/default/cancels")]
     assert halts == [("HALT", "a test"), ("RESUME", "")]
     modes = [each["mode"] for each in read("risk.state", "bot/default/cancels")]
@@ -191,7 +194,7 @@ def test_topics_are_readable(fleet: FleetCommands) -> None:
 
 
 def test_market_data_that_cannot_be_read_is_put_aside_and_the_readers_go_on(fleet: FleetCommands) -> None:
-    with KafkaBus(KafkaSettings(bootstrap=LocalFleet(fleet.home).bootstrap)) as bus:
+    with KafkaBus(LocalFleet(fleet.home).kafka()) as bus:
         bus.publish("market.ohlc.stable", "default/simulator:BTC-USD", b"rubbish")
         bus.flush(10_000_000)
 
@@ -211,6 +214,19 @@ def test_market_data_that_cannot_be_read_is_put_aside_and_the_readers_go_on(flee
     bars = fleet.values("fd", "replay")[0]["status"]["bars"]
     fleet.wait_for("more bars", lambda: fleet.values("fd", "replay")[0]["status"]["bars"] > bars)
     fleet.wait_for("Ready", lambda: all(_ready(each) for each in fleet.values("tb")))
+
+
+def test_a_strategys_login_cannot_forge_the_next_bar(fleet: FleetCommands) -> None:
+    environment = Path(f"/proc/{_pid_of(fleet, 'bot-default-hold')}/environ").read_text()
+    assert '"sasl.username": "bot"' in environment
+    answers: list[Exception | None] = []
+
+    with KafkaBus(LocalFleet(fleet.home).kafka("bot")) as bus:
+        bus.publish("market.ohlc.stable", "default/simulator:BTC-USD", b"forged", answers.append)
+        with suppress(NotDelivered):
+            bus.flush(10_000_000)
+
+    assert "TOPIC_AUTHORIZATION_FAILED" in str(answers[0])
 
 
 def test_a_killed_process_comes_back(fleet: FleetCommands) -> None:
@@ -245,6 +261,24 @@ def test_a_deleted_bot_with_policy_flatten_has_no_position(fleet: FleetCommands)
         "WHERE bot = 'default/sells'"
     )
     assert rows == [(0,)]
+
+
+def test_the_books_of_deleted_bots_go_with_them(fleet: FleetCommands) -> None:
+    left = (
+        "SELECT key FROM tradefleet.gateway_blob WHERE key IN "
+        "(SELECT 'bot/' || uid FROM tradefleet.bot WHERE bot IN ('default/cancels', 'default/sells'))"
+    )
+
+    fleet.wait_for("the gateway has let go of them", lambda: fleet.query(left) == [])
+
+
+def test_books_and_venue_are_found_to_agree(fleet: FleetCommands) -> None:
+    def status() -> dict:
+        return fleet.values("ex", "simulator")[0]["status"]
+
+    before = status().get("lastReconciledTime", "")
+    fleet.wait_for("a look at the venue", lambda: status().get("lastReconciledTime", "") > before)
+    assert not [each for each in status()["conditions"] if each["reason"] in ("NotReconciled", "ExternalOrders")]
 
 
 def test_a_deleted_bot_with_policy_keep_leaves_its_orders(fleet: FleetCommands) -> None:

@@ -106,6 +106,13 @@ def test_a_simulator_without_any_feed_is_an_error_unless_its_bots_make_the_marke
     assert findings_of(changed(EXCHANGE, spec__simulator={"market": "book"}), BOT) == []
 
 
+def test_what_is_recorded_must_be_listed_by_the_exchange():
+    recording = changed(DOWNLOAD, spec__exchangeRef__name="simulator", spec__instruments=["BTC-USD", "DOGE-USD"])
+    name, path, text = only_finding(EXCHANGE, recording)
+    assert (name, path) == ("history", "spec.instruments[1]")
+    assert text.startswith("DOGE-USD has no tick and lot")
+
+
 @pytest.mark.parametrize("speed", ["lockstep", "max", "60x"])
 def test_a_market_that_two_feeds_play_is_an_error_unless_one_is_suspended(speed: str):
     second = changed(REPLAY, metadata__name="second", spec__replay__speed=speed)

@@ -14,7 +14,7 @@ import pytest
 from tradefleet.runtime.loop import ExitStatus
 
 PROGRAM = """
-import os, sys, time
+import gc, os, sys, time
 from tradefleet.domain.errors import *
 from tradefleet.runtime.process import Process, run_process
 from tradefleet.runtime.settings import process_settings
@@ -24,6 +24,7 @@ behaviour = sys.argv[1]
 class Worker:
     def start(self):
         print("started", flush=True)
+        if behaviour == "collecting": print(sys.modules in gc.get_objects(), flush=True)
         if behaviour == "fenced": raise Fenced("epoch 4 holds it")
         if behaviour == "refused": raise NonDeterministic("request 7 of postgresql://u:hunter2@h differs")
         if behaviour == "crash": raise ZeroDivisionError("oops")
@@ -138,3 +139,9 @@ def test_health_is_served_while_it_runs(run: Run) -> None:
         assert answer.read() == b"ok\n"
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
         assert b'tradefleet_steps_total{worked="yes"}' in answer.read()
+
+
+def test_a_collection_of_garbage_does_not_look_through_what_was_imported(run: Run) -> None:
+    process = run("collecting")
+    assert process.stdout is not None
+    assert [process.stdout.readline() for _ in range(2)] == ["started\n", "False\n"]

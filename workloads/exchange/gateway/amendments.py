@@ -4,7 +4,7 @@ from tradefleet.domain.orders import AmendRequest, OrderStatus, OrderType, Reaso
 from workloads.exchange.gateway.account import BotAccount
 from workloads.exchange.gateway.desk import open_part
 from workloads.exchange.gateway.order import ManagedOrder
-from workloads.exchange.gateway.risk import RiskGate, reservation
+from workloads.exchange.gateway.risk import RiskGate, amendment_atoms
 from workloads.exchange.gateway.state import GatewayState
 
 _AMENDABLE = frozenset({OrderStatus.SUBMITTED, OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED})
@@ -57,7 +57,7 @@ def check_amendment(
         reason = gate.loss_refusal(account)
     if reason is not Reason.NONE:
         return reason
-    needed = reservation(account, wanted, state.marks[order.symbol], state.config)
-    if needed.atoms - order.reserved_atoms > account.wallet.free.get(needed.asset, 0):
+    needed = amendment_atoms(account, order, wanted, state.marks[order.symbol], state.config)
+    if needed - order.reserved_atoms > account.wallet.free.get(order.reserved_asset, 0):
         return Reason.INSUFFICIENT_FUNDS
     return Reason.NONE

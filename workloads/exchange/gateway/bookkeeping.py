@@ -93,9 +93,9 @@ def settle_trade(
 ) -> Fill:
     """Apply a trade to wallet and position and return the fill.
 
-    What the order reserved pays first; only roundings beyond it come out of the free money. Raises InvalidOrder or
-    LedgerImbalance, changing nothing, for a trade that cannot be (more lots than the order has, money that is not
-    there).
+    What the order reserved pays first, less a rebate in the same asset; only roundings beyond it come out of the free
+    money. Raises InvalidOrder or LedgerImbalance, changing nothing, for a trade that cannot be (more lots than the
+    order has, money that is not there).
     """
     if trade.lots <= 0 or trade.lots > order.open_lots:
         raise InvalidOrder(
@@ -110,19 +110,19 @@ def settle_trade(
         raise InvalidOrder(f"trade {trade.trade_id}: sells {trade.lots} lots, the position has {position.lots}")
     pay_asset, pay_atoms = (instrument.quote, notional) if buys else (instrument.base, amount)
     get_asset, get_atoms = (instrument.base, amount) if buys else (instrument.quote, notional)
-    charged = pay_atoms + (trade.fee_atoms if trade.fee_asset == pay_asset and trade.fee_atoms > 0 else 0)
-    from_locked = min(charged, order.reserved_atoms)
+    charged = pay_atoms + (trade.fee_atoms if trade.fee_asset == pay_asset else 0)
+    from_locked = min(max(0, charged), order.reserved_atoms)
     postings = [
         Posting(Book.LOCKED, pay_asset, -from_locked),
         Posting(Book.TRADE, pay_asset, pay_atoms),
         Posting(Book.TRADE, get_asset, -get_atoms),
         Posting(Book.FREE, get_asset, get_atoms),
     ]
-    if charged > from_locked:
+    if charged != from_locked:
         postings.append(Posting(Book.FREE, pay_asset, from_locked - charged))
     if trade.fee_atoms:
         postings.append(Posting(Book.FEE, trade.fee_asset, trade.fee_atoms))
-        if charged == pay_atoms:  # the fee was not part of what the order had reserved
+        if trade.fee_asset != pay_asset:  # the fee is no part of what the order had reserved
             postings.append(Posting(Book.FREE, trade.fee_asset, -trade.fee_atoms))
     reference = f"{order.client_order_id}/{trade.trade_id}"
     post(

@@ -9,7 +9,7 @@ from tradefleet.domain.venue import AmendOrder, CancelOrder, SubmitOrder, VoidRe
 from workloads.exchange.gateway.account import BotAccount
 from workloads.exchange.gateway.bookkeeping import release, reserve
 from workloads.exchange.gateway.order import AMEND, CANCEL, SUBMIT, ManagedOrder
-from workloads.exchange.gateway.risk import reservation
+from workloads.exchange.gateway.risk import amendment_atoms, reservation
 from workloads.exchange.gateway.state import GatewayState
 
 
@@ -67,7 +67,8 @@ class OrderDesk:
     def amend(self, account: BotAccount, order: ManagedOrder, lots: int | None, price_ticks: int | None) -> None:
         """Ask the venue to change an order. What it may need more is reserved now, what it needs less stays so far."""
         state = self._state
-        needed = self._needed_atoms(account, order, open_part(order, lots, price_ticks))
+        wanted = open_part(order, lots, price_ticks)
+        needed = amendment_atoms(account, order, wanted, state.marks.get(order.symbol, 0), state.config)
         if needed > order.reserved_atoms:
             more = needed - order.reserved_atoms
             reserve(account, order, state.effects, asset=order.reserved_asset, atoms=more, market_us=state.now_us)
@@ -89,7 +90,9 @@ class OrderDesk:
         """Forget the change that was asked for, made or not, and give back what the order does not need."""
         state = self._state
         order.amend = None
-        spare = order.reserved_atoms - self._needed_atoms(account, order, open_part(order, None, None))
+        still_open = open_part(order, None, None)
+        needed = reservation(account, still_open, state.marks.get(order.symbol, 0), state.config)
+        spare = order.reserved_atoms - needed.atoms
         if spare > 0:
             release(account, order, state.effects, market_us=state.now_us, atoms=spare)
         order.follow(state.now_us)
@@ -126,9 +129,6 @@ class OrderDesk:
         del account.orders[order.client_order_id]
         del state.orders[order.client_order_id]
         state.tell(account, order, fill=fill)
-
-    def _needed_atoms(self, account: BotAccount, order: ManagedOrder, terms: OrderTerms) -> int:
-        return reservation(account, terms, self._state.marks.get(order.symbol, 0), self._state.config).atoms
 
 
 def amended_terms(order: ManagedOrder, lots: int | None, price_ticks: int | None) -> OrderTerms:

@@ -21,8 +21,10 @@ from workloads.exchange.gateway.config import GatewayConfig
 from workloads.exchange.gateway.order import ManagedOrder
 from workloads.exchange.gateway.state import GatewayState
 
-SLACK_ATOMS = 64  # the most that a reservation adds for the roundings of partial fills
-SLACK_PER_FILL_ATOMS = 2  # one for the notional, one for the fee
+# Room for a venue that rounds each of an order's fills on its own, one atom for the notional and one for the fee. The
+# simulator never rounds an order above its reservation, however many parts it fills in, and needs none of it.
+SLACK_ATOMS = 64
+SLACK_PER_FILL_ATOMS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +217,22 @@ def reservation(account: BotAccount, terms: OrderTerms, mark_ticks: int, config:
     notional = instrument.notional_atoms_up(terms.lots, worst)
     slack = min(SLACK_ATOMS, SLACK_PER_FILL_ATOMS * terms.lots)  # a fill takes at least one lot
     return Reservation(instrument.quote, notional + fee_atoms(notional, config.fee_ppm_max) + slack, protection)
+
+
+def amendment_atoms(
+    account: BotAccount, order: ManagedOrder, wanted: OrderTerms, mark_ticks: int, config: GatewayConfig
+) -> int:
+    """Return what an order must lock while it may become `wanted`, the terms of what would then be open.
+
+    All that is open may still fill as it is before the venue hears of the change, and what is added fill after that:
+    for a buy made larger and cheaper that costs more than its new terms.
+    """
+    needed = reservation(account, wanted, mark_ticks, config).atoms
+    added = wanted.lots - order.open_lots
+    if added <= 0:
+        return needed
+    before = reservation(account, replace(order.terms, lots=order.open_lots), mark_ticks, config).atoms
+    return max(needed, before + reservation(account, replace(wanted, lots=added), mark_ticks, config).atoms)
 
 
 def reference_ticks(terms: OrderTerms, mark_ticks: int) -> int:

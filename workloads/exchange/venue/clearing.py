@@ -77,8 +77,7 @@ class Clearing:
             return instrument.base, instrument.base_atoms(order.remaining_lots)
         if order.price_ticks is None:
             return instrument.quote, 0
-        notional = instrument.notional_atoms_up(order.remaining_lots, order.price_ticks)
-        return instrument.quote, notional + fee_atoms(notional, order.fee_ppm)
+        return instrument.quote, _set_aside_atoms(order, order.price_ticks)
 
     def can_lock(self, order: OpenOrder, *, locked_atoms: int = 0) -> bool:
         """Return whether the account can lock what `order` needs beyond the `locked_atoms` it already has."""
@@ -110,10 +109,12 @@ class Clearing:
     def fill(self, order: OpenOrder, lots: int, price_ticks: int, liquidity: Liquidity) -> None:
         """Trade `lots` (> 0) of `order` against the market's balance; an order without a rest is done.
 
-        The fee is rounded up (rule 17), but never so far that a locked order would cost more than it locked: an
-        order that trades in parts is rounded at each of them. The venue bears that difference, an atom or two.
+        The fee is rounded up (rule 17), but never so far that a buy would cost more than its owner set aside for it:
+        an order that trades in parts is rounded at each of them. The venue bears that difference, an atom or two.
         """
         instrument, account = order.instrument, order.account
+        worst_ticks = order.worst_ticks if order.is_buy else None
+        set_aside = 0 if worst_ticks is None else _set_aside_atoms(order, worst_ticks)
         asset, locked_before = self.locks(order)
         order.filled_lots += lots
         _, locked_after = self.locks(order)
@@ -122,8 +123,8 @@ class Clearing:
         fee = fee_atoms(notional, self._fee_ppm(order, liquidity))
         base = instrument.base_atoms(lots)
         if order.is_buy:
-            if order.price_ticks is not None:
-                fee = min(fee, released - notional)
+            if worst_ticks is not None:
+                fee = min(fee, set_aside - _set_aside_atoms(order, worst_ticks) - notional)
             paid, received = notional, base
         else:
             paid, received = -notional, -base
@@ -176,3 +177,9 @@ class Clearing:
     def _fee_ppm(self, order: OpenOrder, liquidity: Liquidity) -> int:
         fee_ppm = self.config.maker_ppm if liquidity is Liquidity.MAKER else self.config.taker_ppm
         return min(fee_ppm, order.fee_ppm)
+
+
+def _set_aside_atoms(order: OpenOrder, price_ticks: int) -> int:
+    """Return the quote atoms that what remains of a buy may cost up to a price: notional and fee, each rounded up."""
+    notional = order.instrument.notional_atoms_up(order.remaining_lots, price_ticks)
+    return notional + fee_atoms(notional, order.fee_ppm)

@@ -43,6 +43,11 @@ class OpenOrder:
         return self.lots - self.filled_lots
 
     @property
+    def worst_ticks(self) -> int | None:
+        """The worst price it may trade at: its limit, else its protection; None when there is neither."""
+        return self.protection_ticks if self.price_ticks is None else self.price_ticks
+
+    @property
     def is_buy(self) -> bool:
         """True for a buy."""
         return self.terms.side is Side.BUY

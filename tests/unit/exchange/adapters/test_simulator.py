@@ -84,6 +84,18 @@ def test_older_connection_cannot_send_after_a_newer_one_signed_in(port: int) -> 
     newer.close()
 
 
+def test_requests_that_wait_for_their_turn_have_arrived() -> None:
+    chosen = Scenario(seed=1, lockstep=True, meddles=False, keeps_numbers=True, bars=2, bots=1, rate=0.0, fault_ticks=0)
+    process = Fleet(chosen, lambda briefly: None).processes[VENUE_PLACE]
+    worker, _ = process.make(process)
+    assert isinstance(worker, VenueWorker)
+    worker.start()
+    worker.receive(ACCOUNT, [deposit(1), deposit(2), deposit(4)])
+    assert worker.request_no(ACCOUNT) == 2  # else number 2 would be taken back, or sent again as something else
+    worker.receive(ACCOUNT, [deposit(3)])
+    assert worker.request_no(ACCOUNT) == 4
+
+
 def test_journal_that_fails_leaves_the_outcome_unknown(fleet: Fleet, port: int) -> None:
     venue = connected(port)
     fleet.broker.stop()
