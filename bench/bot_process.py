@@ -26,7 +26,6 @@ from bench.figure import Result, is_quick, median, tell
 from bench.machine import cpu_s, pss_kib, rss_kib
 from bench.services import running, running_services, wait_for
 from tradefleet.bus.kafka import KafkaBus
-from tradefleet.bus.kafka_client import KafkaSettings
 from tradefleet.bus.numbered import OutboxPublisher
 from tradefleet.domain.bar import MINUTE_US
 from tradefleet.domain.bots import BotConfig, config_values
@@ -81,7 +80,7 @@ class Bots:
         plan = FeedPlan(
             feed="default/bench", exchange=EXCHANGE, holder="bench", generation=1, bars_topic=OHLC_STABLE.name
         )
-        bus = KafkaBus(KafkaSettings(bootstrap=services.bootstrap))
+        bus = KafkaBus(services.kafka())
         self._publisher = OutboxPublisher(bus, store, clock, bar_encoder(plan))
         self._feed = FeedWorker(plan, store=store, source=Replay([source]), publisher=self._publisher, clock=clock)
         self._feed.start()
@@ -99,6 +98,7 @@ class Bots:
             "TRADEFLEET_HOLDER": "bench",
             "TRADEFLEET_DATABASE_URL": self._services.admit_bot(key, uid),
             "TRADEFLEET_KAFKA_BOOTSTRAP": self._services.bootstrap,
+            "TRADEFLEET_KAFKA_SECURITY": _security(self._services),
             "TRADEFLEET_HEALTH_PORT": "0",
             "TRADEFLEET_LOG_FORMAT": "json",
         }
@@ -122,6 +122,11 @@ class Bots:
                 return found is not None and found[0] is not None and int(found[0]) >= self._last_seq
 
             wait_for(has_read, f"bot {uid} to read its bars", poll_s=0.05)
+
+
+def _security(services: Services) -> str:
+    """Return how a bot proves to the broker who it is, as JSON."""
+    return msgspec.json.encode(services.kafka("bot").security).decode()
 
 
 def _settings(key: BotKey, uid: BotUid) -> dict[str, object]:
@@ -167,11 +172,13 @@ def start(
     with running(command, environment, log) as process:
         try:
             wait_for(lambda: process.poll() is not None or is_ready(log), f"{command} to be ready", poll_s=0.01)
+            if process.poll() is not None:
+                raise SystemExit(f"{command} ended with status {process.returncode} before it was ready")
             wall_s, used_s = time.perf_counter() - began_s, cpu_s(process.pid)
             work()
             time.sleep(SETTLE_S)
             return Sample(wall_s, used_s, pss_kib(process.pid), rss_kib(process.pid))
-        except Exception:
+        except (Exception, SystemExit):
             sys.stderr.write(log.read_text(encoding="utf-8", errors="replace")[-2_000:])
             raise
 
@@ -184,7 +191,11 @@ def measure() -> Result:
     with tempfile.TemporaryDirectory() as name, running_services() as services:
         folder = Path(name)
         bots = Bots(services, folder, rounds)
-        environment = {"BENCH_KAFKA": services.bootstrap, "BENCH_DATABASE": services.url(Component.FEED)}
+        environment = {
+            "BENCH_KAFKA": services.bootstrap,
+            "BENCH_KAFKA_SECURITY": _security(services),
+            "BENCH_DATABASE": services.url(Component.FEED),
+        }
         for number in range(rounds + 1):  # the first of each fills the disk cache, and does not count
             found = [
                 start(

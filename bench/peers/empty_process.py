@@ -1,10 +1,12 @@
 """An asyncio process that holds what any bot needs, a connected producer, consumer and database session, and no more.
 
-It takes the broker from BENCH_KAFKA and the database from BENCH_DATABASE, says "ready" when all three have answered,
-and waits to be ended. It imports nothing of ours, but runs in our environment: the same interpreter and libraries.
+It takes the broker from BENCH_KAFKA, how to log in there from BENCH_KAFKA_SECURITY (JSON) and the database from
+BENCH_DATABASE, says "ready" when all three have answered, and waits to be ended. It imports nothing of ours, but runs
+in our environment: the same interpreter and libraries.
 """
 
 import asyncio
+import json
 import os
 
 import fastavro
@@ -24,7 +26,7 @@ TOPIC = "market.ohlc.stable"
 
 async def main() -> None:
     """Connect, say so, and wait."""
-    client = {"bootstrap.servers": os.environ["BENCH_KAFKA"]}
+    client = {"bootstrap.servers": os.environ["BENCH_KAFKA"], **json.loads(os.environ["BENCH_KAFKA_SECURITY"])}
     fastavro.parse_schema(SCHEMA)
     connection = psycopg.connect(os.environ["BENCH_DATABASE"], autocommit=True)
     connection.execute("SELECT 1")

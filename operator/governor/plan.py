@@ -13,10 +13,11 @@ from governor.dataset_status import is_conditional, is_made_up
 from governor.ending import sells_on, trades_on
 from governor.workload import Command, LockstepRun, Plan, Role, Verdict, Workload
 from tradefleet.domain.bar import parse_interval
-from tradefleet.domain.bots import BotCommand, BotConfig, ParameterValue, RunState, config_values
+from tradefleet.domain.bots import BotCommand, BotConfig, DeletionPolicy, ParameterValue, RunState, config_values
 from tradefleet.domain.errors import FleetError
 from tradefleet.domain.ids import BotUid
 from tradefleet.domain.instrument import Instrument
+from tradefleet.domain.money import plain_decimal
 from tradefleet.domain.progress import FEED, GATEWAY, VENUE, Participant, bot_participant
 from tradefleet.resources.backtest import Backtest
 from tradefleet.resources.bot_set import BotSet, expand
@@ -27,7 +28,6 @@ from tradefleet.resources.feed import Feed
 from tradefleet.resources.replay_plan import Surroundings, feed_settings, range_of
 from tradefleet.resources.to_domain import ExchangeTerms, Series, bot_config, exchange_terms, played_series
 from tradefleet.resources.trading_bot import TradingBot
-from tradefleet.resources.values import format_decimal
 
 FLATTEN_ANNOTATION: Final = f"{GROUP}/flatten-requests"  # how often the owner has asked to flatten
 REOPEN_ANNOTATION: Final = f"{GROUP}/reopen-requests"  # how often the owner has asked to reopen the bot's stream
@@ -313,11 +313,13 @@ class _Planner:
                     f"{market.exchange.metadata.name}: live needs mode: live in both"
                 )
                 self._say(bot, "ModeMismatch", message, stalled=True)
+                self._tell_only(market, bot)
                 continue
             missing = [symbol for symbol in bot.spec.instruments if (symbol, bot.spec.interval_us) not in brought]
             if missing and bot.metadata.deletion_timestamp is None:
                 message = f"waits for a Feed that brings {bot.spec.interval} bars of {', '.join(missing)}: apply one"
                 self._say(bot, "NoData", message, stalled=False)
+                self._tell_only(market, bot)
                 continue
             try:
                 warmup_bars = self._warm_up(bot.spec.strategy.name, bot.spec.strategy.params)
@@ -326,6 +328,7 @@ class _Planner:
                 self._say(bot, "InvalidSpec", str(error), stalled=True)
                 told = self._observed.configs.get(BotUid(bot.metadata.uid or ""))
                 if told is None or bot.metadata.deletion_timestamp is None:
+                    self._tell_only(market, bot)
                     continue
                 config = told  # what cannot be run any more can still be wound down
             yield bot, self._settled_config(bot, config)
@@ -376,22 +379,17 @@ class _Planner:
             self._say(bot, "RunHasBegun", message, stalled=True)
         return kept
 
+    def _tell_only(self, market: _Market, bot: TradingBot) -> None:
+        """Let the gateway hear what the owner wants of a bot that cannot run now: its orders and position are there."""
+        told = self._observed.configs.get(BotUid(bot.metadata.uid or ""))
+        if told is not None:
+            config = replace(told, deletion_policy=DeletionPolicy(bot.spec.deletion_policy))
+            self.commands.append(_command(market, bot, config))
+
     def _bot(self, market: _Market, bot: TradingBot, config: BotConfig) -> None:
+        self.commands.append(_command(market, bot, config))
         deleting = bot.metadata.deletion_timestamp is not None
         state = RunState(bot.spec.state)
-        self.commands.append(
-            Command(
-                account=market.terms.account,
-                command=BotCommand(
-                    config=config,
-                    state=state,
-                    flatten_no=_number_in(bot, FLATTEN_ANNOTATION),
-                    reopen_no=_number_in(bot, REOPEN_ANNOTATION),
-                    skip_seq=_number_in(bot, SKIP_ANNOTATION),
-                    deleting=deleting,
-                ),
-            )
-        )
         if self._has_ended(market, config, ends=deleting or state is RunState.STOPPED, leaves=deleting):
             return
         self.workloads.append(
@@ -411,6 +409,20 @@ class _Planner:
         if market.run is None:
             return True
         return leaves and bot_participant(config.key, config.uid) in self._observed.left
+
+
+def _command(market: _Market, bot: TradingBot, config: BotConfig) -> Command:
+    return Command(
+        account=market.terms.account,
+        command=BotCommand(
+            config=config,
+            state=RunState(bot.spec.state),
+            flatten_no=_number_in(bot, FLATTEN_ANNOTATION),
+            reopen_no=_number_in(bot, REOPEN_ANNOTATION),
+            skip_seq=_number_in(bot, SKIP_ANNOTATION),
+            deleting=bot.metadata.deletion_timestamp is not None,
+        ),
+    )
 
 
 def _number_in(bot: TradingBot, annotation: str) -> int:
@@ -455,7 +467,7 @@ def _feed_workload(market: _Market, feed: Feed) -> Workload:
             "generation": feed.metadata.generation or 1,
             "replay": market.replay,
             "ticks": {
-                symbol: format_decimal(each.tick)
+                symbol: plain_decimal(each.tick)
                 for symbol, each in market.terms.instruments.items()
                 if symbol in {played for played, _ in market.series}
             },

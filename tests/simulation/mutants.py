@@ -45,16 +45,16 @@ _FOLD = "workloads.exchange.venue_fold"
 _RECORD = "workloads.strategy.recorded"
 
 MUTANTS: tuple[Mutant, ...] = (
-    Mutant("epoch of a lease not checked", (Change(_LEASES, "if row.epoch != lease.epoch:", "if False:"),), seeds=(0,)),
+    Mutant("epoch of a lease not checked", (Change(_LEASES, "if row.epoch != lease.epoch:", "if False:"),), seeds=(3,)),
     Mutant(
         "epoch of a bot not checked",
         (Change(_BOTS, "row.lease.epoch != commit.epoch or row.version", "row.version"),),
-        seeds=(11,),
+        seeds=(139,),
     ),
     Mutant(
         "a stream's number applied twice",
         (Change(_STREAMS, "        if seq <= position:\n            return []\n", ""),),
-        seeds=(3,),
+        seeds=(1,),
     ),
     Mutant(
         "a gap in a stream not filled",
@@ -64,27 +64,27 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a stream's lost last message never looked for",
         (Change(_STREAMS, "if now_us >= self._look_at_us:", "if False:"),),
-        seeds=(46,),
+        seeds=(143,),
     ),
     Mutant(
         "sent again without asking the venue",
         (Change(_LINE, "missing = self._ask_for(open_requests)", "missing = open_requests"),),
-        seeds=(5,),
+        seeds=(10,),
     ),
     Mutant(
         "venue asked before its time-out",
         (Change(_LINE, "not open_requests or self._clock.monotonic_us() >= self._ask_at_us", "True"),),
-        seeds=(101,),
+        seeds=(52,),
     ),
     Mutant(
         "venue asked while an order may still be in its receive window",
         (Change(_LINE, "self._request_timeout_us + (self._venue.receive_window_us or 0)", "self._request_timeout_us"),),
-        seeds=(17,),
+        seeds=(37,),
     ),
     Mutant(
         "successor speaks at once",
         (Change(_LINE, "        if self._clock.monotonic_us() < self._speak_at_us:\n", "        if False:\n"),),
-        seeds=(9,),
+        seeds=(5,),
     ),
     Mutant(
         "lease not looked at before sending",
@@ -97,12 +97,12 @@ MUTANTS: tuple[Mutant, ...] = (
                 "        if False:\n            if self",
             ),
         ),
-        seeds=(170,),
+        seeds=(151,),
     ),
     Mutant(
         "cancel of an order that never arrived dropped",
         (Change(_LINE, "isinstance(request, CancelOrder | AmendOrder) and request.client_order_id in lost", "False"),),
-        seeds=(580,),
+        seeds=(233,),
     ),
     Mutant(
         "number that was settled without arriving not sent",
@@ -113,7 +113,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "[self._unsettled[number] for number in numbers if number in self._unsettled]",
             ),
         ),
-        seeds=(182,),
+        seeds=(321,),
     ),
     Mutant(
         "executions published before the commit",
@@ -155,7 +155,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "self._line.start(list(self._line._unsettled.values()) if self._version else [] if record",
             ),
         ),
-        seeds=(3,),
+        seeds=(1,),
     ),
     Mutant(
         "halt not read in the transaction that accepts",
@@ -166,12 +166,12 @@ MUTANTS: tuple[Mutant, ...] = (
                 "                pass\n",
             ),
         ),
-        seeds=(28,),
+        seeds=(4,),
     ),
     Mutant(
         "halt not looked at before sending",
         (Change(_GATEWAY, "        if not risky:\n", "        if True:\n"),),
-        seeds=(105,),
+        seeds=(31,),
     ),
     Mutant(
         "order accepted without reservation",
@@ -196,12 +196,12 @@ MUTANTS: tuple[Mutant, ...] = (
             Change(_REPORTS, "            if report.no <= last:\n                continue\n", ""),
             Change(_REPORTS, "            if report.no != last + 1:\n", "            if report.no > last + 1:\n"),
         ),
-        seeds=(11,),
+        seeds=(48,),
     ),
     Mutant(
         "trade booked twice",
         (Change(_REPORTS, "        if trade.trade_id in order.trade_ids:\n            return\n", ""),),
-        seeds=(5,),
+        seeds=(35,),
     ),
     Mutant(
         "unreadable request forgotten by a successor",
@@ -238,7 +238,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "                        pass\n",
             ),
         ),
-        seeds=(152,),
+        seeds=(56,),
     ),
     Mutant("risk taken on old data", (Change(_RISK, "state.now_us - mark_us > oldest_us", "False"),), seeds=(11,)),
     Mutant(
@@ -282,7 +282,7 @@ MUTANTS: tuple[Mutant, ...] = (
             ),
             Change(_VENUE, "                self._failure = error\n", ""),
         ),
-        seeds=(34,),
+        seeds=(10,),
     ),
     Mutant(
         "progress row written before the journal",
@@ -299,7 +299,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "journal record of a stale epoch applied",
         (Change("workloads.exchange.venue.journal", "        if record.epoch < self.epoch:\n", "        if False:\n"),),
-        seeds=(35,),
+        seeds=(33,),
     ),
     Mutant(
         "terms of today not in the record",
@@ -310,7 +310,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "            self.bot.on_terms(terms)\n",
             ),
         ),
-        seeds=(103,),
+        seeds=(111,),
     ),
     Mutant(
         "edited exchange not in the journal",
@@ -322,7 +322,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "        self.commit([record]) if self._state.config is None else self._state.apply(record)\n",
             ),
         ),
-        seeds=(10,),
+        seeds=(56,),
     ),
     Mutant(
         "requests forgotten while the journal is folded again",
@@ -333,7 +333,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "            self._fold.restore()\n            self._inbox = {}\n",
             ),
         ),
-        seeds=(88,),
+        seeds=(9,),
     ),
     Mutant(
         "outbox not swept at start",
@@ -344,7 +344,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "",
             ),
         ),
-        seeds=(3,),
+        seeds=(11,),
     ),
 )
 

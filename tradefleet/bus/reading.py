@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from tradefleet.bus.ports import Bus, Record, Source, Start
+from tradefleet.domain.money import plain_decimal
 from tradefleet.messages.codec import UndecodableMessage, decode
 from tradefleet.messages.topics import Topic
 
@@ -94,12 +95,6 @@ def _plain(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
     return value
-
-
-def plain_decimal(value: Decimal) -> str:
-    """Return an exact amount as text without exponent and without zeros at its end."""
-    text = f"{value:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _time(time_us: int) -> str | None:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from tradefleet.cli import printing
-from tradefleet.domain.money import from_atoms
+from tradefleet.domain.money import from_atoms, plain_decimal
 from workloads.feeds.times import format_time
 
 if TYPE_CHECKING:
@@ -74,5 +74,5 @@ def _amount(atoms: int | Decimal, scale: int | None) -> str:
 def _text(value: Any) -> str:  # noqa: ANN401 - any column
     """Return a value as a cell: numbers without zeros at their end, nothing for NULL."""
     if isinstance(value, Decimal):
-        return format(value.normalize() + 0, "f")
+        return plain_decimal(value)
     return "" if value is None else str(value)

@@ -3,6 +3,7 @@
 import math
 from dataclasses import field
 from decimal import Decimal
+from typing import NamedTuple
 
 from tradefleet.domain.bar import PRICE_MAX
 from tradefleet.domain.errors import InvalidValue
@@ -16,6 +17,8 @@ from tradefleet.domain.money import (
     divide_up,
     from_atoms,
     multiply_exactly,
+    parse_decimal,
+    plain_decimal,
 )
 
 # A price is wrong by half a unit in its last place when its shortest decimal form is meant, the tick by another half,
@@ -88,6 +91,19 @@ class Instrument:
         self._derive("_tick_ratio", (tick_numerator, tick_denominator))
         self._derive("_lot_ratio", (lot_numerator, lot_denominator))
 
+    def listing(self) -> "Listing":
+        """Return the instrument in plain values; `Listing.to_instrument` is the way back."""
+        return Listing(
+            symbol=self.symbol,
+            base=self.base,
+            quote=self.quote,
+            tick=plain_decimal(self.tick),
+            lot=plain_decimal(self.lot),
+            min_notional=plain_decimal(self.min_notional),
+            base_scale=self.base_scale,
+            quote_scale=self.quote_scale,
+        )
+
     def _derive(self, name: str, value: float | tuple[int, int]) -> None:
         object.__setattr__(self, name, value)  # the frozen dataclass's own way to set what it computes
 
@@ -117,6 +133,12 @@ class Instrument:
     def size(self, lots: int) -> Decimal:
         """Return `lots` as an amount of base."""
         return multiply_exactly(self.lot, lots)
+
+    @property
+    def quote_atoms_max(self) -> int:
+        """The most quote atoms that a message or a column holds."""
+        most: int = 10 ** (WHOLE_DIGITS_MAX + self.quote_scale) - 1
+        return most
 
     def quote_amount(self, atoms: int) -> Decimal:
         """Return quote atoms as an amount of quote."""
@@ -151,6 +173,36 @@ class Instrument:
             raise InvalidValue(f"instrument {self.symbol}: a price or size must be a finite number, was {value}")
         numerator, denominator = Decimal(repr(float(value))).as_integer_ratio()
         return numerator * unit[1], denominator * unit[0]
+
+
+class Listing(NamedTuple):
+    """One instrument in plain values, so that JSON keeps it; amounts are decimal text. Equal ones are equal lists."""
+
+    symbol: str
+    base: str
+    quote: str
+    tick: str
+    lot: str
+    min_notional: str
+    base_scale: int
+    quote_scale: int
+
+    def to_instrument(self) -> Instrument:
+        """Return the instrument. Raises InvalidValue for a text that is no decimal, and as `Instrument` does."""
+
+        def amount(name: str) -> Decimal:
+            return parse_decimal(getattr(self, name), f"instrument {self.symbol}: {name}")
+
+        return Instrument(
+            symbol=Symbol(self.symbol),
+            base=self.base,
+            quote=self.quote,
+            tick=amount("tick"),
+            lot=amount("lot"),
+            min_notional=amount("min_notional"),
+            base_scale=self.base_scale,
+            quote_scale=self.quote_scale,
+        )
 
 
 def price_max_of(tick: Decimal) -> float:

@@ -14,6 +14,7 @@ SCALE_MAX = 18  # numeric(38, 18) and Avro decimal(38, 18) hold no finer unit
 WHOLE_DIGITS_MAX = 20  # and no more digits than these before the point
 LOTS_MAX = 2**63 - 1  # of an order or a trade: what a bigint and an Avro long hold
 TICKS_MAX = 2**61  # of a price; a collar of 100 % and slippage on top still fit into as much
+TRADE_TICKS_MAX = 2**63 - 1  # and a trade may be there
 PPM = 1_000_000  # parts per million: how fractions of money (fees, limits) are kept exactly
 BPS_PPM = 100  # one basis point in parts per million
 
@@ -74,6 +75,17 @@ def parse_decimal(text: str, name: str) -> Decimal:
     if not value.is_finite():
         raise InvalidValue(f"{name} must be a finite number, was {text!r}")
     return value
+
+
+def plain_decimal(value: Decimal) -> str:
+    """Return an exact amount in plain digits, without an exponent and without zeros at its end.
+
+    However an amount was written, 1.50 or 15E-1, its text is the same; all digits stay, whatever the decimal context.
+    """
+    if not value:
+        return "0"
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def to_ppm(fraction: Decimal, name: str) -> int:

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from tradefleet.domain.bar import parse_interval
 from tradefleet.domain.bots import SizingMethod
+from tradefleet.domain.money import plain_decimal
 from tradefleet.resources.backtest import Backtest
 from tradefleet.resources.bot_set import BotSet, expand_places
 from tradefleet.resources.common import Mode, Reference, Resource, ResourceKey
@@ -321,7 +322,7 @@ def _check_money(fleet: _Fleet, bot: TradingBot, exchange: Exchange) -> None:
         if listed is not None and listed.min_notional is not None and largest < listed.min_notional:
             message = (
                 f"{symbol} takes orders of at least {listed.min_notional} {quote}, and the bot's largest would be "
-                f"{largest.normalize():f} {quote}"
+                f"{plain_decimal(largest)} {quote}"
             )
             remedy = "give it more money, fewer instruments, or a larger sizing"
             fleet.error(bot, ("spec", "instruments", index), message, remedy)

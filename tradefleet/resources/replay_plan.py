@@ -7,13 +7,14 @@ from pathlib import Path
 
 from tradefleet.domain.bar import parse_interval
 from tradefleet.domain.ids import Symbol
+from tradefleet.domain.money import plain_decimal
 from tradefleet.resources.common import Resource, TimeRange
 from tradefleet.resources.dataset import DEFAULT_INTERVAL, Dataset
 from tradefleet.resources.feed import Feed
 from tradefleet.resources.market_data import CandleColumns, FileSource, SqlSource
 from tradefleet.resources.model import FieldPath
 from tradefleet.resources.problems import InvalidResource, Problem, suggestion
-from tradefleet.resources.values import format_decimal, instant_us
+from tradefleet.resources.values import instant_us
 
 DEFAULT_START_PRICE = Decimal(100)
 DEFAULT_TICK = Decimal("0.01")
@@ -157,10 +158,10 @@ def _synthetic(owner: Dataset, surroundings: Surroundings) -> list[dict[str, obj
             "interval_us": parse_interval(interval),
             "start_us": instant_us(made_up.start),
             "bars": made_up.bars,
-            "start_price": format_decimal(made_up.start_prices.get(symbol, DEFAULT_START_PRICE)),
-            "tick": format_decimal(surroundings.ticks.get(Symbol(symbol), DEFAULT_TICK)),
-            "annual_volatility": format_decimal(made_up.annual_volatility_percent / PERCENT),
-            "annual_drift": format_decimal(made_up.annual_drift_percent / PERCENT),
+            "start_price": plain_decimal(made_up.start_prices.get(symbol, DEFAULT_START_PRICE)),
+            "tick": plain_decimal(surroundings.ticks.get(Symbol(symbol), DEFAULT_TICK)),
+            "annual_volatility": plain_decimal(made_up.annual_volatility_percent / PERCENT),
+            "annual_drift": plain_decimal(made_up.annual_drift_percent / PERCENT),
         }
         for symbol in owner.spec.instruments
         for interval in owner.spec.intervals or (DEFAULT_INTERVAL,)

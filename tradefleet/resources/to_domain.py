@@ -24,7 +24,6 @@ from tradefleet.resources.machines import bps_to_ppm, machine_instruments, quote
 from tradefleet.resources.model import FieldPath
 from tradefleet.resources.problems import InvalidResource, Problem, suggestion
 from tradefleet.resources.trading_bot import TradingBot
-from tradefleet.resources.values import format_decimal
 
 Series = tuple[Symbol, int]  # an instrument and the length of its bars in microseconds
 
@@ -63,17 +62,7 @@ class ExchangeTerms:
             "exchange": self.exchange,
             "account": self.account,
             "instruments": [
-                {
-                    "symbol": symbol,
-                    "base": instrument.base,
-                    "quote": instrument.quote,
-                    "tick": format_decimal(instrument.tick),
-                    "lot": format_decimal(instrument.lot),
-                    "min_notional": format_decimal(instrument.min_notional),
-                    "base_scale": instrument.base_scale,
-                    "quote_scale": instrument.quote_scale,
-                    "intervals_us": intervals_us.get(symbol, []),
-                }
+                {**instrument.listing()._asdict(), "intervals_us": intervals_us.get(symbol, [])}
                 for symbol, instrument in sorted(self.instruments.items())
             ],
             "maker_ppm": self.maker_ppm,

@@ -114,7 +114,7 @@ class DecimalNumber:
     def __get_pydantic_core_schema__(self, source: type[Any], handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(
             self.parse,
-            serialization=core_schema.plain_serializer_function_ser_schema(format_decimal, when_used="json"),
+            serialization=core_schema.plain_serializer_function_ser_schema(_as_written, when_used="json"),
         )
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
@@ -129,8 +129,8 @@ class DecimalNumber:
         return described
 
 
-def format_decimal(number: Decimal) -> str:
-    """Return `number` in plain digits, never in scientific notation."""
+def _as_written(number: Decimal) -> str:
+    """Return `number` in plain digits, all that its author wrote: a resource comes back as it was applied."""
     return format(number, "f")
 
 

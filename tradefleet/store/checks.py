@@ -7,7 +7,7 @@ from tradefleet.domain.bar import Bar
 from tradefleet.domain.errors import BarConflict, InvalidValue, Permanent, StreamGap
 from tradefleet.domain.ids import AccountId, BotKey, BotUid, StreamName, bars_stream
 from tradefleet.domain.ledger import LedgerEntry, check_balanced
-from tradefleet.domain.money import LOTS_MAX
+from tradefleet.domain.money import LOTS_MAX, TRADE_TICKS_MAX
 from tradefleet.store.ports import (
     BotCommit,
     FeedCommit,
@@ -25,7 +25,6 @@ from tradefleet.store.ports import (
 from tradefleet.store.upkeep import Action
 
 ATOMS_LIMIT = 10**38  # numeric(38, 0)
-PRICE_LIMIT = 2**63  # bigint; slippage may lift a trade above TICKS_MAX
 CHUNK_INPUTS = 256  # sources in one closed chunk of a bot's record
 
 _LEASE_PARTS = {"bot": 4, "gateway": 3, "venue": 3, "feed": 3}
@@ -151,8 +150,8 @@ def check_fills(fills: Sequence[FillRow]) -> None:
         lots, price_ticks = fill.canonical.lots, fill.canonical.price_ticks
         if not 0 < lots <= LOTS_MAX:
             raise InvalidValue(f"fill {fill.trade_id}: lots must be 1 to {LOTS_MAX}, was {lots}")
-        if not 0 <= price_ticks < PRICE_LIMIT:
-            raise InvalidValue(f"fill {fill.trade_id}: price_ticks must be 0 to 2^63 - 1, was {price_ticks}")
+        if not 0 <= price_ticks <= TRADE_TICKS_MAX:
+            raise InvalidValue(f"fill {fill.trade_id}: price_ticks must be 0 to {TRADE_TICKS_MAX}, was {price_ticks}")
 
 
 def check_gateway_commit(commit: GatewayCommit) -> None:

@@ -7,11 +7,11 @@ The whole story of every order is in its executions.
 
 import logging
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import Final
 
 from tradefleet.domain.ids import Symbol
 from tradefleet.domain.instrument import Instrument
+from tradefleet.domain.money import plain_decimal
 from tradefleet.domain.orders import OrderStatus
 from tradefleet.runtime.budget import MinuteBudget
 from tradefleet.store.ports import DeadLetter
@@ -72,9 +72,9 @@ class GatewayLog:
         _LOG.info(
             "filled: %s %s %s at %s",
             fill.side,
-            _shown(instrument.size(fill.lots)),
+            plain_decimal(instrument.size(fill.lots)),
             fill.symbol,
-            _shown(instrument.price(fill.price_ticks)),
+            plain_decimal(instrument.price(fill.price_ticks)),
             extra={
                 "market_us": fill.market_us,
                 "bot": fill.bot,
@@ -91,8 +91,8 @@ class GatewayLog:
         _LOG.info(
             "ended: %s %s of %s %s filled",
             order.terms.side,
-            _shown(instrument.size(order.filled_lots)),
-            _shown(instrument.size(order.terms.lots)),
+            plain_decimal(instrument.size(order.filled_lots)),
+            plain_decimal(instrument.size(order.terms.lots)),
             order.symbol,
             extra={
                 "market_us": order.updated_us,
@@ -102,7 +102,3 @@ class GatewayLog:
                 "reason": order.reason,
             },
         )
-
-
-def _shown(amount: Decimal) -> str:
-    return f"{amount.normalize():f}"

@@ -1,13 +1,11 @@
 """What a gateway and a simulator are told when they start. Amounts are decimal text, so that no digit is lost."""
 
 from collections.abc import Mapping
-from decimal import Decimal
 
 import msgspec
 
 from tradefleet.domain.ids import AccountId, Symbol
-from tradefleet.domain.instrument import Instrument
-from tradefleet.domain.money import parse_decimal
+from tradefleet.domain.instrument import Instrument, Listing
 from workloads.exchange.gateway.config import AccountLimits, GatewayConfig
 from workloads.exchange.venue.config import Market, VenueConfig
 
@@ -27,19 +25,7 @@ class InstrumentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 
     def to_instrument(self) -> Instrument:
         """Return the domain's instrument. Raises InvalidValue."""
-        return Instrument(
-            symbol=Symbol(self.symbol),
-            base=self.base,
-            quote=self.quote,
-            tick=self._decimal("tick"),
-            lot=self._decimal("lot"),
-            min_notional=self._decimal("min_notional"),
-            base_scale=self.base_scale,
-            quote_scale=self.quote_scale,
-        )
-
-    def _decimal(self, name: str) -> Decimal:
-        return parse_decimal(getattr(self, name), f"instrument {self.symbol}: {name}")
+        return Listing(*(getattr(self, name) for name in Listing._fields)).to_instrument()
 
 
 class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -5,40 +5,13 @@ bar: in its record from the first input on, and again whenever they change (rule
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
 from typing import Any, NamedTuple
 
 from tradefleet.domain.errors import InvalidValue
 from tradefleet.domain.ids import Symbol
-from tradefleet.domain.instrument import Instrument
+from tradefleet.domain.instrument import Instrument, Listing
 
 GRID = ("base", "quote", "tick", "lot", "base_scale", "quote_scale")  # what the numbers of orders and books mean
-
-
-class Listing(NamedTuple):
-    """One instrument in plain values, so that JSON keeps it; amounts are decimal text."""
-
-    symbol: str
-    base: str
-    quote: str
-    tick: str
-    lot: str
-    min_notional: str
-    base_scale: int
-    quote_scale: int
-
-    def to_instrument(self) -> Instrument:
-        """Return the domain's instrument."""
-        return Instrument(
-            symbol=Symbol(self.symbol),
-            base=self.base,
-            quote=self.quote,
-            tick=Decimal(self.tick),
-            lot=Decimal(self.lot),
-            min_notional=Decimal(self.min_notional),
-            base_scale=self.base_scale,
-            quote_scale=self.quote_scale,
-        )
 
 
 class Terms(NamedTuple):
@@ -69,28 +42,10 @@ class Terms(NamedTuple):
 
 def terms_of(symbols: Iterable[Symbol], instruments: Mapping[Symbol, Instrument], taker_ppm: int) -> Terms:
     """Return the terms of a bot that trades `symbols`, which must all be among the instruments."""
-    return Terms(taker_ppm, tuple(_listing(instruments[symbol]) for symbol in symbols))
+    return Terms(taker_ppm, tuple(instruments[symbol].listing() for symbol in symbols))
 
 
 def terms_from_values(values: Sequence[Any]) -> Terms:
     """Return the terms that JSON has made lists of."""
     taker_ppm, listings = values
     return Terms(taker_ppm, tuple(Listing(*each) for each in listings))
-
-
-def _listing(instrument: Instrument) -> Listing:
-    return Listing(
-        symbol=instrument.symbol,
-        base=instrument.base,
-        quote=instrument.quote,
-        tick=_plain(instrument.tick),
-        lot=_plain(instrument.lot),
-        min_notional=_plain(instrument.min_notional),
-        base_scale=instrument.base_scale,
-        quote_scale=instrument.quote_scale,
-    )
-
-
-def _plain(value: Decimal) -> str:
-    """Return a decimal in one way, however it was written: 1.50 and 1.5 are the same terms."""
-    return f"{value.normalize():f}"

@@ -33,6 +33,8 @@ from .tasks import dataset_view, job_status
 
 Values = dict[str, Any]
 
+NOBODY_BUYS = "but no Feed plays: apply one, or apply the bot with deletionPolicy: CancelOrders to keep the position"
+
 
 class _Reporter:
     def __init__(
@@ -148,7 +150,7 @@ class _Reporter:
             parts.append(f"{orders} open order{'' if orders == 1 else 's'}")
         if books is not None and books.has_exits:
             held = ", ".join(f"{symbol}" for symbol, lots in books.lots.items() if lots)
-            when = "at the next bar" if self._is_played(bot) else "and no Feed plays: resume or apply one"
+            when = "at the next bar" if self._is_played(bot) else NOBODY_BUYS
             parts.append(f"its position in {held} is being sold, {when}")
         if books is not None and not books.is_ending:
             parts.append("its gateway has not taken the order to end yet")

@@ -14,6 +14,7 @@ from tradefleet.resources.common import GROUP, Resource, ResourceKey
 from tradefleet.resources.kinds import KINDS
 from tradefleet.resources.model import refused_changes
 from tradefleet.resources.problems import InvalidResource, Problem
+from tradefleet.resources.trading_bot import TradingBot
 from tradefleet.store.postgres.encoding import action_parameters
 from tradefleet.store.postgres.upkeep_sql import RECORD_ACTION
 from tradefleet.store.upkeep import Action
@@ -257,7 +258,7 @@ def _refusals(old: Resource | None, new: Resource) -> Iterator[Problem]:
     """Yield why a change may not be."""
     if old is None:
         return
-    if old.metadata.deletion_timestamp is not None:
+    if old.metadata.deletion_timestamp is not None and not _changes_its_end(old, new):
         yield Problem(
             resource=str(new.key),
             path=("metadata", "name"),
@@ -266,3 +267,10 @@ def _refusals(old: Resource | None, new: Resource) -> Iterator[Problem]:
         )
     for broken in refused_changes(old.spec, new.spec):
         yield Problem(resource=str(new.key), path=("spec", *broken.path), message=broken.message)
+
+
+def _changes_its_end(old: Resource, new: Resource) -> bool:
+    """Return whether nothing changes but what becomes of a deleted bot's orders and position."""
+    if not (isinstance(old, TradingBot) and isinstance(new, TradingBot)) or new.spec == old.spec:
+        return False
+    return new.spec.model_copy(update={"deletion_policy": old.spec.deletion_policy}) == old.spec

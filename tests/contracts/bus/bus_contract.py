@@ -51,12 +51,11 @@ def values(records: Iterable[Record]) -> list[bytes]:
 
 
 class BusContract:
-    """Tests of the port. A subclass gives the fixtures `connect` and `impatient`."""
+    """Tests of the port.
 
-    @pytest.fixture
-    def connect(self) -> Callable[[], Bus]:
-        """Makes connections of the test's own installation, without topics at first."""
-        raise NotImplementedError
+    A subclass gives two fixtures: `connect`, a function that makes connections of the test's own installation, without
+    topics at first; and `impatient`, a connection that gives up on a message soon.
+    """
 
     @pytest.fixture
     def bus(self, connect: Callable[[], Bus]) -> Bus:

@@ -48,7 +48,7 @@ def test_a_demo_without_trades_fails(tmp_path: Path) -> None:
     path = files.candles(tmp_path / "mine_BTC-USD_1m.csv", "BTC-USD", bars=1, price="7000")
     fleet = FleetCommands(tmp_path / "fleet", tmp_path)
 
-    done = fleet.run("demo", "--data", str(path), "--speed", "max", "--report", str(tmp_path / "report.html"))
+    done = fleet.run("demo", "--data", str(path), "--report", str(tmp_path / "report.html"))
 
     assert done.code == 1, done.text
     assert "no bot has traded" in done.err

@@ -106,6 +106,26 @@ def test_a_lockstep_run_over_bars_that_were_played_says_what_to_do(fleet: FleetC
     fleet.wait_for("more bars", lambda: fleet.query(BARS) > bars)
 
 
+def test_a_bot_that_cannot_sell_may_keep_its_position_after_all(fleet: FleetCommands) -> None:
+    _apply_feed(fleet, suspend=False)
+    fleet.ok("apply", files.write(fleet.work / "stuck.yaml", files.bot("stuck", "{name: buy-and-hold}", "Flatten")))
+    fleet.wait_for("a position", lambda: _position(fleet, "stuck") > 0)
+    _apply_feed(fleet, suspend=True)
+    fleet.wait_for("suspended", lambda: fleet.values("fd", "replay")[0]["status"]["phase"] == "Stopped")
+
+    fleet.ok("delete", "tb/stuck", "--no-wait")
+
+    fleet.wait_for("no Feed plays", lambda: "no Feed plays" in fleet.bot("stuck")["status"].get("reason", ""))
+    keeping = files.bot("stuck", "{name: buy-and-hold}", "CancelOrders")
+    more = files.write(fleet.work / "more.yaml", keeping + '  sizing: {fraction: "0.5"}\n')
+    assert "is being deleted" in fleet.run("apply", more).err
+    fleet.ok("apply", files.write(fleet.work / "keeping.yaml", keeping))
+    gone = "SELECT count(*) FROM tradefleet.resource WHERE name = 'stuck'"
+    fleet.wait_for("gone", lambda: fleet.query(gone) == [(0,)])
+    assert fleet.query("SELECT count(*) FROM tradefleet.trade_order WHERE bot = 'default/stuck' AND is_open") == [(0,)]
+    fleet.ok("audit")
+
+
 def _apply_feed(fleet: FleetCommands, *, suspend: bool) -> None:
     text = files.FEED.replace("SPEED", "300x") + f"  suspend: {str(suspend).lower()}\n"
     fleet.ok("apply", files.write(fleet.work / "feed.yaml", text))

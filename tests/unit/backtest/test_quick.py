@@ -1,5 +1,6 @@
 """The three lines of a strategy's author."""
 
+import runpy
 import textwrap
 from pathlib import Path
 
@@ -26,7 +27,9 @@ def test_the_example_of_the_module_runs(tmp_path: Path, monkeypatch: pytest.Monk
     assert "backtest(" in code
     candle_file(tmp_path, name="coinbase_BTC-USD_1m.csv.gz")
     monkeypatch.chdir(tmp_path)
-    exec("from workloads.strategy.builtins.sma_cross import SmaCross\n" + code, {})
+    script = tmp_path / "example.py"
+    script.write_text("from workloads.strategy.builtins.sma_cross import SmaCross\n" + code)
+    runpy.run_path(str(script))
     assert "sma-cross" in capsys.readouterr().out
 
 

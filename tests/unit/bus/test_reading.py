@@ -9,7 +9,7 @@ from tests.contracts.bus.bus_contract import send
 from tradefleet.bus.memory import MemoryBus
 from tradefleet.bus.memory_broker import MemoryBroker
 from tradefleet.bus.ports import Record
-from tradefleet.bus.reading import plain_decimal, plain_record, read_topic
+from tradefleet.bus.reading import plain_record, read_topic
 from tradefleet.domain.orders import OrderType, Side
 from tradefleet.messages.codec import encode
 from tradefleet.messages.topics import EXECUTIONS, TOPICS
@@ -101,17 +101,3 @@ def test_what_cannot_be_decoded_is_shown_as_its_bytes_with_the_reason() -> None:
     shown = plain_record(Record("trading.orders", 1, 5, "k", b"\x00\xffrubbish"))
     assert shown["payload_hex"] == "00ff72756262697368"
     assert "must start with c301" in shown["undecodable"]
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        ("1.500", "1.5"),
-        ("100", "100"),
-        ("1E+3", "1000"),
-        ("-0.000000000000000001", "-0.000000000000000001"),
-        ("0E-18", "0"),
-    ],
-)
-def test_amounts_are_shown_without_exponent_and_idle_zeros(value: str, text: str) -> None:
-    assert plain_decimal(Decimal(value)) == text

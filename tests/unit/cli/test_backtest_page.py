@@ -1,6 +1,7 @@
 """docs/backtest.md: its commands and its Python run, and its columns are those of the tables."""
 
 import re
+import runpy
 import shlex
 from pathlib import Path
 
@@ -62,7 +63,9 @@ def test_a_command_of_the_page_runs(folder: Path, command: str) -> None:
 
 def test_the_python_of_the_page_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    exec(code, {})
+    script = folder / "example.py"
+    script.write_text(code)
+    runpy.run_path(str(script))
     assert "sma-cross" in capsys.readouterr().out
 
 

@@ -1,6 +1,7 @@
 """Ticks, lots and the money they stand for."""
 
 import decimal
+import json
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
 from math import ceil, floor
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from tests.unit.domain.instruments import instrument, instruments
 from tradefleet.domain.bar import PRICE_MAX
 from tradefleet.domain.errors import InvalidValue
-from tradefleet.domain.instrument import Instrument, price_max_of
+from tradefleet.domain.instrument import Instrument, Listing, price_max_of
 
 LOTS = st.integers(1, 10**12)
 TICKS = st.integers(1, 10**12)
@@ -146,6 +147,22 @@ def test_lots_are_whole_base_atoms(traded: Instrument, lots: int) -> None:
 def test_the_minimum_notional_is_rounded_up_to_an_atom() -> None:
     assert instrument(min_notional=Decimal("0.0000000001")).min_notional_atoms == 1
     assert instrument(min_notional=Decimal("10")).min_notional_atoms == 10 * 10**8
+
+
+@given(instruments())
+def test_an_instrument_comes_back_from_its_listing_through_json(traded: Instrument) -> None:
+    values = json.loads(json.dumps(traded.listing()))
+    assert Listing(*values).to_instrument() == traded
+
+
+def test_the_listings_of_equal_instruments_are_equal_however_their_amounts_were_written() -> None:
+    assert instrument(tick=Decimal("1E-2")).listing() == instrument(tick=Decimal("0.0100")).listing()
+    assert instrument(tick=Decimal("1E-2")).listing().tick == "0.01"
+
+
+def test_a_listing_whose_amount_is_no_decimal_is_refused_by_its_field() -> None:
+    with pytest.raises(InvalidValue, match=r"instrument BTC-USD: lot must be a decimal number such as 0\.01, was 'x'"):
+        instrument().listing()._replace(lot="x").to_instrument()
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from tradefleet.domain.money import (
     from_atoms,
     multiply_exactly,
     parse_decimal,
+    plain_decimal,
     share_ppm,
     to_atoms,
     to_ppm,
@@ -118,6 +119,30 @@ def test_what_is_no_decimal_is_refused_with_its_name_and_text(text: str) -> None
     with pytest.raises(InvalidValue, match=r"price must be a .*") as caught:
         parse_decimal(text, "price")
     assert repr(text) in str(caught.value)
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**25), max_value=10**25))
+def test_plain_digits_are_the_amount_itself_and_one_text_for_each_amount(value: Decimal) -> None:
+    text = plain_decimal(value)
+    assert Fraction(text) == Fraction(value)
+    assert plain_decimal(Decimal(text + ("0" if "." in text else ".0"))) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("1.500", "1.5"),
+        ("100", "100"),
+        ("1E+3", "1000"),
+        ("-0.000000000000000001", "-0.000000000000000001"),
+        ("0E-18", "0"),
+        ("-0.0", "0"),
+        ("12345678901234567890.123456789012345678", "12345678901234567890.123456789012345678"),
+    ],
+)
+def test_amounts_are_shown_without_exponent_and_idle_zeros(value: str, text: str) -> None:
+    with decimal.localcontext(decimal.Context(prec=3)):
+        assert plain_decimal(Decimal(value)) == text
 
 
 def test_a_fraction_becomes_parts_per_million() -> None:

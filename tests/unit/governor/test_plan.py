@@ -10,6 +10,7 @@ from governor.workload import Plan, Role
 from hypothesis import given
 
 from tests.unit.governor import fleets
+from tradefleet.domain.bots import DeletionPolicy, RunState
 from tradefleet.domain.errors import InvalidValue
 from tradefleet.domain.progress import bot_participant
 from workloads.exchange.settings import GatewaySettings, VenueSettings
@@ -290,6 +291,36 @@ def test_what_an_owner_asked_for_by_annotations_reaches_the_command():
     command = _plan(*_fleet(fleets.bot("alpha", annotations=asked))).commands[0].command
 
     assert (command.flatten_no, command.reopen_no, command.skip_seq) == (3, 2, 41)
+
+
+@pytest.mark.parametrize(
+    ("without", "reason"),
+    [
+        (lambda bot: [fleets.exchange(), bot], "NoData"),
+        (lambda bot: [fleets.exchange(), fleets.dataset(), fleets.feed(suspend=True), bot], "NoData"),
+    ],
+)
+def test_what_an_owner_wants_reaches_a_bot_that_cannot_run(without, reason):
+    before = _plan(*_fleet(fleets.bot("alpha"), speed="max"))
+    asked = fleets.bot("alpha", state="Stopped", deletionPolicy="Keep", annotations={FLATTEN_ANNOTATION: "1"})
+
+    planned = _plan(*without(asked), observed=_running(before))
+
+    assert planned.verdicts[asked.key].reason == reason
+    (told,) = planned.commands
+    assert (told.command.state, told.command.flatten_no) == (RunState.STOPPED, 1)
+    assert told.command.config == replace(before.commands[0].command.config, deletion_policy=DeletionPolicy.KEEP)
+    assert not [each for each in planned.workloads if each.role is Role.BOT]
+
+
+def test_a_bot_whose_spec_has_become_wrong_can_still_be_paused():
+    before = _plan(*_fleet(fleets.bot("alpha"), speed="max"))
+    wrong = fleets.bot("alpha", state="Paused", wallet={"EUR": "10000"}, generation=2)
+
+    planned = _plan(*_fleet(wrong, speed="max"), observed=_running(before))
+
+    assert planned.verdicts[wrong.key].stalled
+    assert [each.command.state for each in planned.commands] == [RunState.PAUSED]
 
 
 def test_nonsense_in_an_annotation_is_no_request():

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 
@@ -77,13 +78,13 @@ def test_what_cannot_be_loaded_is_named_with_its_reason(module, name, message):
 
 def test_a_bot_s_process_holds_one_strategy_and_nothing_heavy():
     code = (
-        "import sys; from workloads.strategy.registry import build_strategy; import workloads.strategy.bot; "
+        "import json, sys; from workloads.strategy.registry import build_strategy; import workloads.strategy.bot; "
         "build_strategy('sma-cross', {}); "
-        "print(sorted(name for name in sys.modules if name.split('.')[0] in "
-        "('numpy', 'pandas', 'pydantic', 'sqlalchemy', 'msgspec', 'tradefleet', 'workloads')))"
+        "print(json.dumps(sorted(name for name in sys.modules if name.split('.')[0] in "
+        "('numpy', 'pandas', 'pydantic', 'sqlalchemy', 'msgspec', 'tradefleet', 'workloads'))))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    modules = eval(found)
+    modules = json.loads(found)
     assert {name for name in modules if ".builtins." in name} == {"workloads.strategy.builtins.sma_cross"}
     assert {name.split(".")[0] for name in modules} == {"tradefleet", "workloads"}
     assert {name for name in modules if name.startswith("tradefleet.")} <= {

@@ -1,6 +1,7 @@
 """What docs/strategies.md shows runs, and does what the page says."""
 
 import re
+import runpy
 import sys
 from pathlib import Path
 
@@ -65,8 +66,10 @@ def test_the_smallest_client_bids_below_the_market(mybots):
     assert [request.terms.price_ticks for request in paper.log] == [9_900, 9_702]
 
 
-def test_the_trial_without_a_fleet_asks_for_an_order(mybots, capsys):
-    exec(compile(block("print(request.terms"), "strategies.md", "exec"), {})
+def test_the_trial_without_a_fleet_asks_for_an_order(mybots, tmp_path, capsys):
+    script = tmp_path / "trial.py"
+    script.write_text(block("print(request.terms"))
+    runpy.run_path(str(script))
     side, lots = capsys.readouterr().out.split()
     assert side == "BUY"
     assert int(lots) > 0

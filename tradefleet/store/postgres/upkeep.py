@@ -28,18 +28,7 @@ class PostgresFleetStore:
 
     def put_instruments(self, exchange: str, instruments: Sequence[Instrument]) -> None:
         """Store the ticks, lots and scales of an exchange, for those who read amounts in SQL."""
-        rows = [
-            {
-                "symbol": instrument.symbol,
-                "base": instrument.base,
-                "quote": instrument.quote,
-                "tick": str(instrument.tick),
-                "lot": str(instrument.lot),
-                "base_scale": instrument.base_scale,
-                "quote_scale": instrument.quote_scale,
-            }
-            for instrument in instruments
-        ]
+        rows = [instrument.listing()._asdict() for instrument in instruments]
         self._session.commit(
             upkeep_sql.PUT_INSTRUMENTS,
             {"fleet": self._session.fleet, "exchange": exchange, "instruments": to_json(rows)},

@@ -40,6 +40,7 @@ class BotAccount:
         self.reopen_no = 0
         self.instruments = tuple(instruments[symbol] for symbol in config.symbols)
         self.quote = self.instruments[0].quote
+        self.amount_max = self.instruments[0].quote_atoms_max  # of figures that are shown
         self.wallet = Wallet()
         self.positions = {symbol: Position() for symbol in config.symbols}
         self.hold = BuyAndHold(

@@ -4,6 +4,7 @@ from tradefleet.domain.errors import InvalidOrder
 from tradefleet.domain.executions import Fill
 from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.ledger import Book, EntryKind, LedgerEntry, Posting, check_balanced
+from tradefleet.domain.money import TRADE_TICKS_MAX
 from tradefleet.domain.orders import Side
 from tradefleet.domain.venue import Trade
 from workloads.exchange.gateway.account import BotAccount
@@ -103,6 +104,7 @@ def settle_trade(
             f"which has {order.open_lots} open"
         )
     notional = instrument.notional_atoms(trade.lots, trade.price_ticks)
+    _check_size(trade, notional, instrument)
     amount = instrument.base_atoms(trade.lots)
     position = account.positions[instrument.symbol]
     buys = order.terms.side is Side.BUY
@@ -158,3 +160,16 @@ def settle_trade(
         liquidity=trade.liquidity,
         realized_atoms=realized,
     )
+
+
+def _check_size(trade: Trade, notional_atoms: int, instrument: Instrument) -> None:
+    """Raise InvalidOrder for a trade that no message or column holds: its bot is closed, and its neighbours go on."""
+    most, quote = instrument.quote_atoms_max, instrument.quote
+    if trade.price_ticks > TRADE_TICKS_MAX:
+        raise InvalidOrder(f"trade {trade.trade_id}: must be at most {TRADE_TICKS_MAX} ticks, was {trade.price_ticks}")
+    if notional_atoms > most:
+        worth = f"{instrument.quote_amount(notional_atoms):f}"
+        raise InvalidOrder(f"trade {trade.trade_id}: must be worth less than 10^20 {quote}, was {worth}")
+    if trade.fee_asset == quote and abs(trade.fee_atoms) > most:
+        fee = f"{instrument.quote_amount(trade.fee_atoms):f}"
+        raise InvalidOrder(f"trade {trade.trade_id}: must have a fee of less than 10^20 {quote}, was {fee}")

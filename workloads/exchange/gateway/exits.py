@@ -79,6 +79,14 @@ class Exits:
         elif policy is DeletionPolicy.CANCEL_ORDERS:
             self.cancel_all(account)
 
+    def give_up(self, account: BotAccount) -> None:
+        """Keep what was to be sold: the owner has changed what becomes of it, perhaps since no bar comes any more."""
+        for symbol in [symbol for symbol, reason in account.exits.items() if reason is Reason.FLATTEN]:
+            del account.exits[symbol]
+            for order in list(account.orders.values()):
+                if order.symbol == symbol and order.origin is Origin.GATEWAY:
+                    self._desk.cancel(order, Reason.USER_CANCEL)
+
     def cancel_all(self, account: BotAccount) -> None:
         """Cancel every open order of the bot's own; the gateway's are exits, and go on."""
         for order in list(account.orders.values()):

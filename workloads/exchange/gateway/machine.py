@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from tradefleet.domain.bar import Bar
-from tradefleet.domain.bots import BotCommand, BotConfig, Closure, RunState
+from tradefleet.domain.bots import BotCommand, BotConfig, Closure, DeletionPolicy, RunState
 from tradefleet.domain.errors import InvalidValue
 from tradefleet.domain.executions import Adoption
 from tradefleet.domain.ids import BotKey, BotUid, ClientOrderId, Symbol
@@ -234,8 +234,11 @@ class Gateway:
     def _obey(self, account: BotAccount, command: BotCommand) -> None:
         state = self._state
         interval_us = account.config.interval_us
+        was_selling = account.is_ending and account.config.deletion_policy is DeletionPolicy.FLATTEN
         if account.take_command(command):
             state.effects.accounts.add(account.key)
+            if was_selling and account.config.deletion_policy is not DeletionPolicy.FLATTEN:
+                self._exits.give_up(account)
             if account.config.interval_us != interval_us:
                 state.index()
             if account.deleting or account.state is RunState.STOPPED:
@@ -332,14 +335,18 @@ class Gateway:
         equity = account.mark_equity(state.marks)
         if account.keep_equity(equity, market_us):
             state.effects.accounts.add(account.key)
+        hold, peak, most = account.hold.value_atoms(state.marks), account.peak_equity_atoms, account.amount_max
+        if peak > most or (hold is not None and hold > most):  # at a price that is none, as in broken data
+            equity, peak = min(equity, most), min(peak, most)
+            hold = None if hold is None else min(hold, most)
         state.effects.statistics.append(
             BotStatistics(
                 account.key,
                 market_us,
                 account.quote,
                 equity,
-                account.hold.value_atoms(state.marks),
-                account.peak_equity_atoms,
+                hold,
+                peak,
                 account.realized_atoms,
                 account.fees_atoms,
                 account.order_count,

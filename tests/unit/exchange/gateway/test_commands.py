@@ -43,6 +43,56 @@ def sent(player: Player) -> list[SubmitOrder]:
     return [request for request in player.last.venue_requests if isinstance(request, SubmitOrder)]
 
 
+# --- another end ------------------------------------------------------------------------------------------------------
+
+
+def selling() -> Player:
+    """Return a bot that is deleted with Flatten, whose sale waits for a bar."""
+    player = Player(bot_config(deletion_policy=DeletionPolicy.FLATTEN))
+    player.hold(5)
+    player.command(deleting=True)
+    (sale,) = sent(player)
+    player.report(ReportKind.ACCEPTED, sale.client_order_id)
+    return player
+
+
+@pytest.mark.parametrize("policy", [DeletionPolicy.CANCEL_ORDERS, DeletionPolicy.KEEP])
+def test_a_deleted_bot_may_keep_its_position_after_all(policy: DeletionPolicy) -> None:
+    player = selling()
+    (sale,) = player.gateway.orders
+
+    player.command(config={"deletion_policy": policy}, deleting=True)
+
+    assert canceled(player) == [sale]
+    player.report(ReportKind.CANCELED, sale)
+    assert player.gateway.orders == {}
+    player.price(100)
+    assert sent(player) == []
+    assert player.lots() == 5
+
+
+def test_a_deleted_bot_may_sell_its_position_after_all() -> None:
+    player = Player(bot_config(deletion_policy=DeletionPolicy.KEEP))
+    player.hold(5)
+    player.command(deleting=True)
+    assert sent(player) == []
+
+    player.command(config={"deletion_policy": DeletionPolicy.FLATTEN}, deleting=True)
+
+    assert [request.terms.lots for request in sent(player)] == [5]
+
+
+def test_what_an_owner_asked_to_sell_before_the_end_is_sold() -> None:
+    player = Player(bot_config(deletion_policy=DeletionPolicy.CANCEL_ORDERS))
+    player.hold(5)
+    player.command(flatten_no=1)
+
+    player.command(flatten_no=1, deleting=True)
+
+    assert canceled(player) == []
+    assert player.gateway.accounts[A].exits == {BTC: Reason.FLATTEN}
+
+
 # --- open ---------------------------------------------------------------------------------------------------------
 
 

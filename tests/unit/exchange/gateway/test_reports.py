@@ -65,6 +65,26 @@ def test_a_fill_that_cannot_be_paid_is_put_aside_and_changes_no_money() -> None:
     assert player.managed(order_id).filled_lots == 0
 
 
+@pytest.mark.parametrize(
+    ("price_ticks", "fee", "why"),
+    [
+        (10**17, 0, "must be worth less than 10^20 USD"),
+        (2**63, 0, "must be at most 9223372036854775807 ticks"),
+        (100, 10**26, "must have a fee of less than 10^20 USD"),
+        (100, -(10**26), "must have a fee of less than 10^20 USD"),
+    ],
+)
+def test_a_fill_that_no_message_or_column_holds_is_put_aside(price_ticks: int, fee: int, why: str) -> None:
+    player = Player(bot_config(wallet={"USD": 10**15}))
+    lots = 10**7 if price_ticks > 100 else 10
+    player.hold(lots, 1)
+    order_id = player.sell(lots)
+    player.fill(order_id, lots, price_ticks, fee)
+    ((_, found),) = player.last.dead_letters
+    assert why in found
+    assert (player.lots(), player.last.entries, player.last.fills) == (lots, [], [])
+
+
 def test_a_fee_in_an_asset_that_the_bot_does_not_have_is_put_aside() -> None:
     player = Player()
     order_id = player.buy(1, 90)

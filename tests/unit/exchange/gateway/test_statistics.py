@@ -2,7 +2,11 @@
 
 from tests.unit.exchange.gateway.scenes import ATOMS, BTC, LTC, RICH, START_US, A, B, Player, bot_config, tick_bar
 from tradefleet.domain.bar import DAY_US, MINUTE_US
+from tradefleet.domain.ids import StreamName
+from tradefleet.domain.money import TICKS_MAX
 from tradefleet.domain.statistics import BotStatistics
+from tradefleet.messages.codec import decode, encode
+from tradefleet.messages.convert import statistics_message
 
 
 def test_the_figures_say_what_the_books_hold() -> None:
@@ -30,6 +34,22 @@ def test_the_figures_say_what_the_books_hold() -> None:
             positions=((BTC, 6),),
         )
     ]
+
+
+def test_a_figure_that_no_message_holds_is_shown_as_the_most_that_one_does() -> None:
+    player = Player(bot_config(wallet={"USD": 10**15}))
+    player.hold(10**9)
+    player.price(100)
+    player.price(TICKS_MAX)
+    (point,) = player.last.statistics
+    account = player.gateway.accounts[A]
+    assert account.peak_equity_atoms > 10**26  # 20 digits before the point, and 6 decimals
+    assert {point.equity_atoms, point.hold_atoms, point.peak_equity_atoms} == {10**26 - 1}
+    message = statistics_message(point, StreamName("metrics/a"), 1, 6, player.gateway.config.instruments)
+    assert decode(encode(message)) == message
+    player.price(100)
+    (point,) = player.last.statistics
+    assert (point.equity_atoms, point.peak_equity_atoms) == (10**15, 10**26 - 1)
 
 
 def test_the_peak_stays_and_the_day_begins_anew() -> None:
