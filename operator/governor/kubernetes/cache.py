@@ -1,0 +1,115 @@
+"""What is in the cluster, as far as watches and lists have told. Watches are quick, lists are certain.
+
+Objects are kept as JSON and not as dictionaries, which take five times the memory: at a thousand bots there are some
+thousands of them, and few are looked at before they change. Watches and lists overtake each other, so of two reports
+about an object the one with the higher resourceVersion counts, and a deletion is remembered until every list that
+could still show the object is over.
+"""
+
+import threading
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from .client import Body, Kind, Listing, key_of, number_of
+
+GRAVES_MAX: Final = 100_000  # deletions that are remembered; a list is over long before so many came after it
+
+Key = tuple[str, str]  # namespace, name
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One object as it was at `version`."""
+
+    uid: str
+    version: int
+    data: bytes
+
+    def body(self) -> Body:
+        """Return the object, a copy that may be changed."""
+        found: Body = msgspec.json.decode(self.data)
+        return found
+
+
+class Cache:
+    """Objects by kind and key. Any thread may use it; `wake` is called after each change, from the thread of it."""
+
+    def __init__(self, wake: Callable[[], None] = lambda: None) -> None:
+        self._wake = wake
+        self._lock = threading.Lock()
+        self._entries: dict[str, dict[Key, Entry]] = {}
+        self._graves: dict[str, int] = {}  # version of the deletion, by UID
+        self._listed: set[tuple[str, str]] = set()  # kind and namespace
+
+    def offer(self, kind: Kind, body: Body, *, is_gone: bool = False) -> None:
+        """Take in what a watch, or the answer to a write, says of an object."""
+        entry = _entry(kind, body)
+        key = key_of(body)
+        with self._lock:
+            entries = self._entries.setdefault(kind.kind, {})
+            old = entries.get(key)
+            if is_gone:
+                self._bury(entry.uid, entry.version)
+                if old is None or old.uid != entry.uid:
+                    return
+                del entries[key]
+            elif not self._take(entries, key, entry):
+                return
+        self._wake()
+
+    def refresh(self, kind: Kind, namespace: str, listing: Listing) -> None:
+        """Take in all objects of a kind in a namespace; what is not among them and not newer is gone."""
+        changed = False
+        with self._lock:
+            entries = self._entries.setdefault(kind.kind, {})
+            there = set()
+            for body in listing.items:
+                key = key_of(body)
+                there.add(key)
+                changed |= self._take(entries, key, _entry(kind, body))
+            for key in [key for key in entries if key[0] == namespace and key not in there]:
+                if entries[key].version <= listing.version:
+                    del entries[key]
+                    changed = True
+            self._listed.add((kind.kind, namespace))
+        if changed:
+            self._wake()
+
+    def _take(self, entries: dict[Key, Entry], key: Key, new: Entry) -> bool:
+        old = entries.get(key)
+        if new.version <= self._graves.get(new.uid, -1) or (old is not None and new.version <= old.version):
+            return False
+        entries[key] = new
+        return True
+
+    def _bury(self, uid: str, version: int) -> None:
+        self._graves.pop(uid, None)  # so that the newest stand at the end
+        self._graves[uid] = version
+        while len(self._graves) > GRAVES_MAX:
+            del self._graves[next(iter(self._graves))]
+
+    def is_filled(self, kinds: Collection[Kind], namespaces: Collection[str]) -> bool:
+        """Return whether every one of these kinds was listed once: before, nothing may be taken for missing."""
+        with self._lock:
+            return all((kind.kind, namespace) in self._listed for kind in kinds for namespace in namespaces)
+
+    def get(self, kind: Kind, key: Key) -> Entry | None:
+        """Return an object, None when there is none."""
+        with self._lock:
+            return self._entries.get(kind.kind, {}).get(key)
+
+    def all(self, kind: Kind) -> Iterator[tuple[Key, Entry]]:
+        """Yield all objects of a kind, as they are now."""
+        with self._lock:
+            found = list(self._entries.get(kind.kind, {}).items())
+        yield from found
+
+
+def _entry(kind: Kind, body: Body) -> Entry:
+    metadata = {name: value for name, value in body["metadata"].items() if name != "managedFields"}
+    # The items of a list come without kind and apiVersion.
+    slim = {**body, "apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
+    return Entry(str(metadata.get("uid", "")), number_of(body), msgspec.json.encode(slim))
