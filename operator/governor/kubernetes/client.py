@@ -10,7 +10,7 @@ from, a deletion names the UID. So a write whose answer was lost is Retryable, t
 
 import ssl
 import urllib.parse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -52,6 +52,10 @@ class AlreadyExists(Conflict):
 
 class Refused(Permanent):
     """The API server does not take what was sent: a rule of the kind, a quota, or no right to do it."""
+
+
+class NameTaken(Permanent):
+    """An object of that name is there, and not ours: it is left alone."""
 
 
 class Unreachable(Retryable):
@@ -108,10 +112,11 @@ class Listing:
 
 
 class Api:
-    """One API server. Any thread may use it."""
+    """One API server. Any thread may use it. `permit` is called before each write; it raises when there may be none."""
 
-    def __init__(self, login: Login) -> None:
+    def __init__(self, login: Login, permit: Callable[[], None] = lambda: None) -> None:
         self._login = login
+        self._permit = permit
         self._server = login.server
         self._pool = urllib3.PoolManager(
             num_pools=1, maxsize=CONNECTIONS_MAX, block=False, retries=False, ssl_context=login.trust()
@@ -174,13 +179,17 @@ class Api:
         path = kind.path(namespace, name, subresource)
         return self._send("PATCH", path, patch, parameters={"fieldManager": MANAGER}, content_type=MERGE)
 
-    def delete(self, kind: Kind, namespace: str, name: str, *, uid: str) -> None:
-        """Ask for the deletion of this very object, and of what it owns after it; nothing happens when it is gone."""
+    def delete(self, kind: Kind, namespace: str, name: str, *, uid: str) -> Body | None:
+        """Ask for the deletion of this very object, and of what it owns after it; nothing happens when it is gone.
+
+        Return the object when it stays for a while, as finalizers or a grace period ask.
+        """
         options = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
         try:
-            self._send("DELETE", kind.path(namespace, name), options)
+            answer = self._send("DELETE", kind.path(namespace, name), options)
         except (NotFound, Conflict):
-            return  # gone, or another object of the same name is there by now
+            return None  # gone, or another object of the same name is there by now
+        return answer if answer.get("metadata", {}).get("deletionTimestamp") else None
 
     def _send(
         self,
@@ -191,6 +200,8 @@ class Api:
         parameters: Mapping[str, str] | None = None,
         content_type: str = PLAIN,
     ) -> Body:
+        if method != "GET":
+            self._permit()
         given = {name: value for name, value in (parameters or {}).items() if value}
         url = f"{self._server}{path}{'?' + urllib.parse.urlencode(given) if given else ''}"
         headers = {"Accept": PLAIN, "User-Agent": MANAGER}

@@ -79,9 +79,10 @@ class FileLogin:
 
     def trust(self) -> ssl.SSLContext:
         """Return a context that believes the authority in the file, or the system's."""
-        context = ssl.create_default_context(cafile=self._cluster.get("certificate-authority"))
-        if "client-certificate" in self._user:
-            context.load_cert_chain(self._user["client-certificate"], self._user.get("client-key"))
+        context = ssl.create_default_context(cafile=self.authority)
+        certificate, key = self.certificate
+        if certificate is not None:
+            context.load_cert_chain(certificate, key)
         return context
 
     def token(self) -> str:
@@ -89,6 +90,17 @@ class FileLogin:
         if "tokenFile" in self._user:
             return Path(self._user["tokenFile"]).read_text(encoding="ascii").strip()
         return str(self._user.get("token", ""))
+
+    @property
+    def authority(self) -> str | None:
+        """Return the path of the authority's certificate, None for the system's."""
+        found: str | None = self._cluster.get("certificate-authority")
+        return found
+
+    @property
+    def certificate(self) -> tuple[str | None, str | None]:
+        """Return the paths of the user's certificate and key."""
+        return self._user.get("client-certificate"), self._user.get("client-key")
 
 
 def find_login(environment: Mapping[str, str] = os.environ) -> AccountLogin | FileLogin:

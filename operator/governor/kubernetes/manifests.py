@@ -22,6 +22,8 @@ from .settings import WorkloadDefaults
 
 FLEET_LABEL: Final = f"{GROUP}/fleet"
 WORKLOAD_LABEL: Final = f"{GROUP}/workload"
+MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
+MANAGED_BY: Final = "tradefleet-governor"
 DIGEST_ANNOTATION: Final = f"{GROUP}/digest"  # of what the process is told
 SECRET_ANNOTATION: Final = f"{GROUP}/secret-digest"
 ENDED_ANNOTATION: Final = f"{GROUP}/ended"  # digest of the workload that has come to its own end
@@ -58,7 +60,7 @@ class Child(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What all pods of a fleet share. `database_url` is anybody's: only its hosts are read here."""
+    """What all pods of a fleet share."""
 
     fleet: str
     defaults: WorkloadDefaults
@@ -97,7 +99,7 @@ def labels_of(workload: Workload, surroundings: Surroundings) -> dict[str, str]:
         "app.kubernetes.io/name": "tradefleet",
         "app.kubernetes.io/part-of": "tradefleet",
         "app.kubernetes.io/component": str(workload.role),
-        "app.kubernetes.io/managed-by": "tradefleet-governor",
+        MANAGED_BY_LABEL: MANAGED_BY,
         f"{GROUP}/{workload.owner.kind.lower()}": workload.owner.name,
     }
 
@@ -157,16 +159,7 @@ class _Maker:
             "name": self._name,
             "namespace": self._namespace,
             "labels": self._labels,
-            "ownerReferences": [
-                {
-                    "apiVersion": API_VERSION,
-                    "kind": self._owner.kind,
-                    "name": self._owner.metadata.name,
-                    "uid": self._owner.metadata.uid,
-                    "controller": True,
-                    "blockOwnerDeletion": True,
-                }
-            ],
+            "ownerReferences": owner_references(self._owner),
         }
         return Child(kind, {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata, **fields})
 
@@ -206,9 +199,7 @@ class _Maker:
         if self._workload.port_name is not None:
             peer = {"podSelector": {"matchLabels": self._of_role(Role.GATEWAY)}}
             ingress.append({"ports": [_port(VENUE_PORT)], "from": [peer]})
-        egress: list[Body] = [{"ports": [dict(port) for port in DNS_PORTS]}]
-        for host, port in (*self._surroundings.database_hosts, *hosts_of(self._surroundings.kafka_bootstrap, 9092)):
-            egress.append({"ports": [_port(port)], **_to(host, self._namespace)})
+        egress = egress_rules(self._surroundings, self._namespace, with_broker=True)
         if self._workload.peer_port_name is not None:
             peer_name = object_name(self._workload.peer_port_name, self._namespace)
             peer = {"podSelector": {"matchLabels": {**self._selector, WORKLOAD_LABEL: peer_name}}}
@@ -219,7 +210,7 @@ class _Maker:
                 "podSelector": {"matchLabels": self._selector},
                 "policyTypes": ["Ingress", "Egress"],
                 "ingress": ingress,
-                "egress": _distinct(egress),
+                "egress": egress,
             },
         )
 
@@ -254,9 +245,9 @@ class _Maker:
 
     def _pod_metadata(self) -> Body:
         return {
-            "labels": {**self._template.labels, **self._labels},
+            "labels": {**_others(self._template.labels), **self._labels},
             "annotations": {
-                **self._template.annotations,
+                **_others(self._template.annotations),
                 "kubectl.kubernetes.io/default-container": CONTAINER,
                 DIGEST_ANNOTATION: self._workload.digest,
                 SECRET_ANNOTATION: self._credentials.digest,
@@ -286,13 +277,7 @@ class _Maker:
             "dnsPolicy": "ClusterFirst",
             "schedulerName": "default-scheduler",
             "terminationGracePeriodSeconds": GRACE_S,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": USER,
-                "runAsGroup": USER,
-                "fsGroup": USER,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
+            "securityContext": pod_security(),
             "containers": [self._container()],
             "volumes": self._volumes(),
             **{name: value for name, value in optional.items() if value},
@@ -319,11 +304,7 @@ class _Maker:
             "env": self._environment(),
             "ports": ports,
             "resources": {name: dict(amounts) for name, amounts in resources.items() if amounts},
-            "securityContext": {
-                "allowPrivilegeEscalation": False,
-                "readOnlyRootFilesystem": True,
-                "capabilities": {"drop": ["ALL"]},
-            },
+            "securityContext": container_security(),
             # A process that starts may fold a long record before it answers; one that runs must not be silent.
             "startupProbe": _probe("/healthz", port, period_s=2, failures=60),
             "livenessProbe": _probe("/healthz", port, period_s=10, failures=6),
@@ -398,6 +379,52 @@ class _Maker:
         return [(folder, secret) for folder, secret in named if secret]
 
 
+# --- what other makers share ------------------------------------------------------------------------------------------
+
+
+def pod_security() -> Body:
+    """Return what the restricted profile asks of a pod (Kubernetes documentation, Pod Security Standards)."""
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": USER,
+        "runAsGroup": USER,
+        "fsGroup": USER,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def container_security() -> Body:
+    """Return what the restricted profile asks of a container, and a file system that cannot be written."""
+    return {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def owner_references(owner: Resource) -> list[Body]:
+    """Return the reference by which an object goes with its resource."""
+    return [
+        {
+            "apiVersion": API_VERSION,
+            "kind": owner.kind,
+            "name": owner.metadata.name,
+            "uid": owner.metadata.uid,
+            "controller": True,
+            "blockOwnerDeletion": True,
+        }
+    ]
+
+
+def egress_rules(surroundings: Surroundings, namespace: str, *, with_broker: bool) -> list[Body]:
+    """Return the rules that lead to names, the database and the broker, as narrow as their addresses allow."""
+    rules: list[Body] = [{"ports": [dict(port) for port in DNS_PORTS]}]
+    brokers = hosts_of(surroundings.kafka_bootstrap, 9092) if with_broker else ()
+    for host, port in (*surroundings.database_hosts, *brokers):
+        rules.append({"ports": [_port(port)], **_to(host, namespace)})
+    return _distinct(rules)
+
+
 # --- parts ------------------------------------------------------------------------------------------------------------
 
 
@@ -439,6 +466,11 @@ def database_hosts(url: str) -> tuple[tuple[str, int], ...]:
     """Return hosts and ports in the URL of a database, which may name several. Shows nothing of it in errors."""
     netloc = urllib.parse.urlsplit(url).netloc.rpartition("@")[2]
     return hosts_of(netloc, 5432)
+
+
+def _others(noted: Mapping[str, str]) -> dict[str, str]:
+    """Return what users note, without what only we may say."""
+    return {name: value for name, value in noted.items() if not name.startswith(OWN_PREFIX)}
 
 
 def _port(number: int) -> Body:

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+import pytest
 from governor.kubernetes.cache import Cache
 from governor.kubernetes.client import DEPLOYMENT, POD, Listing
 from hypothesis import given
 from hypothesis import strategies as st
+
+from tradefleet.domain.errors import Retryable
 
 
 def thing(name: str = "bot-a", *, version: int = 1, uid: str = "u1", **more: Any) -> dict[str, Any]:
@@ -132,3 +135,59 @@ def test_whatever_the_order_of_reports_the_last_state_wins(data: st.DataObject):
 
     found = cache.get(DEPLOYMENT, ("n", "bot-a"))
     assert (None if found is None else found.uid) == alive
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def test_a_watch_that_does_not_tell_what_was_written_is_found_out():
+    clock = Clock()
+    cache = Cache(clock_s=clock)
+    cache.offer(DEPLOYMENT, thing(version=5))
+    cache.check_watches()
+    clock.now_s = 60.0
+
+    with pytest.raises(Retryable, match="the watch of Deployment is silent: it has not told of n/bot-a"):
+        cache.check_watches()
+
+    cache.offer(DEPLOYMENT, thing(version=5), is_watched=True)
+    cache.check_watches()
+
+
+def test_a_watch_that_does_not_tell_what_a_list_has_shown_is_found_out():
+    clock = Clock()
+    cache = Cache(clock_s=clock)
+    cache.refresh(DEPLOYMENT, "n", Listing([thing(version=5)], 6))
+    clock.now_s = 60.0
+    with pytest.raises(Retryable):
+        cache.check_watches()
+
+    cache.offer(DEPLOYMENT, thing(version=9), is_gone=True, is_watched=True)
+
+    cache.check_watches()
+
+
+def test_an_object_that_is_written_again_and_again_does_not_hide_a_silent_watch():
+    clock = Clock()
+    cache = Cache(clock_s=clock)
+    for version in range(1, 60):
+        cache.offer(DEPLOYMENT, thing(version=version))
+        clock.now_s += 1.0
+
+    with pytest.raises(Retryable):
+        cache.check_watches()
+
+
+def test_what_a_watch_has_told_is_not_owed():
+    clock = Clock()
+    cache = Cache(clock_s=clock)
+    cache.offer(DEPLOYMENT, thing(version=5), is_watched=True)
+    cache.refresh(DEPLOYMENT, "n", Listing([thing(version=5)], 6))
+    clock.now_s = 60.0
+
+    cache.check_watches()

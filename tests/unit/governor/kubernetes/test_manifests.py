@@ -216,7 +216,7 @@ def test_a_bots_template_changes_its_pod():
     template = {
         "image": "registry.example/mine:latest",
         "imagePullSecrets": [{"name": "login"}],
-        "labels": {"team": "a", "tradefleet.dev/fleet": "stolen"},
+        "labels": {"team": "a", "tradefleet.dev/fleet": "stolen", "tradefleet.dev/exchange": "not-mine"},
         "annotations": {"note": "x"},
         "resources": {"requests": {"memory": "64Mi"}, "limits": {"memory": "128Mi"}},
         "nodeSelector": {"disk": "fast"},
@@ -236,6 +236,7 @@ def test_a_bots_template_changes_its_pod():
     assert found["metadata"]["annotations"]["note"] == "x"
     assert found["metadata"]["labels"]["team"] == "a"
     assert found["metadata"]["labels"]["tradefleet.dev/fleet"] == "here", "what we find it by is ours"
+    assert "tradefleet.dev/exchange" not in found["metadata"]["labels"]
 
 
 def test_names_are_those_of_the_resources():
