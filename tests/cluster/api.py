@@ -86,6 +86,18 @@ class Api:
         """Return a resource as it is stored."""
         return self._send("GET", _path(kind, namespace, name))
 
+    def patch(self, path: str, patch: Body) -> Answer:
+        """Return the answer to a JSON merge patch of whatever is at `path`."""
+        return self._send("PATCH", path, patch, content_type=MERGE_PATCH, strict=False)
+
+    def post(self, path: str, body: Body) -> Answer:
+        """Return the answer to a new object of any kind."""
+        return self._send("POST", path, body, strict=False)
+
+    def delete(self, path: str) -> Answer:
+        """Return the answer to the deletion of whatever is at `path`."""
+        return self._send("DELETE", path)
+
     def get(self, path: str) -> Body:
         """Return whatever is at `path`."""
         return self._send("GET", path).body
@@ -103,7 +115,7 @@ class Api:
         wanted = {"fieldValidation": "Strict"} if strict and body is not None else {}
         options = urllib.parse.urlencode({**wanted, **({"dryRun": "All"} if dry_run else {})})
         request = urllib.request.Request(
-            f"{self._server}{path}?{options}",
+            f"{self._server}{path}{'&' if '?' in path else '?'}{options}",
             method=method,
             data=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"Bearer {self._token}", "Content-Type": content_type},

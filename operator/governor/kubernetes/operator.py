@@ -24,7 +24,7 @@ from .governor import END_S, KINDS, Governor
 from .login import find_login
 from .renderer import selector
 from .settings import read_settings
-from .watches import watch
+from .watches import Stop, watch
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def run(path: Path) -> int:
     server = None
     if process.health_port is not None:
         server = HealthServer(health, metrics, host=process.health_host, port=process.health_port)
-    stop = threading.Event()
+    stop = Stop()
     crashed: list[str] = []
     threads = [_thread(work, stop, crashed) for work in (governor.run, governor.keep_lease)]
     try:
@@ -64,12 +64,11 @@ def run(path: Path) -> int:
             thread.join(END_S)
         if server is not None:
             server.close()
-    if crashed or (not stop.is_set() and any(thread.is_alive() for thread in threads)):
-        return ExitStatus.CRASHED
-    return ExitStatus.ENDED
+    is_stuck = any(thread.is_alive() for thread in threads)
+    return ExitStatus.CRASHED if crashed or is_stuck else ExitStatus.ENDED
 
 
-def _thread(work: Callable[[], None], stop: threading.Event, crashed: list[str]) -> threading.Thread:
+def _thread(work: Callable[[], None], stop: Stop, crashed: list[str]) -> threading.Thread:
     """Return a started thread, whose end by an error ends the watches as well."""
 
     def guarded() -> None:

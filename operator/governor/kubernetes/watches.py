@@ -15,10 +15,39 @@ from .client import Kind
 from .login import AccountLogin, FileLogin
 
 INACTIVE_S: Final = 90.0  # a watch hears at least a bookmark each minute; one that hears nothing is opened again
-SERVER_ENDS_S: Final = 300.0  # the API server ends each watch after so long, and kopf opens the next
+SERVER_ENDS_S: Final = 300  # the API server ends each watch after so long, and kopf opens the next; a whole number
 CONNECT_S: Final = 5.0
 REQUEST_S: Final = 30.0
 RETRIES_S: Final = (0.5, 1, 2, 3, 5)
+
+
+class Stop:
+    """Ends the watches, from any thread. (kopf waits for a `threading.Event` in a thread that nothing ends.)"""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_set = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._flag: asyncio.Event | None = None
+
+    def set(self) -> None:
+        """Ask for the end."""
+        with self._lock:
+            self._is_set = True
+            if self._loop is not None and self._flag is not None:
+                self._loop.call_soon_threadsafe(self._flag.set)
+
+    def attach(self, loop: asyncio.AbstractEventLoop, flag: asyncio.Event) -> None:
+        """Hand on the end to `flag` of a running loop."""
+        with self._lock:
+            self._loop, self._flag = loop, flag
+            if self._is_set:
+                flag.set()
+
+    def detach(self) -> None:
+        """Forget the loop, which ends."""
+        with self._lock:
+            self._loop = self._flag = None
 
 
 def watch(
@@ -28,7 +57,7 @@ def watch(
     login: AccountLogin | FileLogin,
     namespaces: Collection[str],
     selector: str,
-    stop: threading.Event,
+    stop: Stop,
 ) -> None:
     """Feed the cache until `stop` is set, or SIGTERM or SIGINT has come. For the main thread."""
     registry = kopf.OperatorRegistry()
@@ -37,15 +66,22 @@ def watch(
         kopf.on.event(*_place(kind), id=kind.plural, registry=registry)(_feeder(cache, kind))
     for name in ("kopf", "aiohttp"):
         logging.getLogger(name).setLevel(logging.WARNING)  # below that it shows whole objects
-    asyncio.run(
-        kopf.operator(
-            registry=registry,
-            settings=_settings(kinds, selector),
-            namespaces=list(namespaces),
-            standalone=True,
-            stop_flag=stop,
-        )
-    )
+
+    async def operate() -> None:
+        flag = asyncio.Event()
+        stop.attach(asyncio.get_running_loop(), flag)
+        try:
+            await kopf.operator(
+                registry=registry,
+                settings=_settings(kinds, selector),
+                namespaces=list(namespaces),
+                standalone=True,
+                stop_flag=flag,
+            )
+        finally:
+            stop.detach()
+
+    asyncio.run(operate())
 
 
 def _place(kind: Kind) -> tuple[str, str, str] | tuple[str, str]:
