@@ -16,16 +16,14 @@ from typing import Any, ClassVar, TypeVar
 import yaml
 from governor.local.loopback import free_port
 
+from cluster.control_plane import kubectl
 from tests.cluster.api import Api
+from tests.cluster.helm import CHART, helm
 from tradefleet.resources.kinds import KINDS
 
 PATIENCE_S = 60.0  # for what takes a second alone
 POLL_S = 0.1
-DEFAULTS: Mapping[str, Any] = {
-    "image": "localhost/tradefleet:test",
-    "labels": {"app.kubernetes.io/part-of": "tradefleet"},
-    "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
-}
+RELEASE = "tradefleet"
 
 T = TypeVar("T")
 
@@ -41,23 +39,51 @@ def eventually(look: Callable[[], T], *, what: str, patience_s: float = PATIENCE
         time.sleep(POLL_S)
 
 
+def _rendered(folder: Path, namespace: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what the chart says of the operator's rights and settings."""
+    given = {
+        "postgres": {"existingSecret": "database"},
+        "kafka": {"bootstrap": "kafka:9092"},
+        "governor": {"resyncSeconds": 5},
+        **values,
+    }
+    path = folder / "values.yaml"
+    path.write_text(yaml.safe_dump(given), encoding="utf-8")
+    shown = [each for name in ("rbac", "settings") for each in ("--show-only", f"templates/governor/{name}.yaml")]
+    answer = helm("template", RELEASE, str(CHART), "--namespace", namespace, "--values", str(path), *shown)
+    assert answer.returncode == 0, answer.stderr
+    return [each for each in yaml.safe_load_all(answer.stdout) if each]
+
+
+def _kubeconfig_of(api: Api, namespace: str, account: str) -> str:
+    """Return a kubeconfig that is let in as a service account, and may do what the account may."""
+    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
+    answer = api.post(path, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}})
+    assert answer.accepted, answer.body
+    config = yaml.safe_load(api.kubeconfig.read_text(encoding="utf-8"))
+    config["users"][0]["user"] = {"token": answer.body["status"]["token"]}
+    text: str = yaml.safe_dump(config)
+    return text
+
+
 class GovernorProcess:
-    """One Governor. `start` and `kill` may follow each other."""
+    """One Governor, with the rights and the settings that the chart gives it. `start` and `kill` may be repeated."""
 
     def __init__(
-        self, folder: Path, kubeconfig: Path, *, database_url: str, bootstrap: str, namespaces: list[str], fleet: str
+        self, folder: Path, api: Api, *, database_url: str, bootstrap: str, namespace: str, values: Mapping[str, Any]
     ) -> None:
         self.log = folder / "governor.log"
         self.port = free_port()
+        rendered = _rendered(folder, namespace, values)
         self._settings = folder / "governor.yaml"
-        settings = {
-            "namespaces": namespaces,
-            "lease_namespace": namespaces[0],
-            "lease_name": "governor",
-            "resync_s": 5,
-            "workloads": DEFAULTS,
-        }
-        self._settings.write_text(yaml.safe_dump(settings), encoding="utf-8")
+        (told,) = (each["data"]["governor.yaml"] for each in rendered if each["kind"] == "ConfigMap")
+        self._settings.write_text(told, encoding="utf-8")
+        rules = [each for each in rendered if each["kind"] in ("ServiceAccount", "Role", "RoleBinding")]
+        applied = kubectl(api.kubeconfig, "apply", "-f", "-", given=yaml.safe_dump_all(rules), timeout_s=PATIENCE_S)
+        assert applied.returncode == 0, applied.stderr
+        kubeconfig = folder / "kubeconfig"
+        kubeconfig.write_text(_kubeconfig_of(api, namespace, RELEASE), encoding="utf-8")
+        fleet = f"{namespace}-{RELEASE}"
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("TRADEFLEET_")},
             "KUBECONFIG": str(kubeconfig),

@@ -24,7 +24,7 @@ QUICKSTART = ROOT / "examples" / "quickstart"
 @pytest.fixture
 def governor(
     tmp_path: Path,
-    kubeconfig: Path,
+    api: Api,
     namespace: str,
     fresh_database: str,  # noqa: F811
     broker: Broker,  # noqa: F811
@@ -33,11 +33,11 @@ def governor(
     schema.upgrade(fresh_database)
     process = GovernorProcess(
         tmp_path,
-        kubeconfig,
+        api,
         database_url=fresh_database,
         bootstrap=broker.bootstrap,
-        namespaces=[namespace],
-        fleet=namespace,
+        namespace=namespace,
+        values={},
     )
     yield process
     process.kill()
@@ -207,7 +207,7 @@ def test_a_second_governor_waits_and_takes_over_without_a_write(
 
         assert governor.stop() == 0
         eventually(
-            lambda: (cluster.get("Lease", "governor") or {})["spec"]["holderIdentity"] == "governor-2", what="it"
+            lambda: (cluster.get("Lease", "tradefleet") or {})["spec"]["holderIdentity"] == "governor-2", what="it"
         )
         eventually(lambda: "message" in second.last_lines() and second.is_ready(), what="its rounds")
         assert cluster.api.delete(cluster.path("ConfigMap", "bot-alpha")).accepted
@@ -221,7 +221,7 @@ def test_a_second_governor_waits_and_takes_over_without_a_write(
 
 
 def holder_of(cluster: Cluster) -> str:
-    lease = cluster.get("Lease", "governor")
+    lease = cluster.get("Lease", "tradefleet")
     assert lease is not None
     return str(lease["spec"]["holderIdentity"])
 

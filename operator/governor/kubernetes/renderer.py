@@ -221,7 +221,7 @@ class ClusterRenderer:
             stored = self._api.apply(child.kind, wanted, is_ours=True)
             mended = replacement(wanted, stored)
             if mended is not None:
-                stored = self._api.replace(child.kind, mended)
+                stored = self._api.rewrite(child.kind, stored, mended)
         except Refused as error:
             if stored is None or "immutable" not in str(error):
                 raise

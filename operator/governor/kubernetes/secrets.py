@@ -67,7 +67,7 @@ class Secrets:
         stored = self._api.apply(SECRET, wanted, is_ours=True)
         mended = replacement(wanted, stored)
         if mended is not None:
-            stored = self._api.replace(SECRET, mended)
+            stored = self._api.rewrite(SECRET, stored, mended)
         self._looks[key] = _Look(_slim(stored), self._clock_s())
 
     def remove(self, key: Key) -> None:

@@ -15,6 +15,7 @@ from governor.kubernetes.client import (
     Unreachable,
     custom,
     read_answer,
+    rewriting,
 )
 
 from tradefleet.domain.errors import FleetError, Permanent, Retryable
@@ -106,3 +107,21 @@ def test_kinds_know_their_paths():
     assert POD.path("n") == "/api/v1/namespaces/n/pods"
     bots = custom("TradingBot", "tradingbots")
     assert bots.path("n", "x", "status") == "/apis/tradefleet.dev/v1alpha1/namespaces/n/tradingbots/x/status"
+
+
+def test_a_rewrite_says_what_it_was_made_from_and_touches_only_what_differs():
+    stored = {
+        "data": {"a": "1"},
+        "spec": {"x": 1},
+        "extra": 1,
+        "status": {"y": 1},
+        "metadata": {"resourceVersion": "7", "labels": {"l": "1"}, "managedFields": []},
+    }
+    wanted = {"data": {"a": "2"}, "spec": {"x": 1}, "metadata": {"resourceVersion": "7", "labels": {}}}
+
+    assert rewriting(stored, wanted) == [
+        {"op": "replace", "path": "/metadata/resourceVersion", "value": "7"},
+        {"op": "add", "path": "/data", "value": {"a": "2"}},
+        {"op": "remove", "path": "/extra"},
+        {"op": "add", "path": "/metadata/labels", "value": {}},
+    ]
