@@ -45,7 +45,8 @@ from .settings import GovernorSettings
 
 _LOG: Final = logging.getLogger(__name__)
 
-ROUND_S: Final = 1.0  # between two looks without a hint: the database gives none
+ROUND_S: Final = 1.0  # between two looks without a hint, while something is on its way: the database gives none
+CALM_S: Final = 5.0  # and while nothing is; figures are fresh enough then
 ROUND_MIN_S: Final = 0.2  # and with hints one after the other
 RETRY_S: Final = 1.0
 END_S: Final = 20.0  # a round that is at work when we are asked to end
@@ -92,6 +93,7 @@ class Governor:
         self._listed_s = 0.0
         self._rounds: Rounds | None = None
         self._session: Session | None = None
+        self._resources: ClusterResources | None = None
         self._open = ExitStack()  # what belongs to the present hold of the Lease
 
     def ask_to_end(self) -> None:
@@ -154,7 +156,8 @@ class Governor:
     def _wait(self, began_s: float) -> None:
         """Wait for a hint, or the next look."""
         self._is_over.wait(max(0.0, began_s + ROUND_MIN_S - time.monotonic()))
-        self._hint.wait(max(0.0, began_s + ROUND_S - time.monotonic()))
+        is_calm = self._rounds is not None and self._resources is not None and self._resources.is_calm()
+        self._hint.wait(max(0.0, began_s + (CALM_S if is_calm else ROUND_S) - time.monotonic()))
         self._hint.clear()
 
     def _list(self) -> None:
@@ -193,7 +196,7 @@ class Governor:
         self._open.callback(bus.close)
         prepare_topics(bus, now_us())
         events = Events(self._api, instance=self._instance)
-        resources = ClusterResources(self._api, self.cache, events, namespaces=settings.namespaces)
+        resources = self._resources = ClusterResources(self._api, self.cache, events, namespaces=settings.namespaces)
         self._open.callback(resources.close)
         surroundings = Surroundings(
             fleet=process.fleet,
@@ -242,6 +245,6 @@ class Governor:
 
     def _forget(self) -> None:
         """Let go of what belongs to one hold of the Lease."""
-        self._rounds = self._session = None
+        self._rounds = self._session = self._resources = None
         self._open.close()
         self._open = ExitStack()

@@ -15,9 +15,10 @@ from typing import Any, Final
 import psycopg
 
 from governor.workload import Role, Workload, workload_name
-from tradefleet.domain.errors import Retryable
+from tradefleet.domain.errors import Permanent, Retryable
 from tradefleet.domain.ids import BotKey, BotUid
 from tradefleet.resources.common import ResourceKey
+from tradefleet.store.components import Component
 from tradefleet.store.logins import (
     drop_login,
     ensure_component_login,
@@ -26,7 +27,6 @@ from tradefleet.store.logins import (
     holder_login,
     workload_login,
 )
-from tradefleet.store.roles import Component
 from tradefleet.store.upkeep import FleetStore
 
 from .cache import Cache, Key
@@ -177,6 +177,11 @@ class ClusterLogins:
         except psycopg.OperationalError as error:
             self.close()
             raise Retryable(f"database: {str(error).strip()}") from error
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise Permanent(
+                f"database: {str(error).strip()}: give the Governor the URL of the schema's owner, who may make roles "
+                "(CREATEROLE)"
+            ) from error
 
 
 def with_login(url: str, role: str, password: str) -> str:
