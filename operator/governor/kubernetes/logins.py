@@ -84,9 +84,8 @@ class ClusterLogins:
         role = holder_login(self._fleet, uid)
         if role in self._urls:
             return self._urls[role]
-        namespace, _, name = bot.partition("/")
-        planned = workload_name(Role.BOT, ResourceKey("TradingBot", namespace, name))
-        kept = self._kept(role, (namespace, object_name(planned, namespace)))
+        owner = ResourceKey("TradingBot", *bot.split("/", 1))
+        kept = self._kept(role, (owner.namespace, object_name(workload_name(Role.BOT, owner), owner)))
         if kept is None:
             self._store().register_bot(bot, uid, db_role=role)
             with self._owner() as connection:
@@ -193,8 +192,7 @@ def with_login(url: str, role: str, password: str) -> str:
 
 
 def _place(workload: Workload, planned: str) -> Key:
-    namespace = workload.owner.namespace
-    return namespace, object_name(planned, namespace)
+    return workload.owner.namespace, object_name(planned, workload.owner)
 
 
 def _opens(url: str) -> bool:

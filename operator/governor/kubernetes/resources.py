@@ -17,6 +17,7 @@ import msgspec
 
 from governor.annotations import FINALIZER, OWNER_ANNOTATION
 from governor.conditions import instant
+from governor.workload import unique_name
 from tradefleet.domain.errors import FleetError, Retryable
 from tradefleet.resources.common import API_VERSION, ConditionStatus, ConditionType, Phase, Resource, ResourceKey
 from tradefleet.resources.kinds import KINDS
@@ -128,7 +129,7 @@ class ClusterResources:
 
     def by_job(self) -> dict[str, Resource]:
         """Return the resources as `all` returned them last, by the names that their jobs have."""
-        return {f"{key.kind.lower()}-{key.namespace}-{key.name}": each.resource for key, each in self._parsed.items()}
+        return {unique_name(key.kind.lower(), key): each.resource for key, each in self._parsed.items()}
 
     def unreadable(self) -> AbstractSet[str]:
         """Return the UIDs of the resources that cannot be read."""
