@@ -162,6 +162,14 @@ class ClusterRenderer:
         self._remove_others(wanted)
         self._note_restarts(pods)
 
+    def look_after_secrets(self) -> None:
+        """Look at some of the Secrets, which no watch tells of, and mend what somebody changed."""
+        self._secrets.begin_round()
+        for made in self._made.values():
+            for child in made.children:
+                if child.kind == SECRET:
+                    self._secrets.bring(child.body())
+
     def _make(self, workload: Workload, owner: Resource, pods: Mapping[Key, list[Entry]]) -> _Made:
         credentials = self._credentials(workload)
         has_ended = workload.role is Role.FEED and self._has_ended(workload, pods)

@@ -86,6 +86,7 @@ class ClusterResources:
         self._unreadable: dict[str, str] = {}  # by UID, what was shown as the reason
         self._by_uid: dict[str, ResourceKey] = {}
         self._shown_s: dict[str, float] = {}  # when a status was written last, by UID
+        self._has_waiting = False  # a figure that was not due yet
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="resources")
 
     def close(self) -> None:
@@ -121,8 +122,8 @@ class ClusterResources:
         return None if parsed is None else parsed.resource
 
     def is_calm(self) -> bool:
-        """Return whether nothing is on its way to somewhere else: no resource starts, waits or ends."""
-        return not any(
+        """Return whether nothing is on its way to somewhere else: no resource starts, waits or ends, all is shown."""
+        return not self._has_waiting and not any(
             each.resource.metadata.deletion_timestamp is not None or _is_moving(each.resource)
             for each in self._parsed.values()
         )
@@ -204,13 +205,19 @@ class ClusterResources:
     def write_statuses(self, statuses: Mapping[str, Mapping[str, object]]) -> None:
         """Show statuses, by UID. What is only a figure waits a little, so that many bars make few writes."""
         wanted = []
+        self._has_waiting = False
         for uid, status in statuses.items():
             key = self._by_uid.get(uid)
             entry = None if key is None else self._cache.get(CUSTOM[key.kind], (key.namespace, key.name))
             if key is None or entry is None or entry.uid != uid or uid in self._unreadable:
                 continue
-            if self._is_due(uid, entry.body().get("status") or {}, status):
+            old = entry.body().get("status") or {}
+            if old == status:
+                continue
+            if self._is_due(uid, old, status):
                 wanted.append((key, entry, status))
+            else:
+                self._has_waiting = True
         errors = [error for error in self._pool.map(lambda each: self._write_status(*each), wanted) if error]
         for error in errors:
             if isinstance(error, Retryable) and not isinstance(error, Conflict):
