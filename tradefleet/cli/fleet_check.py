@@ -26,7 +26,7 @@ def audit(data_dir: DataFolder = None, output: Output = "table") -> None:
     import psycopg  # noqa: PLC0415 - imported by who runs it
 
     from tradefleet.store.audit import audit as check  # noqa: PLC0415
-    from tradefleet.store.roles import Component  # noqa: PLC0415
+    from tradefleet.store.components import Component  # noqa: PLC0415
 
     printing.check_output(output, OUTPUTS)
     fleet = local_fleet(data_dir)

@@ -12,7 +12,7 @@ import psycopg
 from psycopg import sql
 
 from tradefleet.domain.ids import BotKey, BotUid, uid_hash
-from tradefleet.store.roles import Component, group_role
+from tradefleet.store.components import Component, group_role
 
 ROLE_LENGTH_MAX = 63  # an identifier of Postgres
 CONNECTIONS_MAX = 4  # of one holder: its own, one that listens, and a restart before the old ones are noticed
@@ -41,6 +41,19 @@ def holder_login(fleet: str, uid: BotUid) -> str:
 def ensure_component_login(connection: psycopg.Connection, *, fleet: str, component: Component) -> Login:
     """Return the log-in of a component with a new password; processes that are connected stay so."""
     login = _ensure(connection, component_login(fleet, component))
+    admit(connection, login.role, fleet=fleet, component=component)
+    return login
+
+
+def workload_login(fleet: str, component: Component, workload: str) -> str:
+    """Return the role name of one feed, gateway, venue or recorder, where each has a log-in of its own."""
+    mark = hashlib.sha256(workload.encode()).hexdigest()[:_DIGEST_LENGTH]
+    return _role(fleet, f"{component}_{mark}")
+
+
+def ensure_workload_login(connection: psycopg.Connection, *, fleet: str, component: Component, workload: str) -> Login:
+    """Return the log-in of one workload of a component with a new password; who is connected stays so."""
+    login = _ensure(connection, workload_login(fleet, component, workload))
     admit(connection, login.role, fleet=fleet, component=component)
     return login
 

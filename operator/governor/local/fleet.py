@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from tradefleet.domain.errors import FleetError, Permanent, Retryable
 from tradefleet.resources.common import ConditionStatus, ConditionType, Resource
+from tradefleet.store.components import Component
 from tradefleet.store.logins import component_login
 from tradefleet.store.postgres.session import Session
-from tradefleet.store.roles import Component
 
 from .broker import Broker
 from .database import Database
