@@ -28,8 +28,8 @@ from tradefleet.messages.wire import Plan, lift, lower, plan_of
 
 HISTORY: Final = Path(__file__).parent / "schemas" / "history"
 
-_MARKER: Final = b"\xc3\x01"
-_FINGERPRINT_LENGTH: Final = 8
+MARKER: Final = b"\xc3\x01"
+FINGERPRINT_LENGTH: Final = 8
 
 _KEPT_TYPES: Final = (Decimal, bytes)  # fastavro writes these itself
 
@@ -72,17 +72,17 @@ class SingleObject:
 
     def header(self, fingerprint: bytes, schema: str) -> bytes:  # noqa: ARG002 - the fingerprint says it all here
         """Return marker and fingerprint."""
-        return _MARKER + fingerprint
+        return MARKER + fingerprint
 
     def split(self, payload: bytes) -> tuple[bytes, int]:
         """Return the fingerprint and where the body starts. Raises UndecodableMessage."""
-        start = len(_MARKER) + _FINGERPRINT_LENGTH
-        if len(payload) < start or not payload.startswith(_MARKER):
+        start = len(MARKER) + FINGERPRINT_LENGTH
+        if len(payload) < start or not payload.startswith(MARKER):
             raise UndecodableMessage(
-                f"a payload must start with {_MARKER.hex()} and a fingerprint of {_FINGERPRINT_LENGTH} bytes, "
+                f"a payload must start with {MARKER.hex()} and a fingerprint of {FINGERPRINT_LENGTH} bytes, "
                 f"found {payload[:start].hex() or 'nothing'} ({len(payload)} bytes)"
             )
-        return payload[len(_MARKER) : start], start
+        return payload[len(MARKER) : start], start
 
 
 class _Writer(NamedTuple):
@@ -176,6 +176,17 @@ class Codec:
         """Return the fingerprint of today's schema of a message type."""
         return (self._writers.get(message) or self._writer(message)).fingerprint
 
+    def schema_of(self, mark: bytes) -> dict[str, Any] | None:
+        """Return the published schema of a fingerprint, today's or one of our history; None for a foreign one."""
+        for message, writer in self._writers.items():
+            if writer.fingerprint == mark:
+                return published_schema(message)
+        text = self._kept_schema(mark)
+        if text is not None:
+            kept: dict[str, Any] = json.loads(text)
+            return kept
+        return next((published_schema(each) for each in MESSAGE_TYPES.values() if self.fingerprint(each) == mark), None)
+
     def _writer(self, message: type[Message]) -> _Writer:
         published = published_schema(message)
         schema = parse_schema(to_codec_schema(published))
@@ -238,3 +249,4 @@ find_schemas_with = _CODEC.find_schemas_with
 encode = _CODEC.encode
 decode = _CODEC.decode
 decode_as = _CODEC.decode_as
+schema_of = _CODEC.schema_of
