@@ -15,11 +15,11 @@ from tradefleet.store.ports import (
     OrderRow,
     RunId,
 )
-from tradefleet.store.upkeep import Action, TopicIdentity
+from tradefleet.store.upkeep import TopicIdentity
 
 
 class MemoryUpkeep(MemoryHandle):
-    """Implements `RetentionStore`, `DeadLetterStore`, `CommandStore`, `ActionStore` and `TopicStore`."""
+    """Implements `RetentionStore`, `DeadLetterStore`, `CommandStore` and `TopicStore`."""
 
     # --- retention ------------------------------------------------------------------------------------------------
 
@@ -120,11 +120,6 @@ class MemoryUpkeep(MemoryHandle):
 
     def put_aside(self, letters: Sequence[DeadLetter]) -> None:
         self._rows.dead_letters.extend((self._database.clock_us(), letter) for letter in letters)
-
-    # --- actions --------------------------------------------------------------------------------------------------
-
-    def actions(self, *, limit: int) -> list[Action]:
-        return [action for _, action in self._rows.actions[::-1][:limit]]
 
     # --- commands -------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from tradefleet.domain.ids import AccountId, BotKey, BotUid, ClientOrderId, Stre
 from tradefleet.domain.ledger import Book, LedgerEntry
 from tradefleet.domain.orders import OrderStatus, Side
 from tradefleet.domain.venue import SubmitOrder
-from tradefleet.store.ports import BotCommit, DeadLetter, FillRow, GatewayCommit, OrderRow
+from tradefleet.store.ports import BotCommit, DeadLetter, FillRow, GatewayCommit, OrderRow, OutboxMessage
 
 NONSENSE = "nonsense"  # how the ids of trades begin that a venue has made up
 
@@ -128,6 +128,17 @@ class Invariants:
         order = self._rows.orders[row.client_order_id][1]
         filled = self._filled[row.client_order_id]
         assert filled <= order.terms.lots, f"order {row.client_order_id}: {filled} of {order.terms.lots} lots filled"
+        decided_us = order.created_us
+        if order.request_seq is not None:
+            decided_us = max(decided_us, self._request(order).market_us)
+        assert fill.market_us > decided_us, f"order {row.client_order_id} filled with what was known when it was made"
+
+    def _request(self, order: OrderRow) -> OutboxMessage:
+        """Return the committed request that an order of a bot was made from."""
+        assert order.request_seq is not None
+        stream = orders_stream(order.uid)
+        (request,) = self._rows.streams[stream].after(stream, order.request_seq - 1, 1)
+        return request
 
     def _order(self, order: OrderRow, commit: GatewayCommit) -> None:
         before = self._statuses.get(order.client_order_id)
@@ -154,9 +165,7 @@ class Invariants:
         if oldest_us is not None:
             own = json.loads(commit.blobs["gateway"] or b"{}")
             assert order.request_seq is not None, "the gateway's own orders close positions"
-            stream = orders_stream(order.uid)
-            (request,) = self._rows.streams[stream].after(stream, order.request_seq - 1, 1)
-            for found_us in (own["mark_us"][order.terms.symbol], request.market_us):
+            for found_us in (own["mark_us"][order.terms.symbol], self._request(order).market_us):
                 age_us = order.created_us - found_us
                 assert age_us <= oldest_us, f"order {order.client_order_id} was accepted on data of {age_us} us ago"
 

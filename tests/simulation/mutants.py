@@ -330,10 +330,15 @@ MUTANTS: tuple[Mutant, ...] = (
             Change(
                 _VENUE,
                 "            self._fold.restore()\n",
-                "            self._fold.restore()\n            self._inbox = {}\n",
+                "            self._fold.restore()\n            self._inbox = VenueInbox(self._fold.request_no)\n",
             ),
         ),
         seeds=(9,),
+    ),
+    Mutant(
+        "an order fills with bars that its bot had seen",
+        (Change("workloads.exchange.venue.bar_fills", "if order.decided_us >= self._close_us:", "if False:"),),
+        seeds=(26,),
     ),
     Mutant(
         "outbox not swept at start",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from tradefleet.cli import printing
+from tradefleet.cli.entry import EXIT_INTERRUPTED
 from tradefleet.domain.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ DEFAULT_NAMESPACE: Final = "default"
 
 EXIT_FOUND = 1  # --strict: gaps or warnings
 EXIT_BROKEN = 2
-EXIT_INTERRUPTED = 130
 
 _NAME: Final = re.compile(r"(?:(?P<namespace>[a-z0-9][-a-z0-9]{0,62})/)?(?P<name>[a-z][-a-z0-9]{0,49})", re.ASCII)
 _FILE: Final = re.compile(r".*[.](csv|csv[.]gz|parquet)", re.ASCII | re.IGNORECASE)

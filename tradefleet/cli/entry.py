@@ -7,7 +7,7 @@ import os
 import signal
 from types import FrameType
 
-EXIT_INTERRUPTED = 130
+EXIT_INTERRUPTED = 130  # Ctrl-C
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -14,11 +14,11 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from tradefleet.cli.entry import EXIT_INTERRUPTED
 from tradefleet.domain.errors import FleetError, Permanent
 
 EXIT_FAILED = 1  # the command could not do it: a strategy raised, a service is away
 EXIT_WRONG_INPUT = 2  # the user must change something: a file, a field, an option
-EXIT_INTERRUPTED = 130  # Ctrl-C
 
 RESEARCH, FLEET, DATA = "Research", "Fleet", "Data"
 

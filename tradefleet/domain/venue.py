@@ -3,6 +3,9 @@
 The terms are the same for the simulator, for paper trading and for a real venue behind an adapter. Requests of an
 account are numbered by its gateway, reports of an account by the venue (or by the adapter that speaks for it); both
 numbers are gapless, so either side can ask for what it missed (rule 16).
+
+`market_us` is the gateway's market time, `decided_us` that of the newest input which whoever asks has seen: a bot may
+be ahead of its gateway, and of the venue. 0 is in requests from before it was kept, and means the same as no time.
 """
 
 from enum import StrEnum
@@ -32,6 +35,7 @@ class SubmitOrder:
     terms: OrderTerms
     market_us: int
     protection_ticks: int | None = None
+    decided_us: int = 0
 
 
 @frozen()
@@ -41,6 +45,7 @@ class CancelOrder:
     no: int
     client_order_id: ClientOrderId
     market_us: int
+    decided_us: int = 0
 
 
 @frozen()
@@ -52,6 +57,7 @@ class AmendOrder:
     market_us: int
     lots: int | None = None
     price_ticks: int | None = None
+    decided_us: int = 0
 
 
 @frozen()

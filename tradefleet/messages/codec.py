@@ -116,7 +116,6 @@ class Codec:
 
     def __init__(self, framing: Framing | None = None, find_schema: Callable[[str], str | None] | None = None) -> None:
         self._framing = framing or SingleObject()
-        self._single_object = isinstance(self._framing, SingleObject)
         self._find_schema = find_schema
         self._writers: dict[type[Message], _Writer] = {}
         self._readers: dict[bytes, _Reader] = {}

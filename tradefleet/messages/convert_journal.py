@@ -126,6 +126,7 @@ def _record_of(request: VenueRequest) -> JournalRequest:
                 kind=VenueRequestKind.SUBMIT,
                 reference=request.client_order_id,
                 market_us=request.market_us,
+                decided_us=request.decided_us or None,
                 symbol=terms.symbol,
                 side=terms.side,
                 order_type=terms.type,
@@ -143,6 +144,7 @@ def _record_of(request: VenueRequest) -> JournalRequest:
                 kind=VenueRequestKind.CANCEL,
                 reference=request.client_order_id,
                 market_us=request.market_us,
+                decided_us=request.decided_us or None,
             )
         case AmendOrder():
             return JournalRequest(
@@ -150,6 +152,7 @@ def _record_of(request: VenueRequest) -> JournalRequest:
                 kind=VenueRequestKind.AMEND,
                 reference=request.client_order_id,
                 market_us=request.market_us,
+                decided_us=request.decided_us or None,
                 lots=request.lots,
                 price_ticks=request.price_ticks,
             )
@@ -171,6 +174,7 @@ def _request_of(record: JournalRequest) -> VenueRequest:
         return VoidRequest(no=record.no)
     order_id = ClientOrderId(record.reference)
     market_us = _present(record, "market_us", record.market_us)
+    decided_us = record.decided_us or 0
     match record.kind:
         case VenueRequestKind.SUBMIT:
             return SubmitOrder(
@@ -179,9 +183,10 @@ def _request_of(record: JournalRequest) -> VenueRequest:
                 terms=_terms_of(record),
                 market_us=market_us,
                 protection_ticks=record.protection_ticks,
+                decided_us=decided_us,
             )
         case VenueRequestKind.CANCEL:
-            return CancelOrder(no=record.no, client_order_id=order_id, market_us=market_us)
+            return CancelOrder(no=record.no, client_order_id=order_id, market_us=market_us, decided_us=decided_us)
         case VenueRequestKind.AMEND:
             return AmendOrder(
                 no=record.no,
@@ -189,6 +194,7 @@ def _request_of(record: JournalRequest) -> VenueRequest:
                 market_us=market_us,
                 lots=record.lots,
                 price_ticks=record.price_ticks,
+                decided_us=decided_us,
             )
         case VenueRequestKind.DEPOSIT:
             return DepositFunds(

@@ -66,6 +66,9 @@ class JournalRequest(Part, frozen=True, kw_only=True, gc=False):
     kind: VenueRequestKind
     reference: Annotated[str, Meta(description="The order's client id, or the deposit's reference")] = ""
     market_us: Annotated[TimeUs | None, Meta(description="Market time of the request, UTC microseconds")] = None
+    decided_us: Annotated[
+        TimeUs | None, Meta(description="Market time of the newest input that whoever asks has seen, UTC microseconds")
+    ] = None
     symbol: Annotated[str | None, Meta(description="SUBMIT: instrument")] = None
     side: Side | None = None
     order_type: OrderType | None = None

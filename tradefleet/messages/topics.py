@@ -8,7 +8,7 @@ from zlib import crc32
 import msgspec
 
 from tradefleet.domain.errors import InvalidValue
-from tradefleet.domain.ids import AccountId, BotKey, Symbol
+from tradefleet.domain.ids import BotKey, Symbol
 from tradefleet.messages.control import BotCommanded, RiskCommanded, RiskStateChanged
 from tradefleet.messages.dead_letter import DeadLetter
 from tradefleet.messages.fields import Message
@@ -245,11 +245,6 @@ def find_topic(name: str, prefix: str = "") -> Topic:
 def market_key(exchange: str, symbol: Symbol) -> str:
     """Return the key of market data; `exchange` is namespace/name."""
     return f"{exchange}:{symbol}"
-
-
-def orders_key(account: AccountId) -> str:
-    """Return the key of order requests to an account."""
-    return account
 
 
 def bot_key(bot: BotKey) -> str:

@@ -4,7 +4,7 @@ Within one object, the models check; across objects, this does. A local fleet re
 here; the Governor shows them as `Stalled` with the remedy.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -387,8 +387,3 @@ def _check_covered(
             message = f"the Dataset {dataset.metadata.name} has no bars of {symbol} at {interval}"
             known = ", ".join(f"{each} at {length}" for each, length in dataset.spec.series)
             fleet.error(owner, path, message, f"it has {known}")
-
-
-def errors_of(findings: Iterable[Finding]) -> Iterator[Finding]:
-    """Yield the findings that a fleet cannot run with."""
-    return (each for each in findings if each.severity is Severity.ERROR)

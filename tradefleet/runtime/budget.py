@@ -1,8 +1,6 @@
 """A bound on what is done for each of many things: so much a minute, the rest is counted."""
 
-from typing import Final
-
-MINUTE_US: Final = 60_000_000
+from tradefleet.domain.bar import MINUTE_US
 
 
 class MinuteBudget:

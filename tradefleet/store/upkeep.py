@@ -89,13 +89,6 @@ class Action:
     detail: Mapping[str, str] = field(default_factory=dict)
 
 
-class ActionStore(Protocol):
-    """The log of who did what: each entry is written in the transaction of what it tells of, and never changed."""
-
-    def actions(self, *, limit: int) -> list[Action]:
-        """Return the newest entries, the newest first."""
-
-
 @frozen()
 class TopicIdentity:
     """Which broker's topic our positions belong to (rule 7)."""

@@ -1,7 +1,6 @@
 """The replay in one process: the very machines of the fleet, joined by function calls under the Step machine."""
 
 from collections.abc import Callable, Iterable, Iterator
-from heapq import merge
 from itertools import groupby
 from operator import attrgetter
 
@@ -185,11 +184,6 @@ def steps(bars: Iterable[Bar]) -> Iterator[tuple[int, list[Bar]]]:
         if len(step_bars) > 1:
             step_bars.sort(key=_place)
         yield market_us, step_bars
-
-
-def merge_bars(sources: Iterable[Iterable[Bar]]) -> Iterator[Bar]:
-    """Merge sources, each sorted by close time, into one sorted by (close time, symbol, interval)."""
-    return merge(*sources, key=lambda bar: (bar.open_us + bar.interval_us, bar.symbol, bar.interval_us))
 
 
 _close_us = attrgetter("close_us")

@@ -11,7 +11,7 @@ import msgspec
 from tradefleet.bus.errors import JournalLost
 from tradefleet.bus.ports import Bus, Journal
 from tradefleet.domain.errors import Fenced, InvalidValue, Permanent
-from tradefleet.domain.ids import StreamName, bars_stream
+from tradefleet.domain.ids import AccountId, StreamName, bars_stream
 from tradefleet.domain.progress import Phase
 from tradefleet.messages.topics import JOURNAL
 from tradefleet.store.ports import VenueSnapshot
@@ -62,6 +62,10 @@ class VenueFold:
     def market_us(self) -> int:
         """The market time of the last input, 0 before the first."""
         return 0 if self.last is None else self.last[0].market_us
+
+    def request_no(self, account: AccountId) -> int:
+        """Return the number of the last request of an account that was applied."""
+        return self.venue.request_no(account)
 
     @property
     def unsaved(self) -> int:

@@ -2,20 +2,23 @@
 
 The state is the fold of the journal, from the newest snapshot on. A worker that comes back after a crash folds the
 journal again; a lockstep turn that is in the journal, but whose row was not written, gets the same row.
+
+In a free run nobody says what comes first, but market time does: a request is applied after the bars that its sender
+had seen, as far as they reach us at all.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import count, takewhile
 from threading import Condition
 from typing import Protocol
 
 from tradefleet.bus.ports import Bus
+from tradefleet.domain.bar import Bar
 from tradefleet.domain.errors import FleetError, Retryable
 from tradefleet.domain.ids import AccountId, ClientOrderId, StreamName, bars_stream
 from tradefleet.domain.progress import REPORTS_STREAM, VENUE, VENUE_REQUESTS_STREAM, Phase, Progress
-from tradefleet.domain.venue import VenueOrder, VenueReport, VenueRequest
+from tradefleet.domain.venue import SubmitOrder, VenueOrder, VenueReport, VenueRequest
 from tradefleet.runtime.follower import RunFollower
 from tradefleet.runtime.ports import Clock, Streams
 from tradefleet.store.ports import VENUE_ROLE, Lease, RunId, RunStore, VenueStore, venue_lease
@@ -26,8 +29,10 @@ from workloads.exchange.venue.config import VenueConfig
 from workloads.exchange.venue.journal import BarsRecord, JournalRecord, RequestsRecord
 from workloads.exchange.venue.orders import FinishedOrder
 from workloads.exchange.venue_fold import Place, VenueFold
+from workloads.exchange.venue_inbox import VenueInbox
 
 REQUESTS_MAX = 1_000  # in one journal record
+POLLS_MAX = 100  # of its bars that a request waits for: nobody else shall wait for one that names a time far ahead
 
 
 class VenueDatabase(VenueStore, RunStore, TopicStore, Protocol):
@@ -71,7 +76,8 @@ class VenueWorker:
         self._fold = VenueFold(plan.exchange, store=store, bus=bus)
         self._is_folded = False  # until then an order that is in the journal would look unknown
         self._failure: FleetError | None = None  # of the journal, in a server's thread
-        self._inbox: dict[AccountId, dict[int, VenueRequest]] = {}
+        self._inbox = VenueInbox(self._fold.request_no)
+        self._polls = 0  # since something began to wait in a free run
         self._view: RunView | None = None
         self._follower: RunFollower | None = None
         self.changed = Condition()  # guards the machine and the inbox; notified when something came or went
@@ -93,7 +99,8 @@ class VenueWorker:
             self._failure, self._is_folded = None, False
             self._fold.restore()
             self._fold.configure(plan.config, self._epoch())
-            self._forget_taken()
+            # The rest waits: no connection broke, so nobody would send it again.
+            self._inbox.forget_taken()
             self._is_folded = True
         self._streams.start(self.bar_positions)
         if plan.run is not None:
@@ -130,15 +137,30 @@ class VenueWorker:
     # --- free run -------------------------------------------------------------------------------------------------
 
     def _free(self, timeout_us: int) -> bool:
+        with self.changed:
+            waiting = self._inbox.last_numbers()
         bars = [item.bar for item in self._streams.poll(timeout_us) if item.bar is not None]
-        records: list[JournalRecord] = [
-            BarsRecord(epoch=self._epoch(), market_us=market_us, bars=tuple(step_bars))
-            for market_us, step_bars in steps(bars)
-        ]
-        if records:
-            with self.changed:
+        with self.changed:
+            self._play(bars)
+            self._polls = self._polls + 1 if waiting else 0
+            if waiting and (not bars or self._polls >= POLLS_MAX):
+                # What they were decided on does not reach us. Only those that were there before we looked.
+                self._commit(self._records_of(self._inbox.all(waiting), self._fold.market_us))
+                self._polls = 0
+        return bool(bars or waiting)
+
+    def _play(self, bars: Sequence[Bar]) -> None:
+        """Apply bars, step by step, and each waiting request between the steps where it was decided."""
+        records: list[JournalRecord] = []
+        for market_us, step_bars in steps(bars):
+            requests = self._inbox.decided_by(market_us - 1)
+            if requests:
                 self._commit(records)
-        return bool(records)
+                self._commit(self._records_of(requests, self._fold.market_us))
+                records = []
+            records.append(BarsRecord(epoch=self._epoch(), market_us=market_us, bars=tuple(step_bars)))
+        self._commit(records)
+        self._commit(self._records_of(self._inbox.decided_by(self._fold.market_us), self._fold.market_us))
 
     # --- lockstep -------------------------------------------------------------------------------------------------
 
@@ -173,18 +195,11 @@ class VenueWorker:
                 self._commit([record])
             return True
         with self.changed:
-            if not self._has_requests(heads[VENUE_REQUESTS_STREAM]):
+            if not self._inbox.has_until(heads[VENUE_REQUESTS_STREAM]):
                 self.changed.wait(timeout_us / 1_000_000)
                 return False
-            self._commit(self._take_requests(due.market_us, due.turn.round))
+            self._commit(self._records_of(self._inbox.all(), due.market_us, due.turn.round))
         return True
-
-    def _has_requests(self, until_no: int) -> bool:
-        """Return whether the inbox holds every request up to the number that the gateway's row told of."""
-        return any(
-            all(no in requests for no in range(self._fold.venue.request_no(account) + 1, until_no + 1))
-            for account, requests in self._inbox.items()
-        )
 
     def _write_row(self, due: Due, report_no: int | None) -> None:
         plan = self._plan
@@ -217,77 +232,66 @@ class VenueWorker:
         assert self._lease is not None
         return self._lease.epoch
 
-    def _take_requests(self, market_us: int, round_no: int) -> list[JournalRecord]:
-        """Return the inbox as records, account by account, gapless from what the venue has taken."""
-        records: list[JournalRecord] = []
-        for account in sorted(self._inbox):
-            waiting = self._inbox[account]
-            first = self._fold.venue.request_no(account) + 1
-            gapless = [*takewhile(waiting.__contains__, count(first))]
-            for start in range(0, len(gapless), REQUESTS_MAX):
-                batch = [waiting[no] for no in gapless[start : start + REQUESTS_MAX]]
-                record = RequestsRecord(
-                    epoch=self._epoch(), market_us=market_us, round=round_no, account=account, requests=tuple(batch)
-                )
-                records.append(record)
-        return records
+    def _records_of(
+        self, waiting: Sequence[tuple[AccountId, Sequence[VenueRequest]]], market_us: int, round_no: int = 0
+    ) -> list[JournalRecord]:
+        """Return requests as records, account by account."""
+        return [
+            RequestsRecord(
+                epoch=self._epoch(),
+                market_us=market_us,
+                round=round_no,
+                account=account,
+                requests=tuple(requests[start : start + REQUESTS_MAX]),
+            )
+            for account, requests in waiting
+            for start in range(0, len(requests), REQUESTS_MAX)
+        ]
 
     def _commit(self, records: Sequence[JournalRecord]) -> None:
-        self._fold.commit(records)
-        self._forget_taken()
-
-    def _forget_taken(self) -> None:
-        """Empty the inbox of what is in the journal.
-
-        The rest waits, also while the journal is folded again: no connection broke, so nobody would send it again.
-        """
-        for account in sorted(self._inbox):
-            taken = self._fold.venue.request_no(account)
-            left = {number: request for number, request in self._inbox[account].items() if number > taken}
-            if left:
-                self._inbox[account] = left
-            else:
-                del self._inbox[account]
+        """Append and apply. After an error in another thread nobody knows where the journal ends: nothing follows."""
+        if self._failure is not None:
+            raise self._failure
+        if records:
+            self._fold.commit(records)
+            self._inbox.forget_taken()
 
     # --- what the server asks -------------------------------------------------------------------------------------
 
     def receive(self, account: AccountId, requests: Sequence[VenueRequest]) -> None:
         """Take requests in. They count once they are in the journal; `request_no` tells.
 
-        In a free run they are journaled and applied at once, in the caller's thread; in a lockstep run they wait for
-        their turn. An error of the journal is raised here and again by the next `step`; until the journal was folded
-        again nobody knows what is in it, so nothing is taken.
+        In a free run they are journaled and applied at once, in the caller's thread, unless they were decided on bars
+        that we do not have yet; in a lockstep run they wait for their turn. An error of the journal is raised here and
+        again by the next `step`; until the journal was folded again nobody knows what is in it, so nothing is taken.
         """
         with self._folded():
             if self._failure is not None:
                 raise self._failure
-            taken = self._fold.venue.request_no(account)
-            fresh = {request.no: request for request in requests if request.no > taken}
+            taken = self._fold.request_no(account)
+            fresh = [request for request in requests if request.no > taken]
             if not fresh:
                 return
-            self._inbox.setdefault(account, {}).update(fresh)
+            self._inbox.put(account, fresh)
             if self._plan.run is not None:
                 self.changed.notify_all()
                 return
             try:
-                self._commit(self._take_requests(self._fold.market_us, 0))
+                now_us = self._fold.market_us
+                self._commit(self._records_of(self._inbox.decided_by(now_us), now_us))
             except FleetError as error:
                 self._failure = error
-                del self._inbox[account]  # its sender is told, and asks before it sends them again
+                self._inbox.remove(account, fresh)  # their sender is told, and asks before it sends them again
                 raise
 
     def request_no(self, account: AccountId) -> int:
-        """Return the last request number that has arrived: it is in the journal, or waits for its turn.
+        """Return the last request number that has arrived: it is in the journal, or waits for its turn or its bars.
 
         What waits must count: its gateway would take it back, or send something else under its number, just before its
         turn comes. Only the end of this process loses it, and that ends the connection too.
         """
         with self._folded():
-            number = self._fold.venue.request_no(account)
-            waiting = self._inbox.get(account, {})
-            while number + 1 in waiting:
-                number += 1
-            return number
+            return self._inbox.last_no(account)
 
     def reports(self, account: AccountId, since: int) -> list[VenueReport]:
         """Return the reports after `since`; those up to it will not be asked for again.
@@ -306,9 +310,12 @@ class VenueWorker:
             return self._fold.venue.reports(account, since)
 
     def query(self, account: AccountId, client_order_id: ClientOrderId) -> VenueOrder | None:
-        """Return an order, open or finished."""
+        """Return an order: open, finished, or one that has arrived and waits."""
         with self._folded():
             found = self._fold.venue.query(account, client_order_id)
+            waiting = self._inbox.submitted(account, client_order_id) if found is None else None
+        if waiting is not None:
+            return _view(account, waiting)
         return replace(found.order, is_open=False) if isinstance(found, FinishedOrder) else found
 
     def open_orders(self, account: AccountId) -> list[VenueOrder]:
@@ -328,3 +335,16 @@ class VenueWorker:
             if not self._is_folded:
                 raise Retryable(f"exchange {self._plan.exchange}: its journal is being read: ask again in a moment")
             yield
+
+
+def _view(account: AccountId, request: SubmitOrder) -> VenueOrder:
+    terms = request.terms
+    return VenueOrder(
+        account=account,
+        client_order_id=request.client_order_id,
+        symbol=terms.symbol,
+        side=terms.side,
+        lots=terms.lots,
+        filled_lots=0,
+        price_ticks=terms.price_ticks,
+    )

@@ -33,13 +33,12 @@ from tradefleet.store.postgres.retention import PostgresRetentionStore
 from tradefleet.store.postgres.runs import PostgresRuns
 from tradefleet.store.postgres.session import Session
 from tradefleet.store.postgres.upkeep import (
-    PostgresActionStore,
     PostgresFleetStore,
     PostgresTopicStore,
 )
 from tradefleet.store.postgres.venues import PostgresVenueStore
 from tradefleet.store.roles import Component
-from tradefleet.store.upkeep import ActionStore, FleetStore, RetentionStore, TopicStore
+from tradefleet.store.upkeep import Action, FleetStore, RetentionStore, TopicStore
 
 _numbers = itertools.count()
 
@@ -70,7 +69,8 @@ class World(Protocol):
 
     def topics(self) -> TopicStore: ...
 
-    def actions(self) -> ActionStore: ...
+    def actions(self) -> list[Action]:
+        """Return the log of who did what, in its order. No part of a fleet reads it; people do."""
 
     def dead_letters(self) -> DeadLetterStore: ...
 
@@ -98,7 +98,10 @@ class MemoryWorld:
         self.register(bot, uid)
         return self.handle()
 
-    gateway = feed = venue = runs = halts = commands = fleets = retention = topics = actions = dead_letters = handle
+    gateway = feed = venue = runs = halts = commands = fleets = retention = topics = dead_letters = handle
+
+    def actions(self) -> list[Action]:
+        return [action for _, action in self.handle()._rows.actions]
 
     def expire(self, name: LeaseName) -> None:
         self.handle()._lease_row(name).until_us = 0
@@ -179,8 +182,14 @@ class PostgresWorld:
     def retention(self) -> RetentionStore:
         return PostgresRetentionStore(self.as_component(Component.SUPERVISOR))
 
-    def actions(self) -> ActionStore:
-        return PostgresActionStore(self.as_component(Component.SUPERVISOR))
+    def actions(self) -> list[Action]:
+        rows = self.admin.execute(
+            "SELECT actor, action, object, detail FROM tradefleet.audit_log WHERE fleet = %s ORDER BY entry",
+            (self.fleet,),
+        )
+        return [
+            Action(actor=actor, action=action, target=target, detail=detail) for actor, action, target, detail in rows
+        ]
 
     def dead_letters(self) -> DeadLetterStore:
         return PostgresDeadLetterStore(self.as_component(Component.VENUE))

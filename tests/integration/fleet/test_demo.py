@@ -44,11 +44,13 @@ def test_the_demo_ends_with_a_ranking_a_clean_audit_and_the_ledger_of_the_backte
     assert ledger[1] == _ledger_of_backtest(paths)
 
 
-def test_a_demo_without_trades_fails(tmp_path: Path) -> None:
+@pytest.mark.parametrize("speed", ["lockstep", "max"])
+def test_a_demo_without_trades_fails(tmp_path: Path, speed: str) -> None:
+    """There is no bar after the one that the bots decide on, however far they are ahead of the exchange."""
     path = files.candles(tmp_path / "mine_BTC-USD_1m.csv", "BTC-USD", bars=1, price="7000")
     fleet = FleetCommands(tmp_path / "fleet", tmp_path)
 
-    done = fleet.run("demo", "--data", str(path), "--report", str(tmp_path / "report.html"))
+    done = fleet.run("demo", "--data", str(path), "--speed", speed, "--report", str(tmp_path / "report.html"))
 
     assert done.code == 1, done.text
     assert "no bot has traded" in done.err

@@ -33,7 +33,7 @@ CHANGED_BOOKS = (
     "WHERE fleet = %(fleet)s"
 )
 
-# Each: what is done by hand, and the (invariant, table, key) that has to be among the findings.
+# Each: what is done by hand, and every (invariant, table, key) that has to be among the findings.
 DAMAGES = [
     (
         "DELETE FROM tradefleet.posting WHERE fleet = %(fleet)s AND uid = %(uid)s AND seq = 3 AND line = 1",
@@ -74,14 +74,12 @@ DAMAGES = [
     (
         "UPDATE tradefleet.fill SET lots = 26 WHERE fleet = %(fleet)s AND trade_id = 't1'",
         (POSITION, "gateway_blob", f"key bot/{UID}, position {SYMBOL}"),
-    ),
-    (
-        "UPDATE tradefleet.fill SET lots = 26 WHERE fleet = %(fleet)s AND trade_id = 't1'",
         (FILLED, "trade_order", f"order {ORDER}"),
     ),
     (
         "DELETE FROM tradefleet.fill WHERE fleet = %(fleet)s AND trade_id = 't2'",
         (FILLED, "trade_order", f"order {ORDER}"),
+        (COUNTED, "fill", f"uid {UID}"),
     ),
     (
         "UPDATE tradefleet.fill SET side = 'SELL' WHERE fleet = %(fleet)s AND trade_id = 't2'",
@@ -218,14 +216,12 @@ DAMAGES = [
     (
         "DELETE FROM tradefleet.trade_order WHERE fleet = %(fleet)s AND client_order_id = %(open)s",
         (TAKEN, "outbox", f"stream orders/{UID}, number 2"),
+        (DURABLE, "outbox", f"stream executions/{UID}, number 2"),
+        (COUNTED, "trade_order", f"uid {UID}"),
     ),
     (
         f"UPDATE tradefleet.outbox SET payload = '?' WHERE fleet = %(fleet)s AND stream = 'orders/{UID}' AND seq = 2",
         (TAKEN, "outbox", f"stream orders/{UID}, number 2"),
-    ),
-    (
-        "DELETE FROM tradefleet.trade_order WHERE fleet = %(fleet)s AND client_order_id = %(open)s",
-        (DURABLE, "outbox", f"stream executions/{UID}, number 2"),
     ),
     (
         "DELETE FROM tradefleet.fill WHERE fleet = %(fleet)s AND trade_id = 't1'",
@@ -234,14 +230,6 @@ DAMAGES = [
     (
         "UPDATE tradefleet.trade_order SET status = 'EXPIRED' WHERE fleet = %(fleet)s AND client_order_id = %(order)s",
         (DURABLE, "outbox", f"stream executions/{UID}, number 3"),
-    ),
-    (
-        "DELETE FROM tradefleet.trade_order WHERE fleet = %(fleet)s AND client_order_id = %(open)s",
-        (COUNTED, "trade_order", f"uid {UID}"),
-    ),
-    (
-        "DELETE FROM tradefleet.fill WHERE fleet = %(fleet)s AND trade_id = 't2'",
-        (COUNTED, "fill", f"uid {UID}"),
     ),
     (
         CHANGED_BOOKS.format(f'\'"closures": {{}}\', \'"closures": {{"unreadable": "{RESOLVED}"}}\''),

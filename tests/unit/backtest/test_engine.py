@@ -23,7 +23,7 @@ from tradefleet.domain.bots import BotCommand, DeletionPolicy, RunState
 from tradefleet.domain.canonical import CanonicalEquity, CanonicalFill, canonical_hash, canonical_lines
 from tradefleet.domain.errors import InvalidValue
 from tradefleet.domain.orders import OrderStatus, Reason, Side
-from workloads.backtest.engine import merge_bars, steps
+from workloads.backtest.engine import steps
 from workloads.backtest.step import ROUNDS_MAX
 
 
@@ -40,12 +40,6 @@ def test_bars_that_close_together_are_one_step_sorted_by_symbol_and_interval() -
     coarse = tick_bar(1, 1, 1, 1, open_us=0, interval_us=2 * MINUTE_US)
     early = tick_bar(1, 1, 1, 1, open_us=0)
     assert list(steps([early, fine, coarse, late])) == [(MINUTE_US, [early]), (2 * MINUTE_US, [late, coarse, fine])]
-
-
-def test_sources_are_merged_by_close_time_symbol_and_interval() -> None:
-    bars = walk(1, 20)
-    sources = [[bar for bar in bars if bar.symbol == symbol] for symbol in (LTC, BTC)]
-    assert list(merge_bars(sources)) == bars
 
 
 def test_market_time_must_go_on() -> None:
@@ -257,7 +251,8 @@ def test_a_bot_sees_only_bars_of_its_instruments_and_interval() -> None:
     strategy = Scripted({})
     run = engine((bot_config(symbols=(LTC,), interval_us=2 * MINUTE_US), strategy))
     coarse = tick_bar(100, 100, 100, 100, open_us=START_US, symbol=LTC, interval_us=2 * MINUTE_US)
-    run.run(merge_bars([script(100, 100), script(100, 100, symbol=LTC), [coarse]]))
+    bars = [*script(100, 100), *script(100, 100, symbol=LTC), coarse]
+    run.run(sorted(bars, key=lambda bar: bar.close_us))
     assert strategy.heard == [("bar", minute_us(2), LTC)]
 
 

@@ -217,8 +217,9 @@ VENUE_REQUESTS = st.one_of(
         terms=terms(),
         market_us=TIMES_US,
         protection_ticks=st.none() | st.integers(1, 2**62),
+        decided_us=TIMES_US,
     ),
-    st.builds(CancelOrder, no=COUNTS, client_order_id=ORDER_IDS, market_us=TIMES_US),
+    st.builds(CancelOrder, no=COUNTS, client_order_id=ORDER_IDS, market_us=TIMES_US, decided_us=TIMES_US),
     st.builds(
         AmendOrder,
         no=COUNTS,
@@ -226,6 +227,7 @@ VENUE_REQUESTS = st.one_of(
         market_us=TIMES_US,
         lots=st.none() | COUNTS,
         price_ticks=st.none() | COUNTS,
+        decided_us=TIMES_US,
     ),
     st.builds(
         DepositFunds,

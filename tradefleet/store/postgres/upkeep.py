@@ -10,7 +10,7 @@ from tradefleet.store.checks import CHUNK_INPUTS
 from tradefleet.store.postgres import bot_sql, halt_sql, stream_sql, upkeep_sql
 from tradefleet.store.postgres.encoding import to_json
 from tradefleet.store.postgres.session import Session
-from tradefleet.store.upkeep import Action, TopicIdentity
+from tradefleet.store.upkeep import TopicIdentity
 
 
 class PostgresFleetStore:
@@ -66,20 +66,6 @@ class PostgresFleetStore:
             transaction.run(upkeep_sql.RETIRE_OWNER, parameters)
             for statement in upkeep_sql.FENCE_OWNER.values():
                 transaction.run(statement, parameters)
-
-
-class PostgresActionStore:
-    """Implements `ActionStore`."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def actions(self, *, limit: int) -> list[Action]:
-        """Return the newest entries, the newest first."""
-        rows = self._session.read(upkeep_sql.ACTIONS, {"fleet": self._session.fleet, "limit": limit})
-        return [
-            Action(actor=actor, action=action, target=target, detail=detail) for actor, action, target, detail in rows
-        ]
 
 
 class PostgresTopicStore:

@@ -40,10 +40,6 @@ RECORD_ACTION = """
 INSERT INTO tradefleet.audit_log (fleet, at_us, actor, action, object, detail)
 VALUES (%(fleet)s, tradefleet.now_us(), %(actor)s, %(action)s, %(target)s, %(detail)s::jsonb)"""
 
-ACTIONS = """
-SELECT actor, action, object, detail FROM tradefleet.audit_log WHERE fleet = %(fleet)s ORDER BY entry DESC
-LIMIT %(limit)s"""
-
 TOPICS = "SELECT topic, cluster_id, topic_id FROM tradefleet.broker_topic WHERE fleet = %(fleet)s"
 
 REMEMBER_TOPIC = """

@@ -2,7 +2,7 @@
 
 import select
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -104,6 +104,15 @@ class SimulatorVenue:
             raise Retryable(str(error)) from error
         return answer
 
+    def _read_pages(self, method: str, kind: type[T], wanted: Callable[[T | None], Any]) -> list[T]:
+        """Return what all pages hold; `wanted` makes the question for the page after an item, None before the first."""
+        found: list[T] = []
+        while True:
+            page = self._read(method, wanted(found[-1] if found else None), Page)
+            found += [decode(item, type=kind) for item in page.items]
+            if page.is_last or not page.items:
+                return found
+
     def send(self, requests: Sequence[VenueRequest]) -> None:
         """Send numbered requests. Raises OutcomeUnknown, also when only the first of them have arrived."""
         for page in list(pack_requests(requests)):
@@ -119,12 +128,7 @@ class SimulatorVenue:
 
     def open_orders(self) -> list[VenueOrder]:
         """Return all open orders of the account. One that opens or ends meanwhile is among them or not."""
-        orders: list[VenueOrder] = []
-        while True:
-            page = self._read("open_orders", orders[-1].client_order_id if orders else "", Page)
-            orders += [decode(item, type=VenueOrder) for item in page.items]
-            if page.is_last or not page.items:
-                return orders
+        return self._read_pages("open_orders", VenueOrder, lambda last: last.client_order_id if last else "")
 
     def balances(self) -> Mapping[str, tuple[int, int]]:
         """Return free and locked atoms per asset."""
@@ -132,13 +136,7 @@ class SimulatorVenue:
 
     def reports(self, since: int) -> list[VenueReport]:
         """Return the reports after `since`."""
-        reports: list[VenueReport] = []
-        while True:
-            wanted = ReportsAfter(since, reports[-1].no if reports else since)
-            page = self._read("reports", wanted, Page)
-            reports += [decode(item, type=VenueReport) for item in page.items]
-            if page.is_last or not page.items:
-                return reports
+        return self._read_pages("reports", VenueReport, lambda last: ReportsAfter(since, last.no if last else since))
 
     def close(self) -> None:
         """Close the connection."""

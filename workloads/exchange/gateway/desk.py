@@ -21,8 +21,8 @@ class OrderDesk:
     def __init__(self, state: GatewayState) -> None:
         self._state = state
 
-    def send(self, account: BotAccount, order: ManagedOrder) -> None:
-        """Reserve for an order, and queue it for the venue."""
+    def send(self, account: BotAccount, order: ManagedOrder, decided_us: int = 0) -> None:
+        """Reserve for an order, and queue it for the venue. `decided_us`: what its bot had seen, here and below."""
         state = self._state
         needed = reservation(account, order.terms, state.marks.get(order.symbol, 0), state.config)
         order.protection_ticks = needed.protection_ticks
@@ -39,6 +39,7 @@ class OrderDesk:
                 terms=order.terms,
                 market_us=state.now_us,
                 protection_ticks=order.protection_ticks,
+                decided_us=max(decided_us, state.now_us),
             )
         )
 
@@ -51,7 +52,7 @@ class OrderDesk:
         state.event(account.key, reason, f"order {order.client_order_id} denied", order.client_order_id)
         state.tell(account, order)
 
-    def cancel(self, order: ManagedOrder, reason: Reason) -> None:
+    def cancel(self, order: ManagedOrder, reason: Reason, decided_us: int = 0) -> None:
         """Ask the venue to cancel an open order, unless that is asked already."""
         if CANCEL in order.open_requests:
             return
@@ -61,10 +62,23 @@ class OrderDesk:
         order.follow(state.now_us)
         state.effects.orders[order.client_order_id] = order
         state.effects.venue_requests.append(
-            CancelOrder(no=number, client_order_id=order.client_order_id, market_us=state.now_us)
+            CancelOrder(
+                no=number,
+                client_order_id=order.client_order_id,
+                market_us=state.now_us,
+                decided_us=max(decided_us, state.now_us),
+            )
         )
 
-    def amend(self, account: BotAccount, order: ManagedOrder, lots: int | None, price_ticks: int | None) -> None:
+    def amend(
+        self,
+        account: BotAccount,
+        order: ManagedOrder,
+        *,
+        lots: int | None,
+        price_ticks: int | None,
+        decided_us: int = 0,
+    ) -> None:
         """Ask the venue to change an order. What it may need more is reserved now, what it needs less stays so far."""
         state = self._state
         wanted = open_part(order, lots, price_ticks)
@@ -83,6 +97,7 @@ class OrderDesk:
                 market_us=state.now_us,
                 lots=lots,
                 price_ticks=price_ticks,
+                decided_us=max(decided_us, state.now_us),
             )
         )
 

@@ -99,13 +99,13 @@ class RequestHandling:
         order.terms = verdict.terms
         order.reason = verdict.reason
         self._count(account)
-        self._desk.send(account, order)
+        self._desk.send(account, order, request.market_us)
 
     def _cancel(self, account: BotAccount, request: CancelRequest) -> None:
         """Cancel an order of the bot's own; an exit of the gateway is not the bot's to stop."""
         order = account.orders.get(request.client_order_id)
         if order is not None and order.request_seq is not None:
-            self._desk.cancel(order, Reason.USER_CANCEL)
+            self._desk.cancel(order, Reason.USER_CANCEL, request.market_us)
 
     def _amend(self, account: BotAccount, request: AmendRequest) -> None:
         order = account.orders.get(request.client_order_id)
@@ -121,7 +121,9 @@ class RequestHandling:
             self._state.tell(account, order, reason=refusal)
             return
         self._count(account)
-        self._desk.amend(account, order, request.lots, request.price_ticks)
+        self._desk.amend(
+            account, order, lots=request.lots, price_ticks=request.price_ticks, decided_us=request.market_us
+        )
 
     # --- a request that cannot be read ----------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 Every order meets the bar as if it were alone: it trades with history, moves no price, and takes nothing away from
 others. What differs by order is the sequence in which fills reach the accounts: the order of the path, then arrival.
 
+- An order does not meet a bar that had closed when it was decided on: its owner may have been ahead of the market.
 - A market order fills at the next open, worsened by the slippage.
 - A limit order fills at the open when that is at its limit or better, else at its limit once the path reaches it.
 - A stop order triggers at the open when that is at its trigger or beyond, else at its trigger once the path reaches
@@ -118,11 +119,11 @@ class BarMarket:
             close_us = bar.open_us + interval_us
             if close_us <= tape.close_us:
                 continue
-            tape.close_us = close_us
+            before_us, tape.close_us = tape.close_us, close_us
             tape.close = bar.close
             tape.bar_count += 1
             if tape.orders and tape.is_touched_by(bar):
-                _Walk(self._clearing, tape, bar).run()
+                _Walk(self._clearing, tape, bar, before_us).run()
 
     def would_take(self, order: OpenOrder) -> bool:
         """Return whether the order's limit is at the last close or beyond; False before the first bar."""
@@ -163,13 +164,17 @@ class BarMarket:
 
 
 class _Walk:
-    """One bar on its way along its path: each order's next event, in the order in which the path reaches them."""
+    """One bar on its way along its path: each order's next event, in the order in which the path reaches them.
 
-    __slots__ = ("_clearing", "_events", "_lots_max", "_path", "_tape")
+    `before_us` is the close of the bar before it.
+    """
 
-    def __init__(self, clearing: Clearing, tape: _Tape, bar: Bar) -> None:
+    __slots__ = ("_before_us", "_clearing", "_close_us", "_events", "_lots_max", "_path", "_tape")
+
+    def __init__(self, clearing: Clearing, tape: _Tape, bar: Bar, before_us: int) -> None:
         self._clearing = clearing
         self._tape = tape
+        self._before_us, self._close_us = before_us, tape.close_us
         self._path: Path = bar_path(bar, tape.instrument)
         participation_ppm = clearing.config.participation_ppm
         self._lots_max: int | None = None
@@ -180,6 +185,8 @@ class _Walk:
     def run(self) -> None:
         """Apply the events. An order has at most one that waits, and only its trigger can be followed by another."""
         for order in self._tape.orders.values():
+            if order.decided_us >= self._close_us:
+                continue
             position = self._first_event(order)
             if position is not None:
                 self._events.append((position, order.arrival))
@@ -229,10 +236,14 @@ class _Walk:
         if order.price_ticks is None:
             self._fill(order, self._slipped(order, price_ticks), Liquidity.TAKER)
         elif order.accepts_price(price_ticks):
-            takes = position == AT_OPEN and order.entry_bar == self._tape.bar_count - 1 and not order.terms.post_only
+            takes = position == AT_OPEN and self._is_first_of(order) and not order.terms.post_only
             self._fill(order, price_ticks, Liquidity.TAKER if takes else Liquidity.MAKER)
         else:  # only IOC and FOK come here at a price they do not accept
             self._clearing.end(order, OrderStatus.EXPIRED, Reason.NO_LIQUIDITY)
+
+    def _is_first_of(self, order: OpenOrder) -> bool:
+        """Return whether this bar is the first that the order may fill with."""
+        return order.entry_bar == self._tape.bar_count - 1 or order.decided_us >= self._before_us
 
     def _slipped(self, order: OpenOrder, price_ticks: int) -> int:
         config = self._clearing.config

@@ -94,8 +94,11 @@ def decode_terms(row: Row) -> OrderTerms:
 
 
 def encode_order(order: OpenOrder) -> Row:
-    """Return an open order as a row; the account's id comes first."""
-    return [
+    """Return an open order as a row; the account's id comes first.
+
+    A time of decision comes last, if there is one: a snapshot from before it was kept must give its hash again.
+    """
+    row = [
         order.account.id,
         order.client_order_id,
         encode_terms(order.terms),
@@ -108,12 +111,13 @@ def encode_order(order: OpenOrder) -> Row:
         order.protection_ticks,
         order.fee_ppm,
     ]
+    return [*row, order.decided_us] if order.decided_us else row
 
 
 def decode_order(row: Row, account: Account, instrument: Instrument) -> OpenOrder:
     """Return the open order of a row, for the account and the instrument that the row names."""
     _, client_order_id, terms, lots, price_ticks, filled_lots, *rest = row
-    arrival, entry_bar, triggered, protection_ticks, fee_ppm = rest
+    arrival, entry_bar, triggered, protection_ticks, fee_ppm, *decided = rest
     return OpenOrder(
         account=account,
         client_order_id=ClientOrderId(client_order_id),
@@ -123,6 +127,7 @@ def decode_order(row: Row, account: Account, instrument: Instrument) -> OpenOrde
         price_ticks=price_ticks,
         protection_ticks=protection_ticks,
         fee_ppm=fee_ppm,
+        decided_us=decided[0] if decided else 0,
         filled_lots=filled_lots,
         arrival=arrival,
         entry_bar=entry_bar,

@@ -67,6 +67,7 @@ class OrderDesk:
             price_ticks=terms.price_ticks,
             protection_ticks=request.protection_ticks,
             fee_ppm=self._clearing.config.fee_ppm_max,
+            decided_us=request.decided_us,
         )
         reason = self._refusal(order)
         if reason is not Reason.NONE:
@@ -116,6 +117,7 @@ class OrderDesk:
         if not keeps_priority:
             self._market.remove(order)
             order.arrival = self._clearing.next_arrival()
+            order.decided_us = max(order.decided_us, request.decided_us)
         order.lots, order.price_ticks, order.fee_ppm = lots, price_ticks, changed.fee_ppm
         self._clearing.report(account, ReportKind.AMENDED, request.client_order_id, lots=lots, price_ticks=price_ticks)
         if not keeps_priority:

@@ -21,6 +21,8 @@ class OpenOrder:
     bar at that time. `status` is None until the order is done. `protection_ticks` is the worst price at which a buy
     without a limit may fill: what its owner has set aside pays no more. `fee_ppm` is the highest fee that the order can
     be charged: the highest of the venue when its owner set that much aside. Fees that rise later concern later orders.
+    `decided_us` is the market time at which its owner decided on it or on its price: what was known by then can not be
+    traded on.
     """
 
     account: "Account"
@@ -31,6 +33,7 @@ class OpenOrder:
     price_ticks: int | None
     protection_ticks: int | None = None
     fee_ppm: int
+    decided_us: int = 0
     filled_lots: int = 0
     arrival: int = 0
     entry_bar: int = 0

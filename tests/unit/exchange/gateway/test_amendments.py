@@ -37,7 +37,14 @@ def test_a_larger_order_reserves_more_before_it_is_asked_for() -> None:
     order_id = resting(player)
     player.amend(order_id, lots=12, price_ticks=95)
     assert player.last.venue_requests == [
-        AmendOrder(no=3, client_order_id=order_id, market_us=player.market_us, lots=12, price_ticks=95)
+        AmendOrder(
+            no=3,
+            client_order_id=order_id,
+            market_us=player.market_us,
+            lots=12,
+            price_ticks=95,
+            decided_us=player.market_us,
+        )
     ]
     assert player.managed(order_id).status is OrderStatus.PENDING_UPDATE
     assert player.locked() == 12 * 95 * ATOMS + 24

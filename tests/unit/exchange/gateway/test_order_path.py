@@ -22,14 +22,20 @@ from tradefleet.domain.executions import Origin
 from tradefleet.domain.ids import BotKey, ClientOrderId, bot_order_id, uid_hash
 from tradefleet.domain.ledger import Book, EntryKind, Posting
 from tradefleet.domain.orders import CancelRequest, OrderRequest, OrderStatus, Reason, Side
-from tradefleet.domain.venue import CancelOrder, Liquidity, ReportKind, SubmitOrder, VenueReport
+from tradefleet.domain.venue import AmendOrder, CancelOrder, Liquidity, ReportKind, SubmitOrder, VenueReport
 
 
 def test_an_accepted_order_is_sent_once_with_its_terms_and_locks_its_worst_price() -> None:
     player = Player(taker_ppm=1_000)
     order_id = player.buy(10, 90)
     assert player.last.venue_requests == [
-        SubmitOrder(no=2, client_order_id=order_id, terms=terms(Side.BUY, 10, 90), market_us=player.market_us)
+        SubmitOrder(
+            no=2,
+            client_order_id=order_id,
+            terms=terms(Side.BUY, 10, 90),
+            market_us=player.market_us,
+            decided_us=player.market_us,
+        )
     ]
     needed = 10 * 90 * ATOMS + 90 + 20  # the notional, its fee of 0.1 %, two atoms a lot for roundings
     assert (player.free(), player.locked()) == (RICH - needed, needed)
@@ -185,7 +191,10 @@ def test_a_cancel_is_sent_once_and_answered_with_who_asked() -> None:
     order_id = player.buy(10, 90)
     player.accept(order_id)
     player.cancel(order_id)
-    assert player.last.venue_requests == [CancelOrder(no=3, client_order_id=order_id, market_us=player.market_us)]
+    now_us = player.market_us
+    assert player.last.venue_requests == [
+        CancelOrder(no=3, client_order_id=order_id, market_us=now_us, decided_us=now_us)
+    ]
     assert player.managed(order_id).status is OrderStatus.PENDING_CANCEL
     assert player.cancel(order_id).venue_requests == []
     player.report(ReportKind.CANCELED, order_id)
@@ -358,3 +367,28 @@ def test_a_live_account_is_not_funded_by_us() -> None:
     assert player.auditor.requests == {}
     assert player.free() == RICH
     assert gateway_config().paper
+
+
+def test_what_a_bot_had_seen_goes_to_the_venue_with_its_request() -> None:
+    player = Player()
+    player.bar(100, 110, 90, 100)
+    ahead_us = player.market_us + 5
+    order_id = player.order(terms(Side.BUY, 10, 90), A, market_us=ahead_us)
+    sent = player.last.venue_requests[-1]
+    assert isinstance(sent, SubmitOrder)
+    assert (sent.market_us, sent.decided_us) == (player.market_us, ahead_us)
+
+    player.accept(order_id)
+    player.amend(order_id, lots=5, market_us=ahead_us + 1)
+    amended = player.last.venue_requests[-1]
+    assert isinstance(amended, AmendOrder)
+    assert amended.decided_us == ahead_us + 1
+
+
+def test_a_request_of_the_past_is_decided_where_the_gateway_is_now() -> None:
+    player = Player()
+    player.bar(100, 110, 90, 100)
+    player.order(terms(Side.BUY, 10, 90), A, market_us=player.market_us - 5)
+    sent = player.last.venue_requests[-1]
+    assert isinstance(sent, SubmitOrder)
+    assert sent.decided_us == player.market_us

@@ -24,6 +24,7 @@ from tests.unit.exchange.venue.scenes import (
 )
 from tradefleet.domain.bar import MINUTE_US
 from tradefleet.domain.orders import OrderTerms, Reason
+from tradefleet.domain.venue import SubmitOrder
 
 RISING = (100, 120, 80, 110)  # goes 100, 80, 120, 110
 FALLING = (100, 120, 80, 90)  # goes 100, 120, 80, 90
@@ -335,3 +336,77 @@ def test_a_price_below_half_a_tick_counts_as_one_tick() -> None:
     player.submit(order_id(1), buy(5))
     bar = tick_bar(1, (1, 1, 1, 1))._replace(open=0.001, high=0.001, low=0.001, close=0.001)
     assert brief(player.close(bar)) == [filled(5, 1, TAKER)]
+
+
+# --- an owner who is ahead of the market ------------------------------------------------------------------------------
+
+
+def decide(player: Player, number: int, order: OrderTerms, *, after_bars: int) -> None:
+    """Submit an order that was decided when bar `after_bars` (from 1 on) had closed, whatever the venue has seen."""
+    first = tick_bar(1, (100, 100, 100, 100)).close_us
+    decided_us = first + (after_bars - 1) * MINUTE_US
+    player.send(SubmitOrder, client_order_id=order_id(number), terms=order, decided_us=decided_us)
+
+
+EARLY = [
+    ("market buy", buy(5), [filled(5, 101, TAKER)]),
+    ("limit at the open, as taker", buy(5, 105), [filled(5, 100, TAKER)]),
+    ("limit on the path", buy(5, 90), [filled(5, 90, MAKER)]),
+    ("stop", buy(5, trigger_ticks=110), [TRIGGERED, filled(5, 112, TAKER)]),
+    ("IOC that its first bar cannot fill", buy(5, 60, time_in_force=IOC), [expired(Reason.NO_LIQUIDITY)]),
+]
+
+
+@pytest.mark.parametrize(("terms", "reports"), [each[1:] for each in EARLY], ids=[each[0] for each in EARLY])
+def test_an_order_meets_no_bar_that_had_closed_when_it_was_decided(
+    terms: OrderTerms, reports: list[tuple[object, ...]]
+) -> None:
+    player = rich_player(slippage_ppm=10_000)
+    decide(player, 1, terms, after_bars=2)
+
+    assert player.bar(50, 200, 40, 150) == []
+    assert player.bar(50, 200, 40, 150) == []
+    assert brief(player.bar(*RISING)) == reports
+
+
+def test_an_amended_price_meets_no_bar_that_had_closed_when_it_was_amended() -> None:
+    player = rich_player()
+    player.submit(order_id(1), buy(5, 50))
+    player.bar(100, 100, 100, 100)
+    player.amend(order_id(1), price_ticks=90, decided_us=player.market_us + MINUTE_US)
+
+    assert player.bar(90, 90, 40, 90) == []
+    assert brief(player.bar(*RISING)) == [filled(5, 90, MAKER)]
+
+
+def test_an_order_made_smaller_keeps_the_bars_that_it_had() -> None:
+    player = rich_player()
+    player.submit(order_id(1), buy(5, 50))
+    player.amend(order_id(1), lots=3, decided_us=player.market_us + 9 * MINUTE_US)
+
+    assert brief(player.bar(90, 90, 40, 90)) == [filled(3, 50, MAKER)]
+
+
+def test_a_snapshot_keeps_when_an_order_was_decided() -> None:
+    player = rich_player()
+    decide(player, 1, buy(5), after_bars=2)
+    restored = rich_player()
+    restored.venue.restore(player.venue.snapshot())
+
+    assert restored.venue.state_hash() == player.venue.state_hash()
+    assert restored.bar(100, 100, 100, 100) == []
+    assert restored.bar(100, 100, 100, 100) == []
+    assert brief(restored.bar(*RISING)) == [filled(5, 100, TAKER)]
+
+
+def test_an_order_of_an_older_snapshot_is_read_and_gives_its_row_again() -> None:
+    player = rich_player()
+    player.submit(order_id(1), buy(5))
+    snapshot = player.venue.snapshot()
+    (row,) = snapshot["orders"]
+    assert row[-1] == player.venue.config.fee_ppm_max  # no time of decision behind it
+
+    restored = rich_player()
+    restored.venue.restore(snapshot)
+
+    assert restored.venue.snapshot() == snapshot
