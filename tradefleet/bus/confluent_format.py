@@ -10,10 +10,9 @@ import struct
 from typing import Final, Protocol
 
 from tradefleet.messages.avro import to_codec_schema
-from tradefleet.messages.codec import FINGERPRINT_LENGTH, MARKER, schema_fingerprint, schema_of
+from tradefleet.messages.codec import HEADER_LENGTH, MARKER, schema_fingerprint, schema_of
 
 _HEADER: Final = struct.Struct(">bI")
-_SINGLE_OBJECT_LENGTH: Final = len(MARKER) + FINGERPRINT_LENGTH
 
 
 class Registry(Protocol):
@@ -39,9 +38,9 @@ class ConfluentFormat:
 
     def to_wire(self, payload: bytes) -> bytes:
         """Return a single object in the wire's format. Raises RegistryUnavailable."""
-        if not payload.startswith(MARKER) or len(payload) < _SINGLE_OBJECT_LENGTH:
+        if not payload.startswith(MARKER) or len(payload) < HEADER_LENGTH:
             return payload
-        mark = payload[len(MARKER) : _SINGLE_OBJECT_LENGTH]
+        mark = payload[len(MARKER) : HEADER_LENGTH]
         header = self._headers.get(mark)
         if header is None:
             schema = schema_of(mark)
@@ -50,7 +49,7 @@ class ConfluentFormat:
             number = self._registry.register(f"{schema['namespace']}.{schema['name']}", json.dumps(schema))
             header = self._headers[mark] = _HEADER.pack(0, number)
             self._marks[number] = mark
-        return header + payload[_SINGLE_OBJECT_LENGTH:]
+        return header + payload[HEADER_LENGTH:]
 
     def from_wire(self, value: bytes) -> bytes:
         """Return what is on the wire as a single object. Raises RegistryUnavailable."""
