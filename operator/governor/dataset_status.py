@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from governor.status import ProcessView, instant, plain_status
+from governor.conditions import ProcessView, instant, judged_by_verdict, plain_status, status_fields
 from governor.workload import Verdict
 from tradefleet.resources.common import Phase, Resource, ResourceKey
 from tradefleet.resources.dataset import Dataset, DatasetStatus, GapPolicy
@@ -81,8 +81,8 @@ def dataset_status(dataset: Dataset, verdict: Verdict | None, view: DatasetView,
             "bars": found.bars,
             "gaps": found.gaps,
             "missing_bars": found.missing_bars,
-            "first_bar_time": _moment(found.first_us),
-            "last_bar_time": _moment(found.last_us),
+            "first_bar_time": None if found.first_us is None else instant(found.first_us),
+            "last_bar_time": None if found.last_us is None else instant(found.last_us),
             "content_hash": found.content_hash,
         }
         if not _is_recording(dataset):
@@ -118,8 +118,7 @@ def _judged(
     if dataset.spec.suspend:
         return status(Phase.STOPPED, "Suspended", "suspended", is_ready=True)
     if verdict is not None:
-        phase = Phase.FAILED if verdict.stalled else Phase.PENDING
-        return status(phase, verdict.reason, verdict.message, is_stalled=verdict.stalled)
+        return status_fields(dataset, judged_by_verdict(verdict), now_us=now_us)
     if _is_recording(dataset):
         process = view.process
         if process is None or not process.is_ready:
@@ -135,7 +134,3 @@ def _judged(
 
 def _is_recording(dataset: Dataset) -> bool:
     return dataset.spec.exchange_ref is not None and not dataset.spec.frozen
-
-
-def _moment(time_us: int | None) -> str | None:
-    return None if time_us is None else instant(time_us)

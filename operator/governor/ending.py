@@ -1,7 +1,11 @@
 """When a deleted resource may go: after all that needs it. Pure, and the same for every renderer."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Final, Protocol
 
+from governor.annotations import OWNER_ANNOTATION
+from tradefleet.domain.bar import MICROSECONDS
 from tradefleet.domain.bots import DeletionPolicy, RunState
 from tradefleet.domain.ids import BotUid
 from tradefleet.resources.bot_set import BotSet
@@ -10,6 +14,20 @@ from tradefleet.resources.dataset import Dataset
 from tradefleet.resources.exchange import Exchange
 from tradefleet.resources.feed import Feed
 from tradefleet.resources.trading_bot import TradingBot
+
+NEVER_OPENED_US: Final = 10 * MICROSECONDS  # a deleted bot whose gateway has no books by then never had any
+
+
+class EndingBooks(Protocol):
+    """What a gateway's books of a bot say of its end."""
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it knows of the bot's deletion or stop."""
+
+    @property
+    def has_exits(self) -> bool:
+        """Whether a position is being sold."""
 
 
 def trades_on(bot: TradingBot, exchange: Exchange) -> bool:
@@ -24,10 +42,40 @@ def sells_on(bot: TradingBot, settled: Collection[BotUid]) -> bool:
     return ends and bot.spec.deletion_policy is DeletionPolicy.FLATTEN and not is_settled
 
 
-def is_needed(deleted: Resource, resources: Collection[Resource], settled: Collection[BotUid], owner_key: str) -> bool:
+def settled_bots(
+    resources: Iterable[Resource], books: Mapping[str, EndingBooks], open_orders: Mapping[str, int], *, now_us: int
+) -> frozenset[BotUid]:
+    """Return the bots whose end the gateway has carried out: it knows of it, and nothing of them is open.
+
+    `books` and `open_orders` are by UID; `now_us` is the wall's clock, UTC.
+    """
+    found = set()
+    for bot in resources:
+        if not isinstance(bot, TradingBot):
+            continue
+        uid = BotUid(bot.metadata.uid or "")
+        kept = books.get(uid)
+        if kept is None:
+            if _deleted_for_us(bot, now_us) > NEVER_OPENED_US:
+                found.add(uid)
+            continue
+        keeps_orders = bot.spec.deletion_policy is DeletionPolicy.KEEP
+        if kept.is_ending and not kept.has_exits and (keeps_orders or not open_orders.get(uid)):
+            found.add(uid)
+    return frozenset(found)
+
+
+def _deleted_for_us(bot: TradingBot, now_us: int) -> int:
+    """Return how long ago the deletion of a bot was asked for, 0 when it was not."""
+    if bot.metadata.deletion_timestamp is None:
+        return 0
+    return now_us - round(datetime.fromisoformat(bot.metadata.deletion_timestamp).timestamp() * MICROSECONDS)
+
+
+def is_needed(deleted: Resource, resources: Collection[Resource], settled: Collection[BotUid]) -> bool:
     """Return whether something that is there needs a deleted resource, workloads apart.
 
-    `settled` are the bots whose gateway has carried out their end, `owner_key` the annotation with a bot's owner.
+    `settled` are the bots whose gateway has carried out their end.
     """
     match deleted:
         case TradingBot():
@@ -35,7 +83,7 @@ def is_needed(deleted: Resource, resources: Collection[Resource], settled: Colle
         case Exchange():
             return any(isinstance(each, TradingBot) and trades_on(each, deleted) for each in resources)
         case BotSet():
-            return any(each.metadata.annotations.get(owner_key) == deleted.metadata.uid for each in resources)
+            return any(each.metadata.annotations.get(OWNER_ANNOTATION) == deleted.metadata.uid for each in resources)
         case Dataset():
             return any(isinstance(each, Feed) and _is_last_of(each, deleted) for each in resources)
         case _:

@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from governor.workload import Command
-from tradefleet.domain.bar import MICROSECONDS
+from tradefleet.domain.bar import DAY_US
 from tradefleet.domain.ids import BotUid, StreamName, executions_stream, orders_stream
 from tradefleet.domain.progress import Participant, participant_bot
 from tradefleet.store.ports import LeaseName, RunId, bot_lease, gateway_lease
 from tradefleet.store.upkeep import RetentionStore
 
 _LOG: Final = logging.getLogger(__name__)
-
-DAY_US: Final = 86_400 * MICROSECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

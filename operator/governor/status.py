@@ -1,14 +1,22 @@
-"""The status that resources show: pure, from the resource, what the plan says of it, and what was observed.
-
-Times are UTC microseconds of the wall's clock; `previous` keeps a condition's time of change while it stays the same.
+"""The status that bots, exchanges, feeds and sets show: pure, from the resource, what the plan says of it, and what was
+observed.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from governor.conditions import (
+    Extra,
+    Judgement,
+    ProcessView,
+    instant,
+    judged_by_process,
+    judged_by_verdict,
+    says,
+    status_fields,
+)
 from governor.workload import Verdict
 from tradefleet.domain.bar import MICROSECONDS
 from tradefleet.domain.bots import REFOLD_INPUTS_MAX, Closure, DeletionPolicy, RunState
@@ -16,31 +24,12 @@ from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.money import from_atoms
 from tradefleet.domain.statistics import BotStatistics
 from tradefleet.resources.bot_set import BotSet, BotSetStatus
-from tradefleet.resources.common import (
-    Condition,
-    ConditionStatus,
-    ConditionType,
-    Phase,
-    Resource,
-    Status,
-)
+from tradefleet.resources.common import ConditionType, Phase
 from tradefleet.resources.exchange import Exchange, ExchangeStatus
 from tradefleet.resources.feed import Feed, FeedStatus
 from tradefleet.resources.trading_bot import TradingBot, TradingBotStatus
 
 WHOLE_PPM = 1_000_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessView:
-    """A workload's process, as whoever runs it sees it. `is_failed` means that a person must act."""
-
-    is_ready: bool
-    is_failed: bool = False
-    has_ended: bool = False  # of itself, at the end of its work
-    restarts: int = 0
-    reason: str = ""
-    message: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,18 +73,6 @@ class AccountView:
     reconciled_us: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Judgement:
-    """Where a resource stands, before it is put into conditions."""
-
-    phase: Phase
-    is_ready: bool = False
-    is_stalled: bool = False
-    reason: str  # one word
-    message: str = ""
-    extra: Mapping[ConditionType, tuple[str, str]] = field(default_factory=dict)  # those that are True
-
-
 def bot_status(
     bot: TradingBot, verdict: Verdict | None, view: BotView, instruments: Mapping[str, Instrument], *, now_us: int
 ) -> TradingBotStatus:
@@ -122,7 +99,7 @@ def bot_status(
         }
     judged = _judge_bot(bot, verdict, view)
     return TradingBotStatus(
-        **_common(bot, judged, now_us=now_us),
+        **status_fields(bot, judged, now_us=now_us),
         **figures,
         mode=bot.spec.mode,
         strategy=bot.spec.strategy.name,
@@ -133,7 +110,7 @@ def bot_status(
     )
 
 
-def _judge_bot(bot: TradingBot, verdict: Verdict | None, view: BotView) -> _Judgement:
+def _judge_bot(bot: TradingBot, verdict: Verdict | None, view: BotView) -> Judgement:
     extra: dict[ConditionType, tuple[str, str]] = {}
     if bot.spec.state is RunState.PAUSED:
         extra[ConditionType.PAUSED] = ("Paused", "takes no new risk: `tradefleet resume` lets it trade again")
@@ -144,28 +121,28 @@ def _judge_bot(bot: TradingBot, verdict: Verdict | None, view: BotView) -> _Judg
         message = "the spec has changed and updateStrategy is Manual: set updateStrategy to Auto to run it"
         extra[ConditionType.CONFIG_DRIFT] = ("SpecChanged", message)
     if bot.metadata.deletion_timestamp is not None:
-        return _Judgement(phase=Phase.STOPPING, reason="Deleting", message=_ending(bot, view), extra=extra)
+        return Judgement(phase=Phase.STOPPING, reason="Deleting", message=_ending(bot, view), extra=extra)
     if verdict is not None:
-        return _of_verdict(verdict, extra)
+        return judged_by_verdict(verdict, extra)
     if bot.spec.state is RunState.STOPPED:
         if view.is_settled:
-            return _Judgement(phase=Phase.STOPPED, is_ready=True, reason="Stopped", message="stopped", extra=extra)
-        return _Judgement(phase=Phase.STOPPING, reason="Stopping", message=_ending(bot, view), extra=extra)
+            return Judgement(phase=Phase.STOPPED, is_ready=True, reason="Stopped", message="stopped", extra=extra)
+        return Judgement(phase=Phase.STOPPING, reason="Stopping", message=_ending(bot, view), extra=extra)
     stalled = _needs_a_person(bot, view)
     if stalled is not None:
         reason, message = stalled
-        return _Judgement(phase=Phase.FAILED, is_stalled=True, reason=reason, message=message, extra=extra)
-    waiting = _of_process(view.process, extra)
+        return Judgement(phase=Phase.FAILED, is_stalled=True, reason=reason, message=message, extra=extra)
+    waiting = judged_by_process(view.process, extra)
     if waiting is not None:
         return waiting
     statistics = view.statistics
     message = "; ".join(warnings.values()) or ("the replay has come to its end" if view.is_replayed else "")
     if bot.spec.state is RunState.PAUSED:
-        return _Judgement(phase=Phase.PAUSED, is_ready=True, reason="Paused", message="takes no new risk", extra=extra)
+        return Judgement(phase=Phase.PAUSED, is_ready=True, reason="Paused", message="takes no new risk", extra=extra)
     if statistics is None or statistics.hold_atoms is None:
         text = message or "waits for its first bars" if statistics is None else message or "warms up"
-        return _Judgement(phase=Phase.WARMING_UP, is_ready=True, reason="WarmingUp", message=text, extra=extra)
-    return _Judgement(phase=Phase.RUNNING, is_ready=True, reason="Running", message=message, extra=extra)
+        return Judgement(phase=Phase.WARMING_UP, is_ready=True, reason="WarmingUp", message=text, extra=extra)
+    return Judgement(phase=Phase.RUNNING, is_ready=True, reason="Running", message=message, extra=extra)
 
 
 def _warnings(bot: TradingBot, view: BotView) -> dict[str, str]:
@@ -251,16 +228,16 @@ def exchange_status(
         judged = _ending_exchange(mine, [each for each in processes if each is not None], extra)
     elif exchange.spec.suspend:
         message = "suspended: its gateway is stopped, its open orders stay"
-        judged = _Judgement(phase=Phase.STOPPED, is_ready=True, reason="Suspended", message=message, extra=extra)
+        judged = Judgement(phase=Phase.STOPPED, is_ready=True, reason="Suspended", message=message, extra=extra)
     elif verdict is not None:
-        judged = _of_verdict(verdict, extra)
+        judged = judged_by_verdict(verdict, extra)
     else:
-        found = (_of_process(each, extra) for each in processes)
-        judged = next((each for each in found if each is not None), None) or _Judgement(
+        found = (judged_by_process(each, extra) for each in processes)
+        judged = next((each for each in found if each is not None), None) or Judgement(
             phase=Phase.RUNNING, is_ready=True, reason="Running", message="; ".join(warnings.values()), extra=extra
         )
     return ExchangeStatus(
-        **_common(exchange, judged, now_us=now_us),
+        **status_fields(exchange, judged, now_us=now_us),
         mode=exchange.spec.mode,
         epoch=epoch,
         bots=len(mine),
@@ -272,15 +249,13 @@ def exchange_status(
     )
 
 
-def _ending_exchange(
-    bots: Sequence[TradingBot], processes: Iterable[ProcessView], extra: Mapping[ConditionType, tuple[str, str]]
-) -> _Judgement:
+def _ending_exchange(bots: Sequence[TradingBot], processes: Iterable[ProcessView], extra: Extra) -> Judgement:
     """Return what a deleted exchange waits for: its bots, whose end a process that fails would hold up for ever."""
     message = f"waits for {len(bots)} bots that trade here to be deleted" if bots else "ends its gateway"
     troubled = next((each for each in processes if not each.is_ready and each.reason), None) if bots else None
     if troubled is None:
-        return _Judgement(phase=Phase.STOPPING, reason="Deleting", message=message, extra=extra)
-    return _Judgement(
+        return Judgement(phase=Phase.STOPPING, reason="Deleting", message=message, extra=extra)
+    return Judgement(
         phase=Phase.STOPPING,
         is_stalled=troubled.is_failed,
         reason=troubled.reason if troubled.is_failed else "Deleting",
@@ -319,18 +294,18 @@ def feed_status(
     """Return a feed's status."""
     if feed.metadata.deletion_timestamp is not None:
         message = "ends" if verdict is None else verdict.message
-        judged = _Judgement(phase=Phase.STOPPING, reason="Deleting", message=message)
+        judged = Judgement(phase=Phase.STOPPING, reason="Deleting", message=message)
     elif feed.spec.suspend:
-        judged = _Judgement(phase=Phase.STOPPED, is_ready=True, reason="Suspended", message="suspended")
+        judged = Judgement(phase=Phase.STOPPED, is_ready=True, reason="Suspended", message="suspended")
     elif verdict is not None:
-        judged = _of_verdict(verdict, {})
+        judged = judged_by_verdict(verdict)
     elif is_finished or (process is not None and process.has_ended):
         message = "the replay has come to its end"
-        judged = _Judgement(phase=Phase.SUCCEEDED, is_ready=True, reason="ReplayFinished", message=message)
+        judged = Judgement(phase=Phase.SUCCEEDED, is_ready=True, reason="ReplayFinished", message=message)
     else:
-        judged = _of_process(process, {}) or _Judgement(phase=Phase.RUNNING, is_ready=True, reason="Running")
+        judged = judged_by_process(process) or Judgement(phase=Phase.RUNNING, is_ready=True, reason="Running")
     return FeedStatus(
-        **_common(feed, judged, now_us=now_us),
+        **status_fields(feed, judged, now_us=now_us),
         bots=bots,
         bars=bars,
         market_time=instant(market_us) if market_us else None,
@@ -343,129 +318,36 @@ def set_status(
 ) -> BotSetStatus:
     """Return a set's status from those of its bots."""
     mine = list(bots)
-    ready = sum(_says(bot.status, ConditionType.READY) for bot in mine)
-    failed = sum(_says(bot.status, ConditionType.STALLED) for bot in mine)
+    ready = sum(says(bot.status, ConditionType.READY) for bot in mine)
+    failed = sum(says(bot.status, ConditionType.STALLED) for bot in mine)
     updated = sum(bot.status.observed_generation == bot.metadata.generation for bot in mine)
     if bot_set.metadata.deletion_timestamp is not None:
-        judged = _Judgement(phase=Phase.STOPPING, reason="Deleting", message=f"waits for {len(mine)} bots to end")
+        judged = Judgement(phase=Phase.STOPPING, reason="Deleting", message=f"waits for {len(mine)} bots to end")
     elif verdict is not None:
-        judged = _of_verdict(verdict, {})
+        judged = judged_by_verdict(verdict)
     elif bot_set.spec.suspend:
-        judged = _Judgement(phase=Phase.STOPPED, is_ready=True, reason="Suspended", message="its bots stay as they are")
+        judged = Judgement(phase=Phase.STOPPED, is_ready=True, reason="Suspended", message="its bots stay as they are")
     elif failed:
-        worst = next(bot for bot in mine if _says(bot.status, ConditionType.STALLED))
+        worst = next(bot for bot in mine if says(bot.status, ConditionType.STALLED))
         message = f"{worst.metadata.name}: {worst.status.reason or 'is stalled'}"
-        judged = _Judgement(phase=Phase.FAILED, is_stalled=True, reason="BotsStalled", message=message)
+        judged = Judgement(phase=Phase.FAILED, is_stalled=True, reason="BotsStalled", message=message)
     elif ready < wanted or len(mine) != wanted:
         message = f"{ready} of {wanted} bots are Ready"
-        judged = _Judgement(phase=Phase.STARTING, reason="BotsStarting", message=message)
+        judged = Judgement(phase=Phase.STARTING, reason="BotsStarting", message=message)
     else:
-        judged = _Judgement(phase=Phase.RUNNING, is_ready=True, reason="Running")
+        judged = Judgement(phase=Phase.RUNNING, is_ready=True, reason="Running")
     return BotSetStatus(
-        **_common(bot_set, judged, now_us=now_us), bots=wanted, ready=ready, updated=updated, failed=failed
+        **status_fields(bot_set, judged, now_us=now_us), bots=wanted, ready=ready, updated=updated, failed=failed
     )
-
-
-def plain_status(
-    resource: Resource,
-    *,
-    phase: Phase,
-    reason: str,
-    message: str = "",
-    is_ready: bool = False,
-    is_stalled: bool = False,
-    now_us: int,
-) -> dict[str, Any]:
-    """Return the fields that every status has, for kinds whose own fields come from elsewhere."""
-    judged = _Judgement(phase=phase, is_ready=is_ready, is_stalled=is_stalled, reason=reason, message=message)
-    return _common(resource, judged, now_us=now_us)
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------
-
-
-def _of_verdict(verdict: Verdict, extra: Mapping[ConditionType, tuple[str, str]]) -> _Judgement:
-    phase = Phase.FAILED if verdict.stalled else Phase.PENDING
-    return _Judgement(
-        phase=phase, is_stalled=verdict.stalled, reason=verdict.reason, message=verdict.message, extra=extra
-    )
-
-
-def _of_process(process: ProcessView | None, extra: Mapping[ConditionType, tuple[str, str]]) -> _Judgement | None:
-    """Return why a process keeps its resource from being ready; None when it does not."""
-    if process is None:
-        return _Judgement(phase=Phase.STARTING, reason="Starting", message="its process starts", extra=extra)
-    if process.is_failed:
-        reason, message = process.reason or "ProcessFailed", process.message
-        return _Judgement(phase=Phase.FAILED, is_stalled=True, reason=reason, message=message, extra=extra)
-    if not process.is_ready:
-        reason, message = process.reason or "Starting", process.message or "its process starts"
-        return _Judgement(phase=Phase.STARTING, reason=reason, message=message, extra=extra)
-    return None
-
-
-def _common(resource: Resource, judged: _Judgement, *, now_us: int) -> dict[str, Any]:
-    """Return observedGeneration, phase, reason and conditions."""
-    generation = resource.metadata.generation
-    reconciling = not judged.is_ready and not judged.is_stalled
-    wanted: dict[ConditionType, tuple[ConditionStatus, str, str]] = {
-        ConditionType.READY: (_truth(is_true=judged.is_ready), judged.reason, judged.message),
-        ConditionType.RECONCILING: (_truth(is_true=reconciling), judged.reason, judged.message if reconciling else ""),
-        ConditionType.STALLED: (
-            _truth(is_true=judged.is_stalled),
-            judged.reason,
-            judged.message if judged.is_stalled else "",
-        ),
-    }
-    for kind, (reason, message) in judged.extra.items():
-        wanted[kind] = (ConditionStatus.TRUE, reason, message)
-    for kind in (ConditionType.PAUSED, ConditionType.WARNING, ConditionType.CONFIG_DRIFT):
-        if kind not in wanted and resource.status.condition(kind) is not None:
-            wanted[kind] = (ConditionStatus.FALSE, "None", "")
-    return {
-        "observed_generation": generation,
-        "phase": judged.phase,
-        "reason": judged.message or None,
-        "conditions": tuple(
-            _condition(resource, kind, status, reason, message, now_us)
-            for kind, (status, reason, message) in wanted.items()
-        ),
-    }
-
-
-def _condition(
-    resource: Resource, kind: ConditionType, status: ConditionStatus, reason: str, message: str, now_us: int
-) -> Condition:
-    previous = resource.status.condition(kind)
-    since = previous.last_transition_time if previous is not None and previous.status is status else None
-    return Condition(
-        type=kind,
-        status=status,
-        reason=reason,
-        message=message,
-        observed_generation=resource.metadata.generation,
-        last_transition_time=since or instant(now_us),
-    )
-
-
-def _truth(*, is_true: bool) -> ConditionStatus:
-    return ConditionStatus.TRUE if is_true else ConditionStatus.FALSE
-
-
-def _says(status: Status, kind: ConditionType) -> bool:
-    found = status.condition(kind)
-    return found is not None and found.status is ConditionStatus.TRUE
 
 
 def _shown(atoms: int, scale: int) -> Decimal:
     """Return an amount without the zeros at its end."""
     amount = from_atoms(atoms, scale)
     return amount.normalize() + 0 if amount else Decimal(0)
-
-
-def instant(time_us: int) -> str:
-    """Return UTC microseconds as statuses show a time, to the second."""
-    return datetime.fromtimestamp(time_us // MICROSECONDS, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _duration(duration_us: int) -> str:

@@ -1,4 +1,7 @@
-"""What the Governor decides: neutral values that a renderer turns into manifests or into local processes."""
+"""What the Governor decides: neutral values that a renderer turns into manifests or into local processes.
+
+And what a renderer says of the processes in return.
+"""
 
 import hashlib
 import json
@@ -11,6 +14,7 @@ from tradefleet.domain.ids import AccountId
 from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.progress import Participant
 from tradefleet.resources.common import ResourceKey
+from tradefleet.resources.exchange import Exchange
 
 
 class Role(StrEnum):
@@ -23,12 +27,22 @@ class Role(StrEnum):
     RECORDER = "recorder"
 
 
+def workload_name(role: Role, owner: ResourceKey) -> str:
+    """Return the name of a resource's process in a role: unique in the fleet and DNS-safe."""
+    return f"{role}-{owner.namespace}-{owner.name}"
+
+
+def account_of(exchange: Exchange) -> AccountId:
+    """Return the account that an exchange's gateway keeps."""
+    return AccountId(f"{exchange.metadata.namespace}/{exchange.metadata.name}:{exchange.spec.account}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
     """One process that should run. `settings` are JSON values, read by the workload's own settings class.
 
     `port_name` and `peer_port_name` name ports that the renderer assigns: what the workload listens on, and what it
-    connects to. `name` is unique in the fleet and DNS-safe.
+    connects to. `name` is its `workload_name`.
     """
 
     name: str
@@ -92,3 +106,23 @@ class Plan:
     verdicts: dict[ResourceKey, Verdict] = field(default_factory=dict)
     drifted: frozenset[ResourceKey] = frozenset()
     listed: dict[str, tuple[Instrument, ...]] = field(default_factory=dict)
+
+
+class ProcessState(StrEnum):
+    """Where a workload's process is."""
+
+    STARTING = "Starting"
+    READY = "Ready"
+    BACKING_OFF = "BackingOff"  # it ended, and is started again after a while
+    REFUSED = "Refused"  # it ended for a reason that a person must look at
+    ENDED = "Ended"  # a finished replay
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessFacts:
+    """What is known of a workload's process. `message` says why it is not ready."""
+
+    state: ProcessState
+    restarts: int = 0
+    reason: str = ""
+    message: str = ""

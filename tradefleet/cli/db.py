@@ -1,10 +1,11 @@
 """`tradefleet db`: the schema of the fleet's database."""
 
-from typing import Annotated
+import time
+from typing import Annotated, Final
 
 import typer
 
-from tradefleet.domain.errors import Permanent
+from tradefleet.domain.errors import Permanent, Retryable
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -17,17 +18,32 @@ app = typer.Typer(
 
 EXIT_DIFFERENT = 1
 NOTHING = "none"
+RETRY_S: Final = 0.5
 
 
 @app.command()
-def upgrade() -> None:
+def upgrade(
+    wait: Annotated[
+        int,
+        typer.Option("--wait", min=0, max=3600, metavar="SECONDS", help="Wait for a database that does not answer."),
+    ] = 0,
+) -> None:
     """Bring the database to this release's schema; nothing changes when it is there already.
 
     [dim]$[/dim] tradefleet db upgrade
     """
     from tradefleet.store import schema  # noqa: PLC0415 - Alembic is imported by who runs it
 
-    before = schema.upgrade(_url())
+    url = _url()
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            before = schema.upgrade(url)
+            break
+        except Retryable:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(RETRY_S)
     if before.is_current:
         typer.echo(f"The schema is at {before.wanted} already; functions and roles were put in place again.")
     else:

@@ -121,7 +121,7 @@ def resume(
 
     [dim]$[/dim] tradefleet resume quickstart-sma-cross-btc-usd --reopen
     """
-    from governor.plan import REOPEN_ANNOTATION, SKIP_ANNOTATION  # noqa: PLC0415 - imported by who runs it
+    from governor.annotations import REOPEN_ANNOTATION, SKIP_ANNOTATION  # noqa: PLC0415 - imported by who runs it
 
     if skip_request is not None and (every or len(bots or []) != 1):
         raise Permanent("--skip-request is about one bot: name it, and no other")
@@ -145,7 +145,7 @@ def _one_more(before: str | None) -> str:
 def _set_state(
     state: str, done: str, names: Sequence[str] | None, fleet: "LocalFleet", namespace: str, *, every: bool
 ) -> None:
-    from governor.local.resources import OWNER_ANNOTATION, STATE_ANNOTATION  # noqa: PLC0415 - imported by who runs it
+    from governor.annotations import OWNER_ANNOTATION, STATE_ANNOTATION  # noqa: PLC0415 - imported by who runs it
 
     with open_resources(fleet) as resources:
         for bot in bots_named(resources.all(), names or [], namespace, all_bots=every):
@@ -162,7 +162,7 @@ def flatten(
 
     [dim]$[/dim] tradefleet flatten quickstart-sma-cross-btc-usd
     """
-    from governor.plan import FLATTEN_ANNOTATION  # noqa: PLC0415 - imported by who runs it
+    from governor.annotations import FLATTEN_ANNOTATION  # noqa: PLC0415 - imported by who runs it
 
     with open_resources(local_fleet(data_dir)) as resources:
         for bot in bots_named(resources.all(), bots or [], namespace, all_bots=every):

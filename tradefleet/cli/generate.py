@@ -14,6 +14,7 @@ from pathlib import Path
 GENERATORS: Mapping[str, str] = {
     "resources": "tradefleet.resources.generate",
     "messages": "tradefleet.messages.generate",
+    "chart": "governor.chart.generate",
 }
 
 REPOSITORY = Path(__file__).resolve().parents[2]

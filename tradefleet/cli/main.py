@@ -59,6 +59,9 @@ COMMANDS: dict[str, Entry] = {
     "resume": _fleet("Let a paused bot trade again."),
     "flatten": _fleet("Cancel a bot's orders and sell its position."),
     "halt": _fleet("Stop all new risk at once, or clear the halt."),
+    "governor": Entry(
+        module="tradefleet.cli.governor", help="Run the operator of a cluster, as the Helm chart does.", panel=FLEET
+    ),
     "audit": _fleet("Check every invariant of the books."),
     "verify-parity": _fleet("Fold a bot's recorded inputs again and compare its orders."),
     "data": Entry(module="tradefleet.cli.data", help="Import and check candles.", panel=DATA, is_group=True),

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import ConfigDict, Field, JsonValue, ValidationError
 
-from tradefleet.resources.model import Model, rule, without_nulls
+from tradefleet.resources.model import Model, rule
 from tradefleet.resources.problems import InvalidResource, problems_of
 from tradefleet.resources.values import (
     Distinct,
@@ -266,7 +266,7 @@ class Resource(Model):
         Raises InvalidResource with every problem found: field, rule, value and remedy.
         """
         try:
-            return cls.model_validate(without_nulls(dict(body)), by_alias=True, by_name=False)
+            return cls.model_validate(dict(body), by_alias=True, by_name=False)
         except ValidationError as error:
             raise InvalidResource(problems_of(error, cls, body)) from error
 

@@ -6,15 +6,17 @@ same words. The tests hold the two together. CEL cannot see the free-form parame
 have no CEL side, and what breaks them is shown in the resource's status instead.
 """
 
+import builtins
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from types import NoneType, UnionType
+from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, PydanticCustomError
 
-from tradefleet.resources.values import Distinct
+from tradefleet.resources.values import Distinct, whole_number
 
 ModelT = TypeVar("ModelT", bound="Model")
 
@@ -98,6 +100,22 @@ class Model(BaseModel):
         cls.rules = tuple(member for member in members.values() if isinstance(member, Rule))
         cls.transitions = tuple(member for member in members.values() if isinstance(member, Transition))
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_as_the_api_server_does(cls, value: object) -> object:
+        """Return the fields without those that are null, and whole numbers as such however they are written.
+
+        A null field that the model does not have stays, to be refused like any other: it is a misspelt one.
+        """
+        if not isinstance(value, Mapping):
+            return value
+        fields = {key: info for name, info in cls.model_fields.items() for key in (name, info.alias)}
+        return {
+            name: _stored(item, fields[name].annotation) if name in fields else item
+            for name, item in value.items()
+            if item is not None or name not in fields
+        }
+
     @model_validator(mode="after")
     def _obey_rules(self) -> Self:
         broken = [BrokenRule(path=split_field(each.field), message=each.message) for each in self.broken_rules()]
@@ -119,6 +137,27 @@ class Model(BaseModel):
         if validations:
             schema["x-kubernetes-validations"] = validations
         return schema
+
+
+def _stored(value: object, annotation: object) -> object:
+    """Return the value of a field as the API server keeps it."""
+    match _kind_of(annotation):
+        case builtins.int:
+            return whole_number(value)
+        case builtins.dict if isinstance(value, Mapping):
+            return {name: item for name, item in value.items() if item is not None}
+        case _:
+            return value
+
+
+def _kind_of(annotation: object) -> object:
+    """Return the type behind an annotation: int for `Annotated[int, ...] | None`, dict for `dict[str, str]`."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _kind_of(get_args(annotation)[0])
+    if origin in (Union, UnionType):
+        return next((_kind_of(each) for each in get_args(annotation) if each is not NoneType), None)
+    return origin or annotation
 
 
 def cel_validation(each: Rule[Any] | Transition[Any], cel: str) -> dict[str, str]:

@@ -35,6 +35,11 @@ def wrong_value(message: str) -> PydanticCustomError:
     return PydanticCustomError("wrong_value", "{message}", {"message": message})
 
 
+def whole_number(value: object) -> object:
+    """Return 5.0 as 5, which it is in JSON; anything else as it is."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecimalNumber:
     """An exact decimal: written as a string or a whole number, a `Decimal` inside, a string when dumped.
@@ -143,10 +148,11 @@ class Text:
 
     def parse(self, value: object) -> str:
         """Return `value` when it has the shape. Raises a pydantic error otherwise."""
-        if self.or_integer is not None and isinstance(value, int) and not isinstance(value, bool):
-            if value < self.or_integer:
+        whole = whole_number(value)
+        if self.or_integer is not None and isinstance(whole, int) and not isinstance(whole, bool):
+            if whole < self.or_integer:
                 raise wrong_value(f"must be {self.rule}")
-            return str(value)
+            return str(whole)
         if not isinstance(value, str):
             raise wrong_value(f"must be {self.rule}; it is read as a {_yaml_name(value)}, so write it in quotes")
         # `$` in Python also matches before a final line break, so the whole text is matched instead.
@@ -185,11 +191,11 @@ class _Parameter:
 
     @staticmethod
     def _parse(value: object) -> ParameterValue:
-        if not isinstance(value, (bool, int, float, str)):
+        number = whole_number(value)
+        if not isinstance(number, (bool, int, float, str)):
             raise wrong_value(f"must be a number, text, true or false, not a {_yaml_name(value)}")
-        if isinstance(value, float) and not math.isfinite(value):
+        if isinstance(number, float) and not math.isfinite(number):
             raise wrong_value("must be a finite number")
-        number = int(value) if isinstance(value, float) and value.is_integer() else value
         if isinstance(number, int) and abs(number) > INTEGER_MAX:
             raise wrong_value(f"must be a number of at most {INTEGER_MAX}")
         return number

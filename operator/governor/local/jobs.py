@@ -1,42 +1,26 @@
-"""Work that ends by itself, in processes of its own: reading a Dataset, running a Backtest.
+"""Jobs in processes of their own.
 
 A result is kept with the digest of what was asked, so it is worked out once, however often the supervisor restarts. A
 job that failed is tried again after a while: the user may have mended a file.
 """
 
+import hashlib
 import json
 import os
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
+
+from governor.job import Job, JobFacts
 
 from .home import Home
 from .processes import Command, Process, Start, spawn
 
 RETRY_S: Final = 30.0
 AT_ONCE: Final = 1  # the bots come first on a small machine
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """What to run: `python -m module SETTINGS RESULT`. `name` is unique and DNS-safe, `digest` says what is asked."""
-
-    name: str
-    module: str
-    digest: str
-    settings: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobFacts:
-    """Where a job is. `result` is there when it is done; `error` says why it failed."""
-
-    is_running: bool = False
-    result: Mapping[str, Any] | None = None
-    error: str = ""
 
 
 @dataclass(slots=True)
@@ -64,7 +48,7 @@ class Jobs:
 
     def tend(self, jobs: Collection[Job]) -> dict[str, JobFacts]:
         """Start what is wanted and not done, end what is not wanted any more; return where each job is."""
-        wanted = {job.name: job for job in jobs}
+        wanted = {job.name: _with_files(job) for job in jobs}
         for name, running in list(self._running.items()):
             if name not in wanted or wanted[name].digest != running.job.digest:
                 running.child.kill()
@@ -93,7 +77,7 @@ class Jobs:
 
     def _start(self, job: Job) -> None:
         settings = self._folder / f"{job.name}.json"
-        settings.write_text(json.dumps(job.settings, default=str), encoding="utf-8")
+        settings.write_text(json.dumps(self._settings(job), default=str), encoding="utf-8")
         self._output(job.name).unlink(missing_ok=True)
         search = [*self.code_folders, *filter(None, [os.environ.get("PYTHONPATH", "")])]
         command = Command(
@@ -104,6 +88,11 @@ class Jobs:
             environment={**os.environ, "PYTHONPATH": os.pathsep.join(search), **self.environment},
         )
         self._running[job.name] = _Running(job, self._spawn(command, self._folder))
+
+    def _settings(self, job: Job) -> Mapping[str, Any]:
+        if not job.makes_report:
+            return job.settings
+        return {**job.settings, "report": str(self._home.make(self._home.path / "reports") / f"{job.name}.html")}
 
     def _finish(self, running: _Running) -> None:
         """Keep what a job has found, or why it failed."""
@@ -135,16 +124,15 @@ class Jobs:
         return self._folder / f"{name}.output"
 
 
-def run_job(work: Callable[[Mapping[str, Any]], Mapping[str, Any]], failures: tuple[type[Exception], ...]) -> int:
-    """Do a job as its process: settings in, result or error out. Return the exit status."""
-    settings = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    status = 0
-    try:
-        found: Mapping[str, Any] = {"result": work(settings)}
-    except failures as error:
-        found, status = {"error": str(error)}, 2
-    output = Path(sys.argv[2])
-    temporary = output.with_suffix(".partial")
-    temporary.write_text(json.dumps(found, default=str), encoding="utf-8")
-    temporary.replace(output)
-    return status
+def _with_files(job: Job) -> Job:
+    """Return the job with a digest that changes with its files."""
+    if not job.files:
+        return job
+    found: list[tuple[str, int, int]] = []
+    for path in job.files:
+        try:
+            stat = Path(path).stat()
+            found.append((path, stat.st_size, stat.st_mtime_ns))
+        except OSError:
+            found.append((path, -1, 0))  # the job says what is wrong with it
+    return replace(job, digest=hashlib.sha256(json.dumps([job.digest, found]).encode()).hexdigest()[:16])

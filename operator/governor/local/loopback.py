@@ -8,6 +8,7 @@ from typing import Final
 from tradefleet.domain.errors import Permanent, Retryable
 
 LOOPBACK: Final = "127.0.0.1"
+EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 - for services in a pod, which has an address of its own
 # Below the range from which the kernel takes ports for outgoing connections (32768 up): while a broker is down for a
 # restart, no client's connection can take its port.
 PORTS: Final = range(20000, 32000)

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 import psycopg
 from psycopg import sql
 
+from governor.annotations import FINALIZER, OWNER_ANNOTATION
 from tradefleet.domain.errors import Permanent, Retryable
 from tradefleet.resources.common import GROUP, Resource, ResourceKey
 from tradefleet.resources.kinds import KINDS
@@ -24,9 +25,6 @@ from . import resource_sql
 from .home import now_us
 
 CHANNEL: Final = "tradefleet_resources"  # a hint that some fleet's resources changed; never trusted
-FINALIZER: Final = f"{GROUP}/wind-down"
-STATE_ANNOTATION: Final = f"{GROUP}/state"  # state of a bot of a set that a person chose, whatever the template says
-OWNER_ANNOTATION: Final = f"{GROUP}/owner"  # UID of the BotSet that made a bot
 CONNECT_TIMEOUT_S: Final = 5
 STATEMENT_TIMEOUT_MS: Final = 30_000
 

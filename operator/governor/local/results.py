@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from governor.eyes import statistics_of
 from tradefleet.domain.bar import Bar
 from tradefleet.domain.bots import BotConfig, config_from_values
 from tradefleet.domain.canonical import CanonicalFill
@@ -39,8 +40,6 @@ from workloads.feeds.findings import Findings
 from workloads.feeds.times import format_time
 from workloads.strategy.books import adoption_of
 from workloads.strategy.registry import load_strategy
-
-from .observation import statistics_of
 
 CHUNK: Final = 5_000
 

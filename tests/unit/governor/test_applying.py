@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from governor.annotations import OWNER_ANNOTATION
 from governor.local.applying import (
     PROBLEMS_MAX,
     FleetCheck,
@@ -11,7 +12,6 @@ from governor.local.applying import (
     located,
     with_absolute_paths,
 )
-from governor.local.resources import OWNER_ANNOTATION
 
 from tests.unit.feeds.candles import bars, cells, csv_text, write_csv
 from tests.unit.governor import fleets

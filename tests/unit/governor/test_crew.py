@@ -15,13 +15,11 @@ from governor.local.crew import (
     SILENCE_MAX_S,
     STOP_GRACE_S,
     Crew,
-    ProcessFacts,
-    ProcessState,
     Surroundings,
 )
 from governor.local.home import Home
 from governor.local.loopback import LOOPBACK
-from governor.workload import Role, Workload
+from governor.workload import ProcessFacts, ProcessState, Role, Workload
 
 from tests.fakes.clock import FakeSeconds
 from tests.fakes.fake_process import FakeProcess, FakeProcesses
@@ -68,7 +66,7 @@ class Stage:
         self.seconds = FakeSeconds()
         self.processes = FakeProcesses(obey=obey)
         self.pages = Pages()
-        self.crew = Crew(self.home, self.seconds, self.processes, self.pages)
+        self.crew = Crew(self.home, lambda: self.surroundings, self.seconds, self.processes, self.pages)
         self.surroundings = Surroundings(
             fleet="f1eet",
             bootstrap="127.0.0.1:9092",
@@ -77,7 +75,7 @@ class Stage:
         )
 
     def tend(self, *workloads: Workload) -> None:
-        self.crew.tend(workloads or [workload()], self.surroundings)
+        self.crew.tend(workloads or [workload()])
 
     def tend_for(self, duration_s: float, *workloads: Workload) -> None:
         until_s = self.seconds.now_s + duration_s

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from governor.conditions import ProcessView
 from governor.dataset_status import (
     MADE_UP,
     DatasetFacts,
@@ -12,7 +13,6 @@ from governor.dataset_status import (
     is_made_up,
     refusal,
 )
-from governor.status import ProcessView
 from governor.workload import Verdict
 
 from tests.unit.governor import fleets

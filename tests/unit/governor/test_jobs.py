@@ -2,15 +2,16 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from governor.job import Job, JobFacts
 from governor.local.home import Home
-from governor.local.jobs import RETRY_S, Job, JobFacts, Jobs, run_job
+from governor.local.jobs import RETRY_S, Jobs
 
 from tests.fakes.clock import FakeSeconds
 from tests.fakes.fake_process import FakeProcess, FakeProcesses
-from tradefleet.domain.errors import Permanent
 
 RUNNING = JobFacts(is_running=True)
 
@@ -159,38 +160,23 @@ def test_stopping_leaves_no_process(stage: Stage) -> None:
     assert stage.jobs.children() == []
 
 
-# --- in the process ---------------------------------------------------------------------------------------------------
+def test_files_that_change_are_read_again(stage: Stage, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    asked = replace(job(), files=(str(path),))
+    for text in (None, "one", "another"):
+        if text is not None:
+            path.write_text(text, encoding="utf-8")
+        assert stage.tend(asked) == {asked.name: RUNNING}
+        stage.finish(asked, {"result": {}})
+        assert stage.tend(asked) == {asked.name: JobFacts(result={})}
+
+    assert stage.tend(asked) == {asked.name: JobFacts(result={})}
 
 
-@pytest.fixture
-def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The arguments of a job's process; returns where its output goes."""
-    (tmp_path / "settings.json").write_text('{"seed": 3}', encoding="utf-8")
-    monkeypatch.setattr(sys, "argv", ["job", str(tmp_path / "settings.json"), str(tmp_path / "output")])
-    return tmp_path / "output"
+def test_a_report_goes_beside_the_others(stage: Stage) -> None:
+    asked = replace(job(), makes_report=True)
 
+    stage.tend(asked)
 
-def test_a_job_writes_its_result_whole(arguments: Path) -> None:
-    status = run_job(lambda settings: {"seed": settings["seed"], "path": Path("a")}, (Permanent,))
-
-    assert status == 0
-    assert json.loads(arguments.read_text(encoding="utf-8")) == {"result": {"seed": 3, "path": "a"}}
-    assert [path.name for path in arguments.parent.iterdir() if "partial" in path.name] == []
-
-
-def test_an_expected_failure_is_the_job_s_error(arguments: Path) -> None:
-    def work(_: object) -> dict:
-        raise Permanent("a.csv: line 3: not a number")
-
-    assert run_job(work, (Permanent,)) == 2
-    assert json.loads(arguments.read_text(encoding="utf-8")) == {"error": "a.csv: line 3: not a number"}
-
-
-def test_our_own_bug_leaves_no_output(arguments: Path) -> None:
-    def work(_: object) -> dict:
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        run_job(work, (Permanent,))
-
-    assert not arguments.exists()
+    settings = json.loads(Path(stage.newest(asked).command.arguments[-2]).read_text(encoding="utf-8"))
+    assert settings == {"seed": 1, "report": str(stage.home.path / "reports" / f"{asked.name}.html")}

@@ -5,7 +5,8 @@ from decimal import Decimal
 import hypothesis.strategies as st
 import msgspec
 import pytest
-from governor.plan import FLATTEN_ANNOTATION, REOPEN_ANNOTATION, SKIP_ANNOTATION, Observed, plan
+from governor.annotations import FLATTEN_ANNOTATION, REOPEN_ANNOTATION, SKIP_ANNOTATION
+from governor.plan import Observed, plan
 from governor.workload import Plan, Role
 from hypothesis import given
 

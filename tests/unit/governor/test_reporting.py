@@ -3,12 +3,11 @@
 from typing import Any
 
 import pytest
-from governor.local.crew import ProcessFacts, ProcessState
-from governor.local.observation import Books, Seen
-from governor.local.reporting import plain, statuses_of, waking
-from governor.local.resources import OWNER_ANNOTATION
+from governor.annotations import OWNER_ANNOTATION
+from governor.observation import Books, Seen
+from governor.reporting import plain, statuses_of, waking
 from governor.status import AccountView
-from governor.workload import Plan, Verdict
+from governor.workload import Plan, ProcessFacts, ProcessState, Verdict
 
 from tests.unit.governor import fleets
 from tests.unit.governor.test_status import MARKET_US, figures

@@ -2,10 +2,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from governor.conditions import ProcessView
 from governor.status import (
     AccountView,
     BotView,
-    ProcessView,
     bot_status,
     exchange_status,
     feed_status,

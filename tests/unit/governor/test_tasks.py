@@ -5,11 +5,10 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from governor.conditions import ProcessView
 from governor.dataset_status import DatasetFacts, DatasetView
-from governor.local.home import Home
-from governor.local.jobs import Job, JobFacts
-from governor.local.tasks import BACKTEST_MODULE, DATASET_MODULE, dataset_view, job_status, jobs_of
-from governor.status import ProcessView
+from governor.job import Job, JobFacts
+from governor.tasks import BACKTEST_MODULE, DATASET_MODULE, dataset_view, job_status, jobs_of
 from governor.workload import Verdict
 
 from tests.unit.governor import fleets
@@ -45,28 +44,28 @@ def files(*paths: Path) -> Resource:
     return fleets.stored("Dataset", "mine", {"files": listed})
 
 
-def jobs(folder: Path, *resources: Resource, verdicts: dict | None = None) -> list[Job]:
-    return jobs_of(resources, Home(folder), verdicts or {})
+def jobs(*resources: Resource, verdicts: dict | None = None) -> list[Job]:
+    return jobs_of(resources, verdicts or {})
 
 
 # --- jobs -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_dataset_is_read_by_a_job(tmp_path: Path) -> None:
-    (found,) = jobs(tmp_path, fleets.exchange(), fleets.dataset())
+def test_a_dataset_is_read_by_a_job() -> None:
+    (found,) = jobs(fleets.exchange(), fleets.dataset())
 
     assert (found.name, found.module) == ("dataset-default-market", DATASET_MODULE)
     ticks = {source["symbol"]: source.get("tick") for source in found.settings["replay"]["sources"]}
     assert ticks.keys() == {"BTC-USD", "LTC-USD"}
 
 
-def test_made_up_candles_have_the_ticks_of_their_namespace_s_exchanges(tmp_path: Path) -> None:
+def test_made_up_candles_have_the_ticks_of_their_namespace_s_exchanges() -> None:
     coarse = [{"symbol": "BTC-USD", "tickSize": "5", "lotSize": "0.001", "minNotional": "1"}]
     here = fleets.exchange(instruments=coarse)
     elsewhere = here.model_copy(update={"metadata": here.metadata.model_copy(update={"namespace": "other"})})
 
-    (near,) = jobs(tmp_path, here, fleets.dataset())
-    (far,) = jobs(tmp_path, elsewhere, fleets.dataset())
+    (near,) = jobs(here, fleets.dataset())
+    (far,) = jobs(elsewhere, fleets.dataset())
 
     assert "5" in json.dumps(near.settings, default=str)
     assert near.digest != far.digest
@@ -84,33 +83,28 @@ def test_made_up_candles_have_the_ticks_of_their_namespace_s_exchanges(tmp_path:
     ],
     ids=["suspended data", "a recording", "suspended test", "deleted", "a bot", "a feed"],
 )
-def test_what_asks_for_no_job_gets_none(tmp_path: Path, resource: Resource) -> None:
-    assert jobs(tmp_path, resource) == []
+def test_what_asks_for_no_job_gets_none(resource: Resource) -> None:
+    assert jobs(resource) == []
 
 
-def test_a_backtest_with_a_verdict_waits(tmp_path: Path) -> None:
+def test_a_backtest_with_a_verdict_waits() -> None:
     wanted = backtest()
     verdict = Verdict(key=wanted.key, stalled=False, reason="DatasetPending", message="is being read")
 
-    assert jobs(tmp_path, wanted, verdicts={wanted.key: verdict}) == []
+    assert jobs(wanted, verdicts={wanted.key: verdict}) == []
 
 
-def test_files_that_change_are_read_again(tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    digests = [jobs(tmp_path, files(path))[0].digest]
-    for text in ("one", "other"):
-        path.write_text(text, encoding="utf-8")
-        digests.append(jobs(tmp_path, files(path))[0].digest)
+def test_a_job_names_the_files_that_it_reads(tmp_path: Path) -> None:
+    (found,) = jobs(files(tmp_path / "a.csv", tmp_path / "b.csv"))
 
-    assert len(set(digests)) == 3
-    assert jobs(tmp_path, files(path))[0].digest == digests[-1]
+    assert found.files == (str(tmp_path / "a.csv"), str(tmp_path / "b.csv"))
 
 
-def test_a_backtest_takes_along_what_it_may_refer_to_as_a_user_would_write_it(tmp_path: Path) -> None:
+def test_a_backtest_takes_along_what_it_may_refer_to_as_a_user_would_write_it() -> None:
     bot = fleets.bot("alpha", generation=3, annotations={"a": "b"})
     elsewhere = bot.model_copy(update={"metadata": bot.metadata.model_copy(update={"namespace": "other"})})
 
-    *_, found = jobs(tmp_path, fleets.exchange(), fleets.dataset(), bot, elsewhere, backtest())
+    *_, found = jobs(fleets.exchange(), fleets.dataset(), bot, elsewhere, backtest())
 
     assert (found.name, found.module) == (NAME, BACKTEST_MODULE)
     read = [each.resource for each in parse_text(found.settings["resources"], "<job>")]
@@ -121,11 +115,11 @@ def test_a_backtest_takes_along_what_it_may_refer_to_as_a_user_would_write_it(tm
         ("Backtest", "test", "default"),
     ]
     assert all(each.metadata.uid is None and not each.metadata.annotations for each in read)
-    assert found.settings["report"] == str(tmp_path / "reports" / f"{NAME}.html")
+    assert found.makes_report
 
 
-def test_a_backtest_is_run_again_when_its_spec_changes_and_only_then(tmp_path: Path) -> None:
-    first, same, changed = (jobs(tmp_path, backtest(generation=number))[0].digest for number in (1, 1, 2))
+def test_a_backtest_is_run_again_when_its_spec_changes_and_only_then() -> None:
+    first, same, changed = (jobs(backtest(generation=number))[0].digest for number in (1, 1, 2))
 
     assert first == same
     assert first != changed

@@ -35,7 +35,7 @@ def test_a_lock_holds_pins_and_hashes_and_nothing_else(lock: Path) -> None:
     assert [name for name, hashes in found.items() if not hashes] == []
 
 
-@pytest.mark.parametrize("name", ["bot", "fleet", "all"])
+@pytest.mark.parametrize("name", ["bot", "fleet", "all", "image", "dev-services", "build"])
 def test_each_lock_of_the_product_pins_what_the_developer_lock_pins(name: str) -> None:
     developer = packages(REPOSITORY / "requirements" / "dev.txt")
 

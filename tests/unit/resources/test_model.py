@@ -5,6 +5,7 @@ from pydantic import Field, ValidationError
 
 from tradefleet.resources.model import Model, format_path, rule, without_nulls
 from tradefleet.resources.trading_bot import Sizing, TradingBotSpec
+from tradefleet.resources.values import Whole
 
 
 class Window(Model):
@@ -56,3 +57,23 @@ def test_a_path_is_written_as_people_write_it():
 
 def test_nulls_are_dropped_at_every_depth_but_not_from_lists():
     assert without_nulls({"a": None, "b": {"c": None, "d": [{"e": None}, None]}}) == {"b": {"d": [{}, None]}}
+
+
+class Counted(Model):
+    count: Whole | None = Field(default=None, description="Count.")
+    names: dict[str, str] = Field(default={}, description="Names.")
+
+
+def test_a_number_without_a_fraction_is_whole_however_it_is_written():
+    assert Counted.model_validate({"count": 5.0}).count == 5
+    with pytest.raises(ValidationError):
+        Counted.model_validate({"count": 5.5})
+
+
+def test_what_is_null_is_not_there_in_fields_and_in_maps():
+    assert Counted.model_validate({"count": None, "names": {"a": None, "b": "c"}}) == Counted(names={"b": "c"})
+
+
+def test_a_null_field_that_is_not_there_is_refused_as_misspelt():
+    with pytest.raises(ValidationError, match="cuont"):
+        Counted.model_validate({"cuont": None})

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tradefleet.runtime.loop import ExitStatus
+from tradefleet.runtime.process import FINISHED
 
 PROGRAM = """
 import gc, os, sys, time
@@ -38,6 +39,7 @@ class Worker:
 def build(process: Process):
     if behaviour == "cannot start": raise InvalidValue("tick of zero")
     process.resources.callback(lambda: print("closed", flush=True))
+    if behaviour == "finished": process.is_finished = lambda: True
     return Worker()
 
 sys.exit(run_process(process_settings(os.environ), build))
@@ -128,6 +130,21 @@ def test_the_exit_status_and_the_last_words_say_why_it_ended(
     lines = [json.loads(line) for line in log.splitlines()]
     assert lines[0]["component"] == "bot/default/alpha"
     assert "hunter2" not in log
+
+
+def test_a_run_that_has_ended_is_told_from_an_end_that_was_asked_for(run: Run, tmp_path: Path) -> None:
+    finished = run("finished")
+    finished.communicate(timeout=30)
+    assert finished.returncode == ExitStatus.ENDED
+    assert json.loads((tmp_path / "last-words").read_text()) == {"reason": FINISHED, "message": ""}
+
+    (tmp_path / "last-words").unlink()
+    asked = run("slow")
+    wait_for(asked, "started")
+    asked.send_signal(signal.SIGTERM)
+    asked.communicate(timeout=30)
+    assert asked.returncode == ExitStatus.ENDED
+    assert not (tmp_path / "last-words").exists()
 
 
 def test_health_is_served_while_it_runs(run: Run) -> None:

@@ -4,11 +4,11 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, Final
 
+from governor.conditions import ProcessView, instant, judged_by_verdict, plain_status, status_fields
 from governor.dataset_status import DatasetFacts, DatasetView, is_made_up
-from governor.status import ProcessView, plain_status
+from governor.job import Job, JobFacts
 from governor.workload import Verdict
 from tradefleet.domain.errors import FleetError
 from tradefleet.domain.ids import Symbol
@@ -20,16 +20,12 @@ from tradefleet.resources.load import dump
 from tradefleet.resources.replay_plan import Surroundings, dataset_settings
 from tradefleet.resources.risk_policy import RiskPolicy
 from tradefleet.resources.trading_bot import TradingBot
-from workloads.feeds.times import format_time
 
-from .home import Home
-from .jobs import Job, JobFacts
-
-DATASET_MODULE: Final = "governor.local.dataset_job"
-BACKTEST_MODULE: Final = "governor.local.backtest_job"
+DATASET_MODULE: Final = "governor.dataset_job"
+BACKTEST_MODULE: Final = "governor.backtest_job"
 
 
-def jobs_of(resources: Sequence[Resource], home: Home, verdicts: Mapping[ResourceKey, Verdict]) -> list[Job]:
+def jobs_of(resources: Sequence[Resource], verdicts: Mapping[ResourceKey, Verdict]) -> list[Job]:
     """Return the jobs that the resources ask for; what cannot be one, or has a verdict, has a status that says so."""
     found = []
     for each in resources:
@@ -45,8 +41,9 @@ def jobs_of(resources: Sequence[Resource], home: Home, verdicts: Mapping[Resourc
                     Job(
                         name=_name(each),
                         module=DATASET_MODULE,
-                        digest=_digest([settings, _files(each)]),
+                        digest=_digest(settings),
                         settings={"replay": settings},
+                        files=tuple(file.path for file in each.spec.files),
                     )
                 )
             case Backtest() if not each.spec.suspend:
@@ -58,8 +55,8 @@ def jobs_of(resources: Sequence[Resource], home: Home, verdicts: Mapping[Resourc
                         settings={
                             "resources": dump([_bare(one) for one in _context(each, resources)]),
                             "name": each.metadata.name,
-                            "report": str(home.make(home.path / "reports") / f"{_name(each)}.html"),
                         },
+                        makes_report=True,
                     )
                 )
             case _:
@@ -120,22 +117,14 @@ def _backtest_status(
     before = backtest.status
     is_same = before.observed_generation == backtest.metadata.generation
     values: dict[str, Any] = {"trials": 1, "completed": 0, "failed": 0}
-    values["started_time"] = before.started_time if is_same and before.started_time else _moment(now_us)
+    values["started_time"] = before.started_time if is_same and before.started_time else instant(now_us)
     if backtest.spec.suspend:
         common = plain_status(
             backtest, phase=Phase.STOPPED, reason="Suspended", message="suspended", is_ready=True, now_us=now_us
         )
         return BacktestStatus(**common)
     if verdict is not None:
-        common = plain_status(
-            backtest,
-            phase=Phase.FAILED if verdict.stalled else Phase.PENDING,
-            reason=verdict.reason,
-            message=verdict.message,
-            is_stalled=verdict.stalled,
-            now_us=now_us,
-        )
-        return BacktestStatus(**common, **values)
+        return BacktestStatus(**status_fields(backtest, judged_by_verdict(verdict), now_us=now_us), **values)
     if facts is not None and facts.result is not None:
         document = facts.result
         best = document["bots"][0]
@@ -147,7 +136,7 @@ def _backtest_status(
             "dataset_hash": document["data"]["contentHash"],
             "ledger_hash": document["ledgerHash"],
             "synthetic": document["synthetic"],
-            "finished_time": before.finished_time if is_same and before.finished_time else _moment(now_us),
+            "finished_time": before.finished_time if is_same and before.finished_time else instant(now_us),
         }
         message = f"{best['bot']} made {best['vsHold']} {best['quote']} beyond holding"
         common = plain_status(
@@ -181,18 +170,6 @@ def _ticks(dataset: Dataset, resources: Iterable[Resource]) -> dict[Symbol, Deci
     return ticks
 
 
-def _files(dataset: Dataset) -> list[tuple[str, int, int]]:
-    """Return what tells whether a dataset's files have changed."""
-    found = []
-    for each in dataset.spec.files:
-        try:
-            stat = Path(each.path).stat()
-            found.append((each.path, stat.st_size, stat.st_mtime_ns))
-        except OSError:
-            found.append((each.path, -1, 0))  # the job says what is wrong with it
-    return found
-
-
 def _context(backtest: Backtest, resources: Iterable[Resource]) -> list[Resource]:
     """Return what a backtest may refer to: its namespace's exchanges, datasets and bots, and itself."""
     kinds = (Exchange, Dataset, TradingBot)
@@ -209,7 +186,3 @@ def _bare(resource: Resource) -> Resource:
 
 def _digest(values: object) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
-def _moment(time_us: int | None) -> str | None:
-    return None if time_us is None else format_time(time_us // 1_000_000 * 1_000_000)

@@ -1,17 +1,22 @@
-"""What the supervisor sees in Postgres: how far runs are, what bots and gateways have committed, which halts are on."""
+"""What the Governor sees in Postgres: how far runs are, what bots and gateways have committed, which halts are on."""
 
 import json
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable
 from typing import Any, Final
 
 from governor.dataset_status import DatasetFacts
+from governor.observation import Books, Seen
 from governor.status import AccountView
-from tradefleet.domain.bots import BotConfig, Closure, config_from_values
+from governor.workload import account_of
+from tradefleet.domain.bots import Closure, config_from_values
 from tradefleet.domain.ids import BotKey, BotUid, Symbol
 from tradefleet.domain.progress import Participant, Phase
 from tradefleet.domain.statistics import BotStatistics
-from tradefleet.store.ports import Halt, RunId
+from tradefleet.resources.common import Resource
+from tradefleet.resources.dataset import Dataset
+from tradefleet.resources.exchange import Exchange
+from tradefleet.resources.trading_bot import TradingBot
+from tradefleet.store.ports import RunId
 from tradefleet.store.postgres.halts import PostgresHaltStore
 from tradefleet.store.postgres.runs import PostgresRuns
 from tradefleet.store.postgres.session import Session
@@ -60,40 +65,6 @@ _BARS: Final = """
 SELECT stream, last_seq FROM tradefleet.stream WHERE fleet = %(fleet)s AND starts_with(stream, 'bars/')"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Books:
-    """What a gateway keeps of one bot, as far as its end and its troubles are concerned."""
-
-    is_ending: bool  # it knows of the bot's deletion or stop
-    has_exits: bool  # a position is being sold
-    lots: Mapping[Symbol, int]
-    closures: Mapping[Closure, str]
-    unreadable_seq: int
-    is_drawn_down: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """All of it, at about one moment. Rows by UID or account."""
-
-    runs: Mapping[str, frozenset[Participant]] = field(default_factory=dict)
-    terms: Mapping[str, dict[str, object]] = field(default_factory=dict)
-    finished: frozenset[str] = frozenset()
-    left: frozenset[Participant] = frozenset()
-    configs: Mapping[BotUid, BotConfig] = field(default_factory=dict)
-    books: Mapping[str, Books] = field(default_factory=dict)
-    open_orders: Mapping[str, int] = field(default_factory=dict)
-    statistics: Mapping[str, BotStatistics] = field(default_factory=dict)
-    epochs: Mapping[str, int] = field(default_factory=dict)
-    refolds: Mapping[str, int] = field(default_factory=dict)  # inputs since a bot's snapshot, or since it has a record
-    gateway_epochs: Mapping[str, int] = field(default_factory=dict)
-    accounts: Mapping[str, AccountView] = field(default_factory=dict)
-    refusals: Mapping[str, str] = field(default_factory=dict)  # why a gateway does not trade a bot as its owner wants
-    bars: Mapping[str, int] = field(default_factory=dict)  # by exchange, over all its streams
-    halts: tuple[Halt, ...] = ()
-    recorded: Mapping[str, DatasetFacts] = field(default_factory=dict)  # by "namespace/name"
-
-
 class Eyes:
     """Reads what was committed. `runs` are followed until they are finished, and then known to be."""
 
@@ -103,24 +74,29 @@ class Eyes:
         self._halts = PostgresHaltStore(session)
         self._finished: set[str] = set()
 
-    def look(
-        self, *, uids: Collection[str], accounts: Collection[str], ending: bool, recordings: Collection[str] = ()
-    ) -> Seen:
-        """Return what is there of these bots, accounts and recorded datasets. `ending`: some bot is on its way out of a
-        run.
-        """
+    def look(self, resources: Collection[Resource]) -> Seen:
+        """Return what is there of the bots, accounts and recorded datasets among the resources. Raises Retryable."""
+        bots_there = [each for each in resources if isinstance(each, TradingBot)]
+        uids = sorted(bot.metadata.uid or "" for bot in bots_there)
+        accounts = sorted(account_of(each) for each in resources if isinstance(each, Exchange))
+        ending = any(bot.metadata.deletion_timestamp is not None for bot in bots_there)
+        recordings = sorted(
+            f"{each.key.namespace}/{each.key.name}"
+            for each in resources
+            if isinstance(each, Dataset) and each.spec.exchange_ref is not None
+        )
         runs: dict[str, set[Participant]] = {}
         for run, participant in self._read(_RUNS):
             runs.setdefault(run, set()).add(participant)
         for run in runs.keys() - self._finished:
             if self._is_finished(run, runs[run]):
                 self._finished.add(run)
-        left = (
+        left = (  # asked for only when some bot is on its way out of a run
             {name for run in runs.keys() - self._finished for (name,) in self._read(_LEFT, run=run)} if ending else ()
         )
-        blobs = list(self._read(_BLOBS, accounts=sorted(accounts)))
+        blobs = list(self._read(_BLOBS, accounts=accounts))
         own = {account: json.loads(value) for account, key, value in blobs if key == OWN_BLOB}
-        bots = self._read(_BOTS, uids=sorted(uids))
+        bots = self._read(_BOTS, uids=uids)
         bars: dict[str, int] = {}
         for stream, last_seq in self._read(_BARS):
             exchange = stream.removeprefix("bars/").partition(":")[0]
@@ -132,8 +108,8 @@ class Eyes:
             left=frozenset(left),
             configs={BotUid(uid): config_from_values(config) for uid, config in self._read(_COMMANDS)},
             books=dict(_books(blobs)),
-            open_orders=dict(self._read(_OPEN_ORDERS, accounts=sorted(accounts))),
-            statistics={row[0]: statistics_of(row[1:]) for row in self._read(_STATISTICS, uids=sorted(uids))},
+            open_orders=dict(self._read(_OPEN_ORDERS, accounts=accounts)),
+            statistics={row[0]: statistics_of(row[1:]) for row in self._read(_STATISTICS, uids=uids)},
             epochs={uid: epoch for uid, epoch, _ in bots},
             refolds={uid: inputs for uid, _, inputs in bots},
             gateway_epochs=dict(self._read(_GATEWAYS)),
@@ -149,7 +125,7 @@ class Eyes:
             refusals={uid: why for state in own.values() for uid, why in state["refusals"].items()},
             bars=bars,
             halts=tuple(self._halts.active_halts()),
-            recorded=_recordings(self._read(_RECORDED, datasets=sorted(recordings))) if recordings else {},
+            recorded=_recordings(self._read(_RECORDED, datasets=recordings)) if recordings else {},
         )
 
     def _read(self, query: str, **parameters: Any) -> list[Any]:  # noqa: ANN401 - rows and parameters of any query

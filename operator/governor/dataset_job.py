@@ -43,6 +43,6 @@ def read_dataset(settings: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 if __name__ == "__main__":
-    from governor.local.jobs import run_job
+    from governor.job_process import run_job
 
     sys.exit(run_job(read_dataset, (FleetError,)))

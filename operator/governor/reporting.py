@@ -1,20 +1,16 @@
-"""From what the supervisor saw to the statuses of all resources."""
+"""From what the Governor saw to the statuses of all resources. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from governor.annotations import OWNER_ANNOTATION
+from governor.conditions import ProcessView, plain_status
 from governor.dataset_status import dataset_status, is_made_up
-from governor.status import (
-    AccountView,
-    BotView,
-    ProcessView,
-    bot_status,
-    exchange_status,
-    feed_status,
-    plain_status,
-    set_status,
-)
-from governor.workload import Plan, Role
+from governor.job import JobFacts
+from governor.observation import Seen
+from governor.status import AccountView, BotView, bot_status, exchange_status, feed_status, set_status
+from governor.tasks import dataset_view, job_status
+from governor.workload import Plan, ProcessFacts, ProcessState, Role, account_of, workload_name
 from tradefleet.domain.ids import BotUid
 from tradefleet.resources.bot_set import BotSet, expand
 from tradefleet.resources.common import Phase, Resource, ResourceKey, Status
@@ -24,12 +20,6 @@ from tradefleet.resources.feed import Feed
 from tradefleet.resources.machines import machine_instruments
 from tradefleet.resources.problems import InvalidResource
 from tradefleet.resources.trading_bot import TradingBot
-
-from .crew import ProcessFacts, ProcessState
-from .jobs import JobFacts
-from .observation import Seen
-from .resources import OWNER_ANNOTATION
-from .tasks import dataset_view, job_status
 
 Values = dict[str, Any]
 
@@ -69,11 +59,11 @@ class _Reporter:
         }
 
     def _is_over(self, feed: Feed) -> bool:
-        process = self._process(f"feed-{feed.key.namespace}-{feed.key.name}")
+        process = self._process(Role.FEED, feed.key)
         return feed.metadata.uid in self._seen.finished or (process is not None and process.has_ended)
 
-    def _process(self, name: str) -> ProcessView | None:
-        facts = self._processes.get(name)
+    def _process(self, role: Role, owner: ResourceKey) -> ProcessView | None:
+        facts = self._processes.get(workload_name(role, owner))
         if facts is None:
             return None
         return ProcessView(
@@ -97,7 +87,7 @@ class _Reporter:
             case BotSet():
                 return self._set(each)
             case Dataset():
-                process = self._process(f"recorder-{each.key.namespace}-{each.key.name}")
+                process = self._process(Role.RECORDER, each.key)
                 view = dataset_view(each, self._jobs, self._seen.recorded, self._resources, process)
                 verdict = self._planned.verdicts.get(each.key)
                 return dataset_status(each, verdict, view, now_us=self._now_us)
@@ -119,14 +109,14 @@ class _Reporter:
             statistics = None
         books = self._seen.books.get(uid)
         view = BotView(
-            process=self._process(f"bot-{bot.key.namespace}-{bot.key.name}"),
+            process=self._process(Role.BOT, bot.key),
             statistics=statistics,
             epoch=self._seen.epochs.get(uid),
             open_orders=self._seen.open_orders.get(uid, 0),
             is_settled=BotUid(uid) in self._settled,
             remaining=self._remaining(bot),
             halted=self._halted(exchange, f"bot/{bot.key.namespace}/{bot.key.name}"),
-            mismatch=self._account_of(exchange).mismatch,
+            mismatch=self._account_view(exchange).mismatch,
             closures={} if books is None else books.closures,
             unreadable_seq=0 if books is None else books.unreadable_seq,
             is_drawn_down=books is not None and books.is_drawn_down,
@@ -162,23 +152,22 @@ class _Reporter:
         feeds = [
             each for each in self._planned.workloads if each.role is Role.FEED and each.settings["exchange"] == exchange
         ]
-        return any((process := self._process(each.name)) is None or not process.has_ended for each in feeds)
+        return any((process := self._process(Role.FEED, each.owner)) is None or not process.has_ended for each in feeds)
 
     def _halted(self, exchange: Resource | None, own_scope: str) -> str:
         scopes = {"fleet", own_scope}
         if isinstance(exchange, Exchange):
-            scopes.add(f"account/{_account(exchange)}")
+            scopes.add(f"account/{account_of(exchange)}")
         found = [halt for halt in self._seen.halts if halt.scope in scopes]
         return "; ".join(f"halted ({halt.scope}) by {halt.set_by}: {halt.reason}" for halt in found)
 
-    def _account_of(self, exchange: Resource | None) -> AccountView:
+    def _account_view(self, exchange: Resource | None) -> AccountView:
         if not isinstance(exchange, Exchange):
             return AccountView()
-        return self._seen.accounts.get(_account(exchange), AccountView())
+        return self._seen.accounts.get(account_of(exchange), AccountView())
 
     def _exchange(self, exchange: Exchange) -> Status:
-        name = f"{exchange.key.namespace}-{exchange.key.name}"
-        account = _account(exchange)
+        account = account_of(exchange)
         mine = [
             bot
             for bot in self._bots
@@ -188,12 +177,12 @@ class _Reporter:
         return exchange_status(
             exchange,
             self._planned.verdicts.get(exchange.key),
-            [self._process(f"venue-{name}"), self._process(f"gateway-{name}")],
+            [self._process(Role.VENUE, exchange.key), self._process(Role.GATEWAY, exchange.key)],
             bots=mine,
             open_orders=sum(self._seen.open_orders.get(uid, 0) for uid in uids),
             fills=sum(self._seen.statistics[uid].fills for uid in uids if uid in self._seen.statistics),
             epoch=self._seen.gateway_epochs.get(account),
-            account=self._account_of(exchange),
+            account=self._account_view(exchange),
             halted=self._halted(exchange, f"account/{account}"),
             has_drifted=exchange.key in self._planned.drifted,
             now_us=self._now_us,
@@ -204,7 +193,7 @@ class _Reporter:
         return feed_status(
             feed,
             self._planned.verdicts.get(feed.key),
-            self._process(f"feed-{feed.key.namespace}-{feed.key.name}"),
+            self._process(Role.FEED, feed.key),
             bots=sum((bot.key.namespace, bot.spec.exchange_ref.name) == place for bot in self._bots),
             bars=self._seen.bars.get("/".join(place), 0),
             market_us=self._market_us.get(place, 0),
@@ -268,7 +257,3 @@ def plain(status: Status) -> Values:
     """Return a status as JSON values, without what is unset."""
     values: Values = status.model_dump(mode="json", by_alias=True, exclude_none=True)
     return {name: value for name, value in values.items() if value not in ({}, [])}
-
-
-def _account(exchange: Exchange) -> str:
-    return f"{exchange.metadata.namespace}/{exchange.metadata.name}:{exchange.spec.account}"

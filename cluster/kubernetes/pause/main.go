@@ -1,0 +1,14 @@
+// Command pause waits for a signal and ends: the process that holds a pod's namespaces while its containers come and go.
+package main
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM)
+	<-stop
+}

@@ -1,0 +1,24 @@
+"""The annotations and the finalizer of ours on resources: what owners ask for, and what the Governor notes."""
+
+from typing import Final
+
+from tradefleet.resources.common import GROUP, Resource
+
+FINALIZER: Final = f"{GROUP}/wind-down"
+OWNER_ANNOTATION: Final = f"{GROUP}/owner"  # UID of the BotSet that made a bot
+STATE_ANNOTATION: Final = f"{GROUP}/state"  # state of a bot of a set that a person chose, whatever the template says
+FLATTEN_ANNOTATION: Final = f"{GROUP}/flatten-requests"  # how often the owner has asked to flatten
+REOPEN_ANNOTATION: Final = f"{GROUP}/reopen-requests"  # how often the owner has asked to reopen the bot's stream
+SKIP_ANNOTATION: Final = f"{GROUP}/skip-request"  # number of a request that may be left out if it cannot be read
+LAST_NUMBER: Final = 10**9
+
+
+def number_in(resource: Resource, annotation: str) -> int:
+    """Return the number that an annotation holds, 0 when it holds none."""
+    text = resource.metadata.annotations.get(annotation, "0")
+    return min(int(text), LAST_NUMBER) if text.isascii() and text.isdecimal() else 0
+
+
+def is_owned(resource: Resource) -> bool:
+    """Return whether a BotSet made the resource."""
+    return OWNER_ANNOTATION in resource.metadata.annotations

@@ -1,0 +1,30 @@
+"""Work that ends by itself: reading a Dataset, running a Backtest. What is asked for, and where it is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What to run: `python -m module SETTINGS RESULT`. `name` is unique and DNS-safe, `digest` says what is asked.
+
+    Whoever runs it works it out again when one of the user's `files` has changed, and, for `makes_report`, adds to
+    the settings where the report belongs, as "report".
+    """
+
+    name: str
+    module: str
+    digest: str
+    settings: Mapping[str, Any]
+    files: tuple[str, ...] = ()
+    makes_report: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFacts:
+    """Where a job is. `result` is there when it is done; `error` says why it failed."""
+
+    is_running: bool = False
+    result: Mapping[str, Any] | None = None
+    error: str = ""

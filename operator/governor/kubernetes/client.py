@@ -1,0 +1,276 @@
+"""The API server, spoken to in plain dictionaries: typed models of every kind would fill the memory.
+
+What an answer means is said by the class of the error. That an object is not there is believed only when the API
+server says so of this very object: a proxy's page, a kind that is not served at the moment and a time-out are
+Retryable, or a Governor would take a cluster in trouble for an empty one and end what trades.
+
+Every write can be repeated: an apply states the whole wish, a patch of status names the version that it was made
+from, a deletion names the UID. So a write whose answer was lost is Retryable, too.
+"""
+
+import ssl
+import urllib.parse
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import urllib3
+
+from tradefleet.domain.errors import Permanent, Retryable
+from tradefleet.resources.common import GROUP, VERSION
+
+from .login import Login
+
+MANAGER: Final = "tradefleet-governor"  # the one field manager of all that we write
+REQUEST_TIMEOUT_S: Final = 10.0
+CONNECT_TIMEOUT_S: Final = 5.0
+PAGE: Final = 500  # objects in one page of a list
+PAGES_MAX: Final = 1_000
+LIST_TRIES_MAX: Final = 3
+CONNECTIONS_MAX: Final = 16
+MESSAGE_LENGTH_MAX: Final = 500
+
+APPLY: Final = "application/apply-patch+yaml"  # JSON is YAML
+MERGE: Final = "application/merge-patch+json"
+PLAIN: Final = "application/json"
+
+Body = dict[str, Any]
+
+
+class NotFound(Permanent):
+    """The API server knows the kind, and there is no object of that name."""
+
+
+class Conflict(Retryable):
+    """Somebody else changed the object, or owns a field of it: look at it anew, and decide again."""
+
+
+class AlreadyExists(Conflict):
+    """There is an object of that name."""
+
+
+class Refused(Permanent):
+    """The API server does not take what was sent: a rule of the kind, a quota, or no right to do it."""
+
+
+class NameTaken(Permanent):
+    """An object of that name is there, and not ours: it is left alone."""
+
+
+class Unreachable(Retryable):
+    """The API server did not answer, or could not."""
+
+
+class Expired(Retryable):
+    """A list took so long that its pages are gone: it must begin again."""
+
+
+class Kind(NamedTuple):
+    """A kind of object and where it is served."""
+
+    kind: str
+    plural: str
+    group: str = ""
+    version: str = "v1"
+
+    @property
+    def api_version(self) -> str:
+        """Return what stands in `apiVersion`."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str, name: str = "", subresource: str = "") -> str:
+        """Return the path of an object, or of all of a namespace."""
+        base = f"/apis/{self.api_version}" if self.group else f"/api/{self.version}"
+        parts = [base, "namespaces", namespace, self.plural, name, subresource]
+        return "/".join(urllib.parse.quote(part, safe="/") if part == base else part for part in parts if part)
+
+
+SERVICE_ACCOUNT: Final = Kind("ServiceAccount", "serviceaccounts")
+SECRET: Final = Kind("Secret", "secrets")
+CONFIG_MAP: Final = Kind("ConfigMap", "configmaps")
+SERVICE: Final = Kind("Service", "services")
+POD: Final = Kind("Pod", "pods")
+NETWORK_POLICY: Final = Kind("NetworkPolicy", "networkpolicies", "networking.k8s.io")
+DEPLOYMENT: Final = Kind("Deployment", "deployments", "apps")
+JOB: Final = Kind("Job", "jobs", "batch")
+LEASE: Final = Kind("Lease", "leases", "coordination.k8s.io")
+EVENT: Final = Kind("Event", "events", "events.k8s.io")
+
+
+def custom(kind: str, plural: str) -> Kind:
+    """Return a kind of our own group."""
+    return Kind(kind, plural, GROUP, VERSION)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """All objects of a kind in a namespace, as they were at `version` (a resourceVersion)."""
+
+    items: Sequence[Body]
+    version: int
+
+
+class Api:
+    """One API server. Any thread may use it. `permit` is called before each write; it raises when there may be none."""
+
+    def __init__(self, login: Login, permit: Callable[[], None] = lambda: None) -> None:
+        self._login = login
+        self._permit = permit
+        self._server = login.server
+        self._pool = urllib3.PoolManager(
+            num_pools=1, maxsize=CONNECTIONS_MAX, block=False, retries=False, ssl_context=login.trust()
+        )
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._pool.clear()
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Body:
+        """Return an object. Raises NotFound."""
+        return self._send("GET", kind.path(namespace, name))
+
+    def list(self, kind: Kind, namespace: str, *, selector: str = "") -> Listing:
+        """Return all objects of a kind in a namespace that have the labels."""
+        for _ in range(LIST_TRIES_MAX - 1):
+            try:
+                return self._list(kind, namespace, selector)
+            except Expired:  # a page was asked for too late
+                continue
+        return self._list(kind, namespace, selector)
+
+    def _list(self, kind: Kind, namespace: str, selector: str) -> Listing:
+        items: list[Body] = []
+        version, more = 0, ""
+        for _ in range(PAGES_MAX):
+            parameters = {"limit": str(PAGE), "labelSelector": selector, "continue": more}
+            page = self._send("GET", kind.path(namespace), parameters=parameters)
+            items += page.get("items") or []
+            version = version or number_of(page)
+            more = page.get("metadata", {}).get("continue", "")
+            if not more:
+                return Listing(items, version)
+        raise Retryable(f"API server: {kind.plural} in {namespace}: more than {PAGES_MAX * PAGE} of them")
+
+    def apply(self, kind: Kind, body: Body, *, is_ours: bool) -> Body:
+        """Return the object after its fields were made those of `body` (server-side apply).
+
+        `is_ours` says that the object is our own, where our word counts more than anybody's. Raises Conflict when it
+        is not and somebody owns a field that would change.
+        """
+        metadata = body["metadata"]
+        parameters = {"fieldManager": MANAGER, "force": "true" if is_ours else "false"}
+        path = kind.path(metadata["namespace"], metadata["name"])
+        return self._send("PATCH", path, body, parameters=parameters, content_type=APPLY)
+
+    def create(self, kind: Kind, body: Body) -> Body:
+        """Return the new object. Raises AlreadyExists."""
+        path = kind.path(body["metadata"]["namespace"])
+        return self._send("POST", path, body, parameters={"fieldManager": MANAGER})
+
+    def replace(self, kind: Kind, body: Body) -> Body:
+        """Return the object after it was made `body`, which names the version it replaces. Raises Conflict."""
+        metadata = body["metadata"]
+        path = kind.path(metadata["namespace"], metadata["name"])
+        return self._send("PUT", path, body, parameters={"fieldManager": MANAGER})
+
+    def merge(self, kind: Kind, namespace: str, name: str, patch: Body, *, subresource: str = "") -> Body:
+        """Return the object after a JSON merge patch; raises Conflict when the version in it is stale."""
+        path = kind.path(namespace, name, subresource)
+        return self._send("PATCH", path, patch, parameters={"fieldManager": MANAGER}, content_type=MERGE)
+
+    def delete(self, kind: Kind, namespace: str, name: str, *, uid: str) -> Body | None:
+        """Ask for the deletion of this very object, and of what it owns after it; nothing happens when it is gone.
+
+        Return the object when it stays for a while, as finalizers or a grace period ask.
+        """
+        options = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+        try:
+            answer = self._send("DELETE", kind.path(namespace, name), options)
+        except (NotFound, Conflict):
+            return None  # gone, or another object of the same name is there by now
+        return answer if answer.get("metadata", {}).get("deletionTimestamp") else None
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        *,
+        parameters: Mapping[str, str] | None = None,
+        content_type: str = PLAIN,
+    ) -> Body:
+        if method != "GET":
+            self._permit()
+        given = {name: value for name, value in (parameters or {}).items() if value}
+        url = f"{self._server}{path}{'?' + urllib.parse.urlencode(given) if given else ''}"
+        headers = {"Accept": PLAIN, "User-Agent": MANAGER}
+        token = self._login.token()
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        if body is not None:
+            headers["Content-Type"] = content_type
+        try:
+            answer = self._pool.request(
+                method,
+                url,
+                body=None if body is None else msgspec.json.encode(body),
+                headers=headers,
+                timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=REQUEST_TIMEOUT_S),
+                redirect=False,
+            )
+        except (urllib3.exceptions.HTTPError, ssl.SSLError, OSError) as error:
+            raise Unreachable(f"API server: {method} {path}: no answer: {error}") from error
+        return read_answer(answer.status, answer.data, f"{method} {path}")
+
+
+def read_answer(status: int, data: bytes, what: str) -> Body:
+    """Return the object in an answer of the API server. Raises what the answer means: see the module."""
+    try:
+        found: Body | None = msgspec.json.decode(data, type=Body)
+    except msgspec.DecodeError:  # not the API server's own word
+        found = None
+    if 200 <= status < 300 and found is not None:
+        return found
+    said = found if found is not None and found.get("kind") == "Status" else {}
+    reason = str(said.get("reason", ""))
+    message = str(said.get("message", "") or f"status {status}")[:MESSAGE_LENGTH_MAX]
+    text = f"API server: {what}: {message}"
+    match status, reason:
+        case 404, "NotFound" if _is_about_the_object(said):
+            raise NotFound(text)
+        case 409, "AlreadyExists":
+            raise AlreadyExists(text)
+        case 409, _:
+            raise Conflict(text)
+        case 410, _:
+            raise Expired(text)
+        case ((400 | 403 | 405 | 406 | 413 | 415 | 422), _) if said:
+            raise Refused(text)
+        case _:
+            raise Unreachable(text)
+
+
+def _is_about_the_object(said: Mapping[str, Any]) -> bool:
+    """Return whether a "not found" names an object. One about a path that is not served comes with a cause, or bare."""
+    details = said.get("details") or {}
+    causes = [each.get("reason") for each in details.get("causes") or ()]
+    return bool(details.get("name")) and "UnexpectedServerResponse" not in causes
+
+
+def number_of(body: Mapping[str, Any]) -> int:
+    """Return the resourceVersion of an object or list as a number, 0 without one. They grow (KEP-5504)."""
+    text = str(body.get("metadata", {}).get("resourceVersion", ""))
+    return int(text) if text.isdecimal() else 0
+
+
+def key_of(body: Mapping[str, Any]) -> tuple[str, str]:
+    """Return namespace and name of an object."""
+    metadata = body["metadata"]
+    return metadata["namespace"], metadata["name"]
+
+
+def owners_of(body: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the UIDs of an object's owners."""
+    for each in body["metadata"].get("ownerReferences") or ():
+        yield each["uid"]

@@ -1,0 +1,247 @@
+"""The Governor of a fleet in a cluster: takes the Lease, lists what is there, and does its rounds.
+
+What a round does is in `governor.rounds`. Rounds run in one thread, one after the other; the Lease is renewed by
+another one, because a round over many resources may take longer than the Lease.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import Final
+
+from governor.announcements import Announcements
+from governor.eyes import Eyes
+from governor.housekeeping import Housekeeping
+from governor.ports import Ports
+from governor.rounds import Rounds
+from tradefleet.bus.kafka import KafkaBus
+from tradefleet.bus.kafka_client import KafkaSettings
+from tradefleet.bus.schemas import prepare_topics
+from tradefleet.domain.bots import ParameterValue
+from tradefleet.domain.errors import FleetError, InvalidValue
+from tradefleet.runtime.health import Health
+from tradefleet.runtime.settings import ProcessSettings
+from tradefleet.store.postgres.commands import PostgresCommandStore
+from tradefleet.store.postgres.retention import PostgresRetentionStore
+from tradefleet.store.postgres.runs import PostgresRuns
+from tradefleet.store.postgres.session import Session
+from tradefleet.store.postgres.upkeep import PostgresFleetStore
+from workloads.backtest.strategies import warmup_of
+
+from .cache import Cache
+from .client import JOB, Api, Kind
+from .events import Events
+from .jobs import ClusterJobs
+from .lease import RENEW_EVERY_S, GovernorLease
+from .login import Login
+from .logins import ClusterLogins
+from .manifests import Surroundings, database_hosts
+from .renderer import WATCHED, ClusterRenderer, selector
+from .resources import CUSTOM, ClusterResources
+from .secrets import Secrets
+from .settings import GovernorSettings
+
+_LOG: Final = logging.getLogger(__name__)
+
+ROUND_S: Final = 1.0  # between two looks without a hint: the database gives none
+ROUND_MIN_S: Final = 0.2  # and with hints one after the other
+RETRY_S: Final = 1.0
+END_S: Final = 20.0  # a round that is at work when we are asked to end
+
+KINDS: Final[Sequence[Kind]] = (*CUSTOM.values(), *WATCHED, JOB)
+
+
+def now_us() -> int:
+    """Return the wall's clock, UTC microseconds."""
+    return time.time_ns() // 1_000
+
+
+def warm_up(name: str, params: Mapping[str, ParameterValue]) -> int:
+    """Return how many bars a built-in strategy wants before it trades. Raises InvalidValue for anybody's own.
+
+    To ask those means to run their code, and here is a log-in that may do everything.
+    """
+    if ":" in name:
+        raise InvalidValue(f"strategy {name}: a cluster runs built-in strategies only, as yet: name one of them")
+    return warmup_of(name, params)
+
+
+class Governor:
+    """Looks after the namespaces in its settings until `ask_to_end`. `run` is for a thread of its own."""
+
+    def __init__(
+        self, settings: GovernorSettings, process: ProcessSettings, login: Login, health: Health, *, instance: str
+    ) -> None:
+        self._settings = settings
+        self._process = process
+        self._health = health
+        self._instance = instance
+        self._hint = threading.Event()
+        self._is_over = threading.Event()
+        self._closing = ExitStack()
+        lease_api = Api(login)
+        self._lease = GovernorLease(
+            lease_api, namespace=settings.lease_namespace, name=settings.lease_name, holder=process.holder
+        )
+        self._api = Api(login, permit=self._lease.check)
+        self._closing.callback(lease_api.close)
+        self._closing.callback(self._api.close)
+        self.cache = Cache(self._hint.set)
+        self._listed_s = 0.0
+        self._rounds: Rounds | None = None
+        self._session: Session | None = None
+        self._open = ExitStack()  # what belongs to the present hold of the Lease
+
+    def ask_to_end(self) -> None:
+        """Let `run` come to its end."""
+        self._is_over.set()
+        self._hint.set()
+
+    # --- the Lease ------------------------------------------------------------------------------------------------
+
+    def keep_lease(self) -> None:
+        """Hold the Lease, or wait for it, until asked to end. For a thread of its own."""
+        while not self._is_over.is_set():
+            try:
+                was_held = self._lease.is_held()
+                if self._lease.try_once() and not was_held:
+                    self._hint.set()
+            except FleetError as error:
+                _LOG.warning("the Lease could not be renewed: %s", error)
+            self._is_over.wait(RENEW_EVERY_S)
+
+    # --- rounds ---------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Do rounds until asked to end, then let the Lease go. An error that is none of ours passes through."""
+        try:
+            while not self._is_over.is_set():
+                began_s = time.monotonic()
+                self._try_round()
+                self._health.beat()
+                self._wait(began_s)
+        finally:
+            self._health.set_ready(is_ready=False, why_not="ending")
+            self._forget()
+            self._lease.give_up()
+            self._closing.close()
+
+    def _try_round(self) -> None:
+        if not self._lease.is_held():
+            if self._rounds is not None:
+                _LOG.warning("the Lease is lost: nothing is written until it is ours again")
+                self._forget()
+            # One that stands by does what it is there for.
+            self._health.set_ready(is_ready=bool(self._lease.other), why_not="waits for the Lease")
+            return
+        try:
+            if self._rounds is None:
+                self._rounds = self._begin()
+            if time.monotonic() - self._listed_s >= self._settings.resync_s:
+                self._list()
+            self._lease.check()
+            self._rounds.go()
+            self._health.set_ready(is_ready=True)
+        except FleetError as error:
+            _LOG.warning("this round failed, the next one tries again: %s: %s", type(error).__name__, error)
+            self._health.set_ready(is_ready=False, why_not=f"{type(error).__name__}: {error}")
+            if self._session is not None:
+                self._session.close()
+            self._is_over.wait(RETRY_S)
+
+    def _wait(self, began_s: float) -> None:
+        """Wait for a hint, or the next look."""
+        self._is_over.wait(max(0.0, began_s + ROUND_MIN_S - time.monotonic()))
+        self._hint.wait(max(0.0, began_s + ROUND_S - time.monotonic()))
+        self._hint.clear()
+
+    def _list(self) -> None:
+        """List everything anew: whatever a watch has missed is known then."""
+        for namespace in self._settings.namespaces:
+            for kind in KINDS:
+                ours = "" if kind in CUSTOM.values() else selector(self._process.fleet)
+                self.cache.refresh(kind, namespace, self._api.list(kind, namespace, selector=ours))
+        self._listed_s = time.monotonic()
+
+    # --- parts ----------------------------------------------------------------------------------------------------
+
+    def _begin(self) -> Rounds:
+        """Return the rounds of a Governor that has just got the Lease: it knows nothing yet."""
+        process, settings = self._process, self._settings
+        self._forget()
+        owner_url = process.database_url.reveal()
+        owner = Session(owner_url, fleet=process.fleet, application="governor")
+        PostgresFleetStore(owner).create_fleet()
+        owner.close()
+        secrets = Secrets(self._api, time.monotonic, process.fleet)
+        logins = ClusterLogins(
+            owner_url, process.fleet, secrets=secrets, cache=self.cache, store=lambda: PostgresFleetStore(session)
+        )
+        self._open.callback(logins.close)
+        session = self._session = Session(logins.supervisor_url(), fleet=process.fleet, application="governor")
+        self._open.callback(session.close)
+        bus = KafkaBus(
+            KafkaSettings(
+                bootstrap=process.kafka_bootstrap,
+                prefix=process.kafka_prefix,
+                client_id="governor",
+                security=process.security(),
+            )
+        )
+        self._open.callback(bus.close)
+        prepare_topics(bus, now_us())
+        events = Events(self._api, instance=self._instance)
+        resources = ClusterResources(self._api, self.cache, events, namespaces=settings.namespaces)
+        self._open.callback(resources.close)
+        surroundings = Surroundings(
+            fleet=process.fleet,
+            defaults=settings.workloads,
+            database_hosts=database_hosts(owner_url),
+            kafka_bootstrap=process.kafka_bootstrap,
+            kafka_prefix=process.kafka_prefix,
+        )
+        renderer = ClusterRenderer(
+            self._api,
+            self.cache,
+            surroundings,
+            secrets=secrets,
+            credentials=logins.credentials,
+            owner_of=resources.get,
+            frozen=resources.unreadable,
+            namespaces=settings.namespaces,
+        )
+        self._open.callback(renderer.close)
+        jobs = ClusterJobs(
+            self._api,
+            self.cache,
+            surroundings,
+            secrets=secrets,
+            login=logins.login,
+            owners=resources.by_job,
+            simulations_max=settings.simulations_max,
+        )
+        self._listed_s = -float(settings.resync_s)
+        return Rounds(
+            Ports(
+                resources=resources,
+                sight=Eyes(session),
+                renderer=renderer,
+                jobs=jobs,
+                logins=logins,
+                announcer=Announcements(bus, now_us),
+                upkeep=Housekeeping(PostgresRetentionStore(session), time.monotonic),
+                fleet=PostgresFleetStore(session),
+                commands=PostgresCommandStore(session),
+                runs=PostgresRuns(session),
+                warm_up=warm_up,
+                wall_us=now_us,
+            )
+        )
+
+    def _forget(self) -> None:
+        """Let go of what belongs to one hold of the Lease."""
+        self._rounds = self._session = None
+        self._open.close()
+        self._open = ExitStack()

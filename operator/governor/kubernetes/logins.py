@@ -1,0 +1,201 @@
+"""What each workload alone may know: the URL of its own log-in to the database, and the token of its port.
+
+Passwords are random, and kept in the workload's Secret and nowhere else. A Governor that starts takes over what the
+Secrets say, so that nothing restarts because of it.
+"""
+
+import hmac
+import logging
+import secrets as random_secrets
+import urllib.parse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import psycopg
+
+from governor.workload import Role, Workload, workload_name
+from tradefleet.domain.errors import Retryable
+from tradefleet.domain.ids import BotKey, BotUid
+from tradefleet.resources.common import ResourceKey
+from tradefleet.store.logins import (
+    drop_login,
+    ensure_component_login,
+    ensure_holder_role,
+    ensure_workload_login,
+    holder_login,
+    workload_login,
+)
+from tradefleet.store.roles import Component
+from tradefleet.store.upkeep import FleetStore
+
+from .cache import Cache, Key
+from .client import DEPLOYMENT
+from .manifests import SECRET_ANNOTATION, TOKEN_KEY, URL_KEY, Credentials, object_name
+from .secrets import Secrets
+
+_LOG: Final = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT_S: Final = 5
+STATEMENT_TIMEOUT_MS: Final = 30_000
+TOKEN_BYTES: Final = 16
+COMPONENTS: Final = {
+    Role.VENUE: Component.VENUE,
+    Role.GATEWAY: Component.GATEWAY,
+    Role.FEED: Component.FEED,
+    Role.RECORDER: Component.RECORDER,
+    Role.BOT: Component.HOLDER,
+}
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+class ClusterLogins:
+    """Makes log-ins with the database owner's own, and takes them away. Not for several threads."""
+
+    def __init__(
+        self, url: str, fleet: str, *, secrets: Secrets, cache: Cache, store: Callable[[], FleetStore]
+    ) -> None:
+        self._url = url
+        self._fleet = fleet
+        self._secrets = secrets
+        self._cache = cache
+        self._store = store
+        self._connection: Connection | None = None
+        self._urls: dict[str, str] = {}  # by role
+        self._tokens: dict[Key, str] = {}
+
+    def close(self) -> None:
+        """Let go of the database."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def supervisor_url(self) -> str:
+        """Return the URL by which a Governor does its rounds, with a new password: an older Governor is shut out."""
+        with self._owner() as connection:
+            login = ensure_component_login(connection, fleet=self._fleet, component=Component.SUPERVISOR)
+        return with_login(self._url, login.role, login.password)
+
+    # --- bots -----------------------------------------------------------------------------------------------------
+
+    def admit_bot(self, bot: BotKey, uid: BotUid) -> str:
+        """Return the URL of a bot's own log-in, made when it is missing; it may write that bot's rows alone."""
+        role = holder_login(self._fleet, uid)
+        if role in self._urls:
+            return self._urls[role]
+        namespace, _, name = bot.partition("/")
+        planned = workload_name(Role.BOT, ResourceKey("TradingBot", namespace, name))
+        kept = self._kept(role, (namespace, object_name(planned, namespace)))
+        if kept is None:
+            self._store().register_bot(bot, uid, db_role=role)
+            with self._owner() as connection:
+                login = ensure_holder_role(connection, fleet=self._fleet, bot=bot, uid=uid)
+            kept = with_login(self._url, login.role, login.password)
+        self._urls[role] = kept
+        return kept
+
+    def dismiss_bot(self, uid: BotUid) -> None:
+        """Take away the log-in of a bot that is gone."""
+        role = holder_login(self._fleet, uid)
+        self._urls.pop(role, None)
+        with self._owner() as connection:
+            drop_login(connection, role)
+
+    # --- workloads ------------------------------------------------------------------------------------------------
+
+    def credentials(self, workload: Workload) -> Credentials:
+        """Return what a workload alone may know."""
+        return Credentials(database_url=self._url_of(workload), token=self._token_of(workload))
+
+    def _url_of(self, workload: Workload) -> str:
+        if workload.bot_uid is not None:
+            key = BotKey(f"{workload.owner.namespace}/{workload.owner.name}")
+            return self.admit_bot(key, BotUid(workload.bot_uid))
+        return self.login(workload.name, _place(workload, workload.name), COMPONENTS[workload.role])
+
+    def login(self, name: str, place: Key, component: Component = Component.BACKTEST) -> str:
+        """Return the URL of the log-in of one workload or job, whose Secret is at `place`; made when it is missing."""
+        role = workload_login(self._fleet, component, name)
+        if role not in self._urls:
+            kept = self._kept(role, place)
+            if kept is None:
+                with self._owner() as connection:
+                    made = ensure_workload_login(connection, fleet=self._fleet, component=component, workload=name)
+                kept = with_login(self._url, made.role, made.password)
+            self._urls[role] = kept
+        return self._urls[role]
+
+    def _token_of(self, workload: Workload) -> str:
+        if workload.token_name is None:
+            return ""
+        place = _place(workload, workload.token_name)
+        if place not in self._tokens:
+            self._tokens[place] = self._secrets.read(place).get(TOKEN_KEY) or random_secrets.token_hex(TOKEN_BYTES)
+        return self._tokens[place]
+
+    def _kept(self, role: str, place: Key) -> str | None:
+        """Return the URL in a workload's Secret if it still leads where ours does, as that role."""
+        stored = self._secrets.read(place)
+        url = stored.get(URL_KEY, "")
+        password = urllib.parse.urlsplit(url).password
+        if not url or not password or url != with_login(self._url, role, urllib.parse.unquote(password)):
+            return None
+        with self._owner() as connection:
+            is_known = connection.execute(
+                "SELECT FROM pg_roles JOIN tradefleet.login_role ON role = rolname WHERE rolname = %s AND fleet = %s",
+                (role, self._fleet),
+            ).fetchone()
+        if is_known is None:
+            return None
+        # What runs was started with this very Secret; one that somebody changed has to show that it opens.
+        if hmac.compare_digest(
+            self._noted(place), Credentials(database_url=url, token=stored.get(TOKEN_KEY, "")).digest
+        ):
+            return url
+        return url if _opens(url) else None
+
+    def _noted(self, place: Key) -> str:
+        entry = self._cache.get(DEPLOYMENT, place)
+        if entry is None:
+            return ""
+        template = entry.body().get("spec", {}).get("template", {}).get("metadata", {})
+        return str((template.get("annotations") or {}).get(SECRET_ANNOTATION, ""))
+
+    @contextmanager
+    def _owner(self) -> Iterator[Connection]:
+        try:
+            if self._connection is None or self._connection.closed:
+                self._connection = psycopg.connect(
+                    self._url,
+                    autocommit=True,
+                    connect_timeout=CONNECT_TIMEOUT_S,
+                    application_name="governor",
+                    options=f"-c statement_timeout={STATEMENT_TIMEOUT_MS}",
+                )
+            yield self._connection
+        except psycopg.OperationalError as error:
+            self.close()
+            raise Retryable(f"database: {str(error).strip()}") from error
+
+
+def with_login(url: str, role: str, password: str) -> str:
+    """Return the URL of the same database for another role."""
+    parts = urllib.parse.urlsplit(url)
+    hosts = parts.netloc.rpartition("@")[2]
+    login = f"{urllib.parse.quote(role, safe='')}:{urllib.parse.quote(password, safe='')}"
+    return urllib.parse.urlunsplit(parts._replace(netloc=f"{login}@{hosts}"))
+
+
+def _place(workload: Workload, planned: str) -> Key:
+    namespace = workload.owner.namespace
+    return namespace, object_name(planned, namespace)
+
+
+def _opens(url: str) -> bool:
+    try:
+        psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_S).close()
+    except psycopg.OperationalError as error:
+        _LOG.warning("a Secret with a log-in that does not open is replaced: %s", str(error).strip().splitlines()[-1])
+        return False
+    return True

@@ -1,0 +1,94 @@
+"""The Secrets of workloads. The Governor may read those that it knows the names of, and looks at them in turn."""
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from .cache import Key
+from .client import SECRET, Api, Body, NameTaken, NotFound
+from .drift import is_as_wanted, replacement
+from .manifests import FLEET_LABEL
+
+LOOK_AGAIN_S: Final = 7.0  # a Secret that somebody changed or deleted is as it was soon after
+LOOKS_MAX: Final = 10  # in one round, so that a thousand Secrets cost little
+
+
+@dataclass(slots=True)
+class _Look:
+    body: Body | None
+    at_s: float
+
+
+class Secrets:
+    """What the Secrets of a fleet hold. Not for several threads at the same key."""
+
+    def __init__(self, api: Api, clock_s: Callable[[], float], fleet: str) -> None:
+        self._api = api
+        self._clock_s = clock_s
+        self._fleet = fleet
+        self._looks: dict[Key, _Look] = {}
+        self._left = LOOKS_MAX
+
+    def read(self, key: Key) -> Mapping[str, str]:
+        """Return what our Secret of that name holds, empty when there is none."""
+        look = self._looks.get(key) or self._look(key)
+        if look.body is None or not self._is_ours(look.body):
+            return {}
+        try:
+            return {name: base64.b64decode(value).decode() for name, value in (look.body.get("data") or {}).items()}
+        except (binascii.Error, UnicodeDecodeError, TypeError):
+            return {}  # somebody's edit
+
+    def begin_round(self) -> None:
+        """Allow as many looks as one round may have."""
+        self._left = LOOKS_MAX
+
+    def there(self, key: Key) -> Body | None:
+        """Return the Secret as it was when it was looked at last, now if that is long ago; None when there is none."""
+        look = self._looks.get(key)
+        is_old = look is not None and self._clock_s() - look.at_s >= LOOK_AGAIN_S
+        if look is None or (is_old and self._left > 0):
+            self._left -= 1
+            look = self._look(key)
+        return look.body
+
+    def bring(self, wanted: Body) -> None:
+        """Make a Secret of ours what is wanted; one that is so already is not written. Raises NameTaken for others'."""
+        metadata = wanted["metadata"]
+        key = metadata["namespace"], metadata["name"]
+        stored = self.there(key)
+        if stored is not None and is_as_wanted(wanted, stored):
+            return
+        stored = self._look(key).body  # what was remembered may be old
+        if stored is not None and not self._is_ours(stored):
+            raise NameTaken(f"Secret {key[0]}/{key[1]} is there already, and not ours: rename it or delete it")
+        stored = self._api.apply(SECRET, wanted, is_ours=True)
+        mended = replacement(wanted, stored)
+        if mended is not None:
+            stored = self._api.replace(SECRET, mended)
+        self._looks[key] = _Look(_slim(stored), self._clock_s())
+
+    def remove(self, key: Key) -> None:
+        """Delete our Secret of that name, if there is one."""
+        body = self._look(key).body
+        if body is not None and self._is_ours(body):
+            self._api.delete(SECRET, *key, uid=body["metadata"]["uid"])
+        self._looks.pop(key, None)
+
+    def _is_ours(self, body: Body) -> bool:
+        return (body["metadata"].get("labels") or {}).get(FLEET_LABEL) == self._fleet
+
+    def _look(self, key: Key) -> _Look:
+        try:
+            body: Body | None = _slim(self._api.get(SECRET, *key))
+        except NotFound:
+            body = None
+        look = self._looks[key] = _Look(body, self._clock_s())
+        return look
+
+
+def _slim(body: Body) -> Body:
+    metadata = {name: value for name, value in body["metadata"].items() if name != "managedFields"}
+    return {**body, "metadata": metadata}

@@ -1,0 +1,46 @@
+"""What is seen of a fleet, at about one moment: what its bots, gateways, feeds and recorders have committed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from governor.dataset_status import DatasetFacts
+from governor.status import AccountView
+from tradefleet.domain.bots import BotConfig, Closure
+from tradefleet.domain.ids import BotUid, Symbol
+from tradefleet.domain.progress import Participant
+from tradefleet.domain.statistics import BotStatistics
+from tradefleet.store.ports import Halt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """What a gateway keeps of one bot, as far as its end and its troubles are concerned."""
+
+    is_ending: bool  # it knows of the bot's deletion or stop
+    has_exits: bool  # a position is being sold
+    lots: Mapping[Symbol, int]
+    closures: Mapping[Closure, str]
+    unreadable_seq: int
+    is_drawn_down: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """All of it. Rows by UID or account."""
+
+    runs: Mapping[str, frozenset[Participant]] = field(default_factory=dict)
+    terms: Mapping[str, dict[str, object]] = field(default_factory=dict)
+    finished: frozenset[str] = frozenset()
+    left: frozenset[Participant] = frozenset()
+    configs: Mapping[BotUid, BotConfig] = field(default_factory=dict)
+    books: Mapping[str, Books] = field(default_factory=dict)
+    open_orders: Mapping[str, int] = field(default_factory=dict)
+    statistics: Mapping[str, BotStatistics] = field(default_factory=dict)
+    epochs: Mapping[str, int] = field(default_factory=dict)
+    refolds: Mapping[str, int] = field(default_factory=dict)  # inputs since a bot's snapshot, or since it has a record
+    gateway_epochs: Mapping[str, int] = field(default_factory=dict)
+    accounts: Mapping[str, AccountView] = field(default_factory=dict)
+    refusals: Mapping[str, str] = field(default_factory=dict)  # why a gateway does not trade a bot as its owner wants
+    bars: Mapping[str, int] = field(default_factory=dict)  # by exchange, over all its streams
+    halts: tuple[Halt, ...] = ()
+    recorded: Mapping[str, DatasetFacts] = field(default_factory=dict)  # by "namespace/name"

@@ -1,0 +1,47 @@
+"""The brain: the resources of a fleet and what was observed, to what should run. Pure, and the same for every renderer.
+
+It reads the whole state and decides anew each time. A resource that cannot run yet gets a verdict that says why, and
+holds back nothing else. What an Exchange, a Feed and a bot mean to the machines is said in `tradefleet.resources`, for
+the backtest as well, so that a fleet and its backtest cannot differ in it.
+"""
+
+from collections.abc import Collection
+
+from governor.plan.bots import plan_bots
+from governor.plan.draft import Draft, Observed, WarmUp
+from governor.plan.markets import find_market, may_be_played
+from governor.plan.orphans import explain_orphans
+from governor.plan.recordings import plan_recorder
+from governor.plan.workloads import exchange_workloads, feed_workload
+from governor.workload import Plan
+from tradefleet.resources.backtest import Backtest
+from tradefleet.resources.common import Resource, ResourceKey
+from tradefleet.resources.dataset import Dataset
+from tradefleet.resources.exchange import Exchange
+
+__all__ = ["Observed", "WarmUp", "plan"]
+
+
+def plan(resources: Collection[Resource], observed: Observed, warm_up: WarmUp) -> Plan:
+    """Return what should run for these resources, BotSets expanded. Every resource has its uid."""
+    draft = Draft(resources, observed, warm_up)
+    markets = {}
+    for exchange in draft.all(Exchange):
+        market = find_market(draft, exchange)
+        if market is None:
+            continue
+        markets[exchange.key] = market
+        if market.is_edited:
+            draft.drifted.add(exchange.key)
+        draft.workloads += exchange_workloads(market)
+        if market.feed is not None:
+            draft.workloads.append(feed_workload(market, market.feed))
+        plan_bots(draft, market)
+    explain_orphans(draft)
+    for dataset in draft.all(Dataset):
+        plan_recorder(draft, dataset, markets)
+    for backtest in draft.all(Backtest):
+        tested_on = draft.get(ResourceKey("Dataset", backtest.key.namespace, backtest.spec.dataset_ref.name))
+        if isinstance(tested_on, Dataset):
+            may_be_played(draft, backtest, tested_on)
+    return draft.plan()

@@ -1,0 +1,96 @@
+"""The processes of a fleet, with the settings that each of them reads."""
+
+from governor.plan.markets import Market
+from governor.workload import Role, Workload, workload_name
+from tradefleet.domain.bar import parse_interval
+from tradefleet.domain.bots import BotConfig, config_values
+from tradefleet.domain.money import plain_decimal
+from tradefleet.resources.common import Resource
+from tradefleet.resources.dataset import Dataset
+from tradefleet.resources.feed import Feed
+from tradefleet.resources.replay_plan import range_of
+from tradefleet.resources.trading_bot import TradingBot
+
+
+def exchange_workloads(market: Market) -> list[Workload]:
+    """Return the simulator and the gateway, which is told where the simulator listens."""
+    owner = market.exchange.key
+    port = workload_name(Role.VENUE, owner)
+    settings = {
+        "exchange": market.settings,
+        "uid": market.exchange.metadata.uid or "",
+        "generation": market.exchange.metadata.generation or 1,
+        "run": market.run,
+    }
+    return [
+        Workload(name=port, role=Role.VENUE, owner=owner, settings=settings, port_name=port, token_name=port),
+        Workload(
+            name=workload_name(Role.GATEWAY, owner),
+            role=Role.GATEWAY,
+            owner=owner,
+            settings=settings,
+            peer_port_name=port,
+            token_name=port,
+        ),
+    ]
+
+
+def feed_workload(market: Market, feed: Feed) -> Workload:
+    """Return the process that plays a market's history."""
+    assert feed.spec.replay is not None
+    return Workload(
+        name=workload_name(Role.FEED, feed.key),
+        role=Role.FEED,
+        owner=feed.key,
+        settings={
+            "feed": full_name(feed),
+            "uid": feed.metadata.uid or "",
+            "exchange": full_name(market.exchange),
+            "generation": feed.metadata.generation or 1,
+            "replay": market.replay,
+            "ticks": {
+                symbol: plain_decimal(each.tick)
+                for symbol, each in market.terms.instruments.items()
+                if symbol in {played for played, _ in market.series}
+            },
+            "speed": feed.spec.replay.speed,
+            "run": market.run,
+        },
+    )
+
+
+def recorder_workload(dataset: Dataset, market: Market, *, made_up: bool) -> Workload:
+    """Return the process that takes a market's bars into a dataset."""
+    from_us, to_us = range_of(dataset.spec)
+    return Workload(
+        name=workload_name(Role.RECORDER, dataset.key),
+        role=Role.RECORDER,
+        owner=dataset.key,
+        settings={
+            "dataset": full_name(dataset),
+            "exchange": full_name(market.exchange),
+            "series": [
+                {"symbol": symbol, "interval_us": parse_interval(interval)} for symbol, interval in dataset.spec.series
+            ],
+            "is_synthetic": made_up,
+            "from_us": from_us,
+            "to_us": to_us,
+            "ticks": [str(channel) for channel in dataset.spec.ticks],
+        },
+    )
+
+
+def bot_workload(market: Market, bot: TradingBot, config: BotConfig) -> Workload:
+    """Return the process of one bot."""
+    return Workload(
+        name=workload_name(Role.BOT, bot.key),
+        role=Role.BOT,
+        owner=bot.key,
+        settings={"bots": [config_values(config)], "exchange": market.settings, "run": market.run},
+        bot_uid=config.uid,
+    )
+
+
+def full_name(resource: Resource) -> str:
+    """Return "namespace/name"."""
+    return f"{resource.metadata.namespace}/{resource.metadata.name}"

@@ -1,0 +1,135 @@
+"""What a round of the Governor needs of where it runs: on one machine, or in a cluster.
+
+Every method may raise Retryable; a round that is cut short by it is done again, whole. None of them waits for a process
+to start or to end.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from governor.job import Job, JobFacts
+from governor.observation import Seen
+from governor.plan import WarmUp
+from governor.workload import Command, ProcessFacts, Workload
+from tradefleet.domain.ids import BotKey, BotUid
+from tradefleet.domain.progress import Participant
+from tradefleet.resources.common import Resource, ResourceKey
+from tradefleet.store.ports import CommandStore, Halt, RunStore
+from tradefleet.store.upkeep import FleetStore
+
+
+class Change(Protocol):
+    """What became of one applied resource."""
+
+    @property
+    def verb(self) -> str:
+        """One of "created", "configured" and "unchanged"."""
+
+
+class Resources(Protocol):
+    """The resources of the fleet, each with UID, generation, annotations, status and time of deletion."""
+
+    def all(self) -> list[Resource]:
+        """Return every resource, those included whose deletion was asked for. The order does not matter."""
+
+    def apply(self, wanted: Sequence[Resource], *, owner: str | None = None) -> Sequence[Change]:
+        """Create or change resources; `owner` is the UID of the BotSet that makes them, kept in OWNER_ANNOTATION.
+
+        What people and the Governor noted in annotations of ours stays. Raises Permanent for a change that a kind does
+        not allow; nothing is changed then.
+        """
+
+    def delete(self, keys: Collection[ResourceKey]) -> Collection[ResourceKey]:
+        """Ask for the deletion of resources; return those that it was not asked for before."""
+
+    def remove(self, resource: Resource) -> None:
+        """Let a deleted resource go that has nothing left to be wound down: what was held back by our finalizer."""
+
+    def write_statuses(self, statuses: Mapping[str, Mapping[str, object]]) -> None:
+        """Replace statuses, by UID: one of another resource under the same name is left alone."""
+
+    def note(self, key: ResourceKey, action: str, detail: str) -> None:
+        """Note what befell a resource, for people: an event."""
+
+
+class Sight(Protocol):
+    """What was committed to the fleet's database. `governor.eyes.Eyes` reads it from Postgres."""
+
+    def look(self, resources: Collection[Resource]) -> Seen:
+        """Return what is there of these resources."""
+
+
+class Renderer(Protocol):
+    """Turns workloads into processes of this machine, or into Deployments."""
+
+    def tend(self, workloads: Collection[Workload]) -> None:
+        """Bring what runs closer to `workloads`: stop what is not among them or has another digest, start the rest.
+
+        What ends without having been asked to is started again, but a finished replay: slower each time, and more
+        slowly still what ended with ExitStatus.REFUSED or SUPERSEDED.
+        """
+
+    def facts(self) -> Mapping[str, ProcessFacts]:
+        """Return what is known of each process, by the workload's name."""
+
+    def owners(self) -> Collection[ResourceKey]:
+        """Return the resources of which something runs, or is started again."""
+
+    def take_ends(self) -> Sequence[tuple[Workload, str]]:
+        """Return the ends that nobody had asked for, since the last call, each with its reason."""
+
+
+class JobRunner(Protocol):
+    """Runs what ends by itself, once for each digest."""
+
+    def tend(self, jobs: Collection[Job]) -> dict[str, JobFacts]:
+        """Start what is wanted and not done, end what is not wanted any more; return where each job is, by name."""
+
+
+class Logins(Protocol):
+    """The log-ins of bots to the database: each may write its own rows alone (rule 26)."""
+
+    def admit_bot(self, bot: BotKey, uid: BotUid) -> object:
+        """Make row and log-in of a bot. Harmless when they exist. What it returns is for the renderer."""
+
+    def dismiss_bot(self, uid: BotUid) -> None:
+        """Take away the log-in of a bot that is gone. Harmless when there is none."""
+
+
+class Announcer(Protocol):
+    """Tells the fleet's broker what changed. `governor.announcements.Announcements` does, as long as there is one."""
+
+    def tell(self, commands: Collection[Command], halts: Collection[Halt]) -> None:
+        """Publish the commands and halts that are not known to be told."""
+
+
+class Upkeep(Protocol):
+    """Registers consumers and deletes what is old: `governor.housekeeping.Housekeeping`."""
+
+    def tend(
+        self,
+        commands: Collection[Command],
+        *,
+        runs: Mapping[str, frozenset[Participant]],
+        finished: Collection[str],
+    ) -> None:
+        """Do what is due."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """All that a round works with. `wall_us` is the wall's clock, UTC microseconds."""
+
+    resources: Resources
+    sight: Sight
+    renderer: Renderer
+    jobs: JobRunner
+    logins: Logins
+    announcer: Announcer
+    upkeep: Upkeep
+    fleet: FleetStore
+    commands: CommandStore
+    runs: RunStore
+    warm_up: WarmUp
+    wall_us: Callable[[], int]

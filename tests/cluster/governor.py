@@ -1,0 +1,225 @@
+"""A Governor as a process, looking after namespaces of the tests' API server with a real database and broker."""
+
+import copy
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import yaml
+from governor.local.loopback import free_port
+
+from tests.cluster.api import Api
+from tradefleet.resources.kinds import KINDS
+
+PATIENCE_S = 60.0  # for what takes a second alone
+POLL_S = 0.1
+DEFAULTS: Mapping[str, Any] = {
+    "image": "localhost/tradefleet:test",
+    "labels": {"app.kubernetes.io/part-of": "tradefleet"},
+    "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
+}
+
+T = TypeVar("T")
+
+
+def eventually(look: Callable[[], T], *, what: str, patience_s: float = PATIENCE_S) -> T:
+    """Return what `look` finds, as soon as it finds something."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        found = look()
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"{what}: not within {patience_s:.0f} s"
+        time.sleep(POLL_S)
+
+
+class GovernorProcess:
+    """One Governor. `start` and `kill` may follow each other."""
+
+    def __init__(
+        self, folder: Path, kubeconfig: Path, *, database_url: str, bootstrap: str, namespaces: list[str], fleet: str
+    ) -> None:
+        self.log = folder / "governor.log"
+        self.port = free_port()
+        self._settings = folder / "governor.yaml"
+        settings = {
+            "namespaces": namespaces,
+            "lease_namespace": namespaces[0],
+            "lease_name": "governor",
+            "resync_s": 5,
+            "workloads": DEFAULTS,
+        }
+        self._settings.write_text(yaml.safe_dump(settings), encoding="utf-8")
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("TRADEFLEET_")},
+            "KUBECONFIG": str(kubeconfig),
+            "TRADEFLEET_FLEET": fleet,
+            "TRADEFLEET_COMPONENT": "governor",
+            "TRADEFLEET_DATABASE_URL": database_url,
+            "TRADEFLEET_KAFKA_BOOTSTRAP": bootstrap,
+            "TRADEFLEET_KAFKA_PREFIX": f"{fleet}.",
+            "TRADEFLEET_HEALTH_PORT": str(self.port),
+            "TRADEFLEET_LOG_FORMAT": "json",
+        }
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def twin(self, folder: Path) -> "GovernorProcess":
+        """Return another one for the same fleet."""
+        other = copy.copy(self)
+        other.log = folder / "governor-2.log"
+        other.port = free_port()
+        other._environment = {**self._environment, "TRADEFLEET_HEALTH_PORT": str(other.port)}
+        other._child = None
+        return other
+
+    def start(self, *, holder: str = "governor-1") -> "GovernorProcess":
+        """Return at once; `is_ready` says when it works."""
+        with self.log.open("ab") as log:
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "tradefleet.cli.entry", "governor", "--settings", str(self._settings)],
+                env={**self._environment, "TRADEFLEET_HOLDER": holder},
+                stdout=log,
+                stderr=log,
+            )
+        return self
+
+    def stop(self) -> int:
+        """Ask it to end; return its exit status."""
+        assert self._child is not None
+        self._child.send_signal(signal.SIGTERM)
+        try:
+            return self._child.wait(PATIENCE_S)
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        """End it without a word."""
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+
+    @property
+    def pid(self) -> int:
+        assert self._child is not None
+        return self._child.pid
+
+    @property
+    def is_running(self) -> bool:
+        return self._child is not None and self._child.poll() is None
+
+    def page(self, path: str) -> tuple[int, str]:
+        """Return status and text of one of its pages; 0 when it does not answer."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def is_ready(self) -> bool:
+        """Return whether its rounds succeed."""
+        assert self.is_running, f"the Governor has ended:\n{self.last_lines()}"
+        return self.page("/readyz")[0] == 200
+
+    def last_lines(self) -> str:
+        """Return the end of its log."""
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return "\n".join(line[:600] for line in lines[-20:])
+
+
+class Cluster:
+    """What a test asks of the API server beside our kinds."""
+
+    PLACES: ClassVar[dict[str, str]] = {
+        "Deployment": "/apis/apps/v1/namespaces/{}/deployments",
+        "ConfigMap": "/api/v1/namespaces/{}/configmaps",
+        "Secret": "/api/v1/namespaces/{}/secrets",
+        "Service": "/api/v1/namespaces/{}/services",
+        "ServiceAccount": "/api/v1/namespaces/{}/serviceaccounts",
+        "NetworkPolicy": "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies",
+        "Job": "/apis/batch/v1/namespaces/{}/jobs",
+        "Pod": "/api/v1/namespaces/{}/pods",
+        "Lease": "/apis/coordination.k8s.io/v1/namespaces/{}/leases",
+        "Event": "/apis/events.k8s.io/v1/namespaces/{}/events",
+    }
+
+    def __init__(self, api: Api, namespace: str) -> None:
+        self.api = api
+        self.namespace = namespace
+
+    def path(self, kind: str, name: str = "") -> str:
+        place = self.PLACES[kind].format(self.namespace)
+        return f"{place}/{name}" if name else place
+
+    def get(self, kind: str, name: str) -> dict[str, Any] | None:
+        """Return an object, None when there is none."""
+        found = self.api.get(self.path(kind, name))
+        return None if found.get("kind") == "Status" else found
+
+    def names(self, kind: str) -> list[str]:
+        """Return the names of the fleet's objects of a kind."""
+        found = self.api.get(f"{self.path(kind)}?labelSelector=app.kubernetes.io/managed-by%3Dtradefleet-governor")
+        return sorted(each["metadata"]["name"] for each in found["items"])
+
+    def all(self, kind: str) -> list[dict[str, Any]]:
+        """Return all objects of a kind."""
+        found: list[dict[str, Any]] = self.api.get(self.path(kind))["items"]
+        return found
+
+    def everything(self) -> dict[str, str]:
+        """Return the version of every object that a Governor writes, to see whether it has written."""
+        kinds = ("Deployment", "ConfigMap", "Secret", "Service", "ServiceAccount", "NetworkPolicy", "Job", "Event")
+        found = [(kind, each) for kind in kinds for each in self.all(kind)]
+        for kind, model in KINDS.items():
+            place = f"/apis/tradefleet.dev/v1alpha1/namespaces/{self.namespace}/{model.names.plural}"
+            found += [(kind, each) for each in self.api.get(place)["items"]]
+        return {f"{kind}/{each['metadata']['name']}": each["metadata"]["resourceVersion"] for kind, each in found}
+
+    # --- what nodes and controllers do ----------------------------------------------------------------------------
+
+    def play_pod(self, workload: str, *, ready: bool, **container: Any) -> None:
+        """Let the pod of a Deployment be there, in a state."""
+        deployment = self.get("Deployment", workload)
+        assert deployment is not None
+        self._pod(workload, deployment["spec"]["template"])
+        status = {"name": "workload", "ready": ready, "image": "x", "imageID": "x", "restartCount": 0, **container}
+        answer = self.api.patch(f"{self.path('Pod', workload)}/status", {"status": {"containerStatuses": [status]}})
+        assert answer.accepted, answer.body
+
+    def play_job(self, name: str, told: Mapping[str, Any]) -> None:
+        """Let the pod of a Job end with a last message."""
+        job = self.get("Job", name)
+        assert job is not None
+        self._pod(name, job["spec"]["template"])
+        state = {"terminated": {"exitCode": 0, "message": json.dumps(told)}}
+        status = {"name": "workload", "ready": False, "image": "x", "imageID": "x", "restartCount": 0, "state": state}
+        answer = self.api.patch(f"{self.path('Pod', name)}/status", {"status": {"containerStatuses": [status]}})
+        assert answer.accepted, answer.body
+
+    def _pod(self, name: str, template: Mapping[str, Any]) -> None:
+        if self.get("Pod", name) is None:
+            # The controller of accounts is not there either.
+            spec = {**template["spec"], "serviceAccountName": "default", "serviceAccount": "default"}
+            if self.get("ServiceAccount", "default") is None:
+                account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
+                assert self.api.post(self.path("ServiceAccount"), account).accepted
+            metadata = {"name": name, "labels": template["metadata"]["labels"]}
+            body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+            answer = self.api.post(self.path("Pod"), body)
+            assert answer.accepted, answer.body
+
+    def settings(self, name: str) -> dict[str, Any]:
+        """Return what a workload is told."""
+        found = self.get("ConfigMap", name)
+        assert found is not None
+        settings: dict[str, Any] = json.loads(found["data"]["settings.json"])
+        return settings

@@ -1,0 +1,346 @@
+"""From workloads to manifests, and back from what an API server stores to whether it is as wanted."""
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from governor.kubernetes.client import CONFIG_MAP, DEPLOYMENT, NETWORK_POLICY, SECRET, SERVICE, Kind
+from governor.kubernetes.drift import is_as_wanted, replacement
+from governor.kubernetes.manifests import (
+    Credentials,
+    Surroundings,
+    children_of,
+    database_hosts,
+    hosts_of,
+    object_name,
+)
+from governor.kubernetes.settings import GovernorSettings, WorkloadDefaults, read_settings
+from governor.workload import Role, Workload, workload_name
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.governor import fleets
+from tradefleet.domain.errors import Permanent
+from tradefleet.resources.common import Resource
+from tradefleet.runtime.settings import InvalidSettings
+
+DEFAULTS = WorkloadDefaults(
+    image="localhost/tradefleet:1",
+    labels={"app.kubernetes.io/part-of": "tradefleet", "tradefleet.dev/fleet": "here"},
+    resources={"requests": {"cpu": "10m"}, "limits": {"memory": "1024Mi"}},
+)
+SURROUNDINGS = Surroundings(
+    fleet="here",
+    defaults=DEFAULTS,
+    database_hosts=(("postgres.stores.svc", 5432),),
+    kafka_bootstrap="kafka.stores.svc:9092",
+    kafka_prefix="here.",
+)
+CREDENTIALS = Credentials(database_url="postgresql://bot:hunter2@postgres.stores.svc/tradefleet", token="t0ken")
+
+
+def workload(role: Role, owner: Resource, **more: Any) -> Workload:
+    name = workload_name(role, owner.key)
+    return Workload(name=name, role=role, owner=owner.key, settings={"speed": "max"}, **more)
+
+
+def venue() -> tuple[Workload, Resource]:
+    owner = fleets.exchange()
+    name = workload_name(Role.VENUE, owner.key)
+    return workload(Role.VENUE, owner, port_name=name, token_name=name), owner
+
+
+def gateway() -> tuple[Workload, Resource]:
+    owner = fleets.exchange()
+    name = workload_name(Role.VENUE, owner.key)
+    return workload(Role.GATEWAY, owner, peer_port_name=name, token_name=name), owner
+
+
+def bot(**spec: Any) -> tuple[Workload, Resource]:
+    owner = fleets.bot("alpha", **spec)
+    return workload(Role.BOT, owner, bot_uid="uid-tradingbot-alpha"), owner
+
+
+EVERY = pytest.mark.parametrize("made", [venue, gateway, bot])
+
+
+def made_of(made: Callable[[], tuple[Workload, Resource]], **more: Any) -> dict[str, dict[str, Any]]:
+    one, owner = made()
+    return {child.kind.kind: child.body for child in children_of(one, owner, SURROUNDINGS, CREDENTIALS, **more)}
+
+
+def pod_of(made: Callable[[], tuple[Workload, Resource]]) -> dict[str, Any]:
+    found: dict[str, Any] = made_of(made)["Deployment"]["spec"]["template"]["spec"]
+    return found
+
+
+def variables(made: Callable[[], tuple[Workload, Resource]]) -> dict[str, Any]:
+    (container,) = pod_of(made)["containers"]
+    return {each["name"]: each.get("value", each.get("valueFrom")) for each in container["env"]}
+
+
+@EVERY
+def test_the_children_of_a_workload_go_with_their_owner(made: Any):
+    one, owner = made()
+
+    for child in children_of(one, owner, SURROUNDINGS, CREDENTIALS):
+        (reference,) = child.body["metadata"]["ownerReferences"]
+        assert (reference["kind"], reference["uid"], reference["controller"]) == (owner.kind, owner.metadata.uid, True)
+        assert child.body["metadata"]["labels"]["tradefleet.dev/fleet"] == "here"
+        assert child.body["metadata"]["namespace"] == owner.metadata.namespace
+
+
+@EVERY
+def test_a_pod_obeys_the_restricted_profile_and_has_no_token(made: Any):
+    """The fields of the profile: Kubernetes documentation, Pod Security Standards, Restricted."""
+    pod = pod_of(made)
+    (container,) = pod["containers"]
+
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["enableServiceLinks"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert {next(iter(volume.keys() - {"name"})) for volume in pod["volumes"]} <= {"emptyDir", "configMap", "secret"}
+
+
+@EVERY
+def test_no_secret_stands_outside_of_the_secret(made: Any):
+    children = made_of(made)
+    secret = children.pop("Secret")
+
+    assert "hunter2" not in json.dumps(children)
+    assert "t0ken" not in json.dumps(children)
+    assert set(secret["data"]) == {"database-url", "token"}
+    assert "hunter2" not in repr(CREDENTIALS)
+
+
+def test_there_is_one_pod_and_the_old_one_ends_before_the_new_one_starts():
+    spec = made_of(bot)["Deployment"]["spec"]
+
+    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+
+
+def test_a_replay_that_has_ended_keeps_its_objects_without_a_pod():
+    deployment = made_of(bot, has_ended=True)["Deployment"]
+
+    assert deployment["spec"]["replicas"] == 0
+    assert deployment["metadata"]["annotations"]["tradefleet.dev/ended"] == bot()[0].digest
+
+
+def test_a_process_holds_its_leases_as_its_pod():
+    found = variables(bot)
+
+    assert found["TRADEFLEET_HOLDER"] == {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.uid"}}
+    assert found["TRADEFLEET_DATABASE_URL_FILE"] == "/etc/tradefleet/secret/database-url"
+    assert found["TRADEFLEET_LAST_WORDS_PATH"] == pod_of(bot)["containers"][0]["terminationMessagePath"]
+
+
+def test_a_venue_is_found_by_its_gateway():
+    there = made_of(venue)
+    told = json.loads(made_of(gateway)["ConfigMap"]["data"]["settings.json"])
+    listening = json.loads(there["ConfigMap"]["data"]["settings.json"])
+
+    assert told["venue_host"] == there["Service"]["metadata"]["name"] == "venue-simulator"
+    assert told["venue_port"] == listening["port"] == there["Service"]["spec"]["ports"][0]["port"]
+    assert listening["host"] == "0.0.0.0"
+    assert told["token_file"] == listening["token_file"] == "/etc/tradefleet/secret/token"
+
+
+def test_only_a_venue_has_a_service():
+    assert "Service" not in made_of(bot)
+    assert "Service" not in made_of(gateway)
+
+
+def allows(rules: list[dict[str, Any]], port: int, peer: str) -> list[Any]:
+    return [rule.get(peer, "anybody") for rule in rules if any(each["port"] == port for each in rule["ports"])]
+
+
+def test_a_bot_reaches_database_and_broker_and_nothing_else():
+    spec = made_of(bot)["NetworkPolicy"]["spec"]
+    stores = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "stores"}}}]
+
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    assert sorted(each["port"] for rule in spec["egress"] for each in rule["ports"]) == [53, 53, 5432, 9092]
+    assert allows(spec["egress"], 5432, "to") == [stores]
+    assert allows(spec["egress"], 9092, "to") == [stores]
+    assert [[each["port"] for each in rule["ports"]] for rule in spec["ingress"]] == [[8080]]
+
+
+def test_a_venue_hears_its_gateway_alone():
+    (ingress,) = allows(made_of(venue)["NetworkPolicy"]["spec"]["ingress"], 8443, "from")
+    (wanted,) = ingress
+    labels = made_of(gateway)["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    strange = made_of(bot)["Deployment"]["spec"]["template"]["metadata"]["labels"]
+
+    assert wanted["podSelector"]["matchLabels"].items() <= labels.items()
+    assert not wanted["podSelector"]["matchLabels"].items() <= strange.items()
+
+
+def test_a_gateway_reaches_its_venue():
+    ((peer,),) = allows(made_of(gateway)["NetworkPolicy"]["spec"]["egress"], 8443, "to")
+    labels = made_of(venue)["Deployment"]["spec"]["template"]["metadata"]["labels"]
+
+    assert peer["podSelector"]["matchLabels"].items() <= labels.items()
+
+
+def test_an_address_is_as_narrow_as_it_says():
+    stores = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "stores"}}}]
+    for host, expected in (
+        ("10.1.2.3", [{"ipBlock": {"cidr": "10.1.2.3/32"}}]),
+        ("fd00::7", [{"ipBlock": {"cidr": "fd00::7/128"}}]),
+        ("postgres", [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "default"}}}]),
+        ("db-0.db.stores.svc.cluster.local", stores),
+        ("db.example.com", "anybody"),
+    ):
+        one, owner = bot()
+        around = Surroundings(
+            fleet="here",
+            defaults=DEFAULTS,
+            database_hosts=((host, 5432),),
+            kafka_bootstrap="kafka:9092",
+            kafka_prefix="",
+        )
+        policy = next(each.body for each in children_of(one, owner, around, CREDENTIALS) if each.kind == NETWORK_POLICY)
+        assert allows(policy["spec"]["egress"], 5432, "to") == [expected], host
+
+
+def test_a_bots_template_changes_its_pod():
+    template = {
+        "image": "registry.example/mine:latest",
+        "imagePullSecrets": [{"name": "login"}],
+        "labels": {"team": "a", "tradefleet.dev/fleet": "stolen", "tradefleet.dev/exchange": "not-mine"},
+        "annotations": {"note": "x"},
+        "resources": {"requests": {"memory": "64Mi"}, "limits": {"memory": "128Mi"}},
+        "nodeSelector": {"disk": "fast"},
+        "tolerations": [{"key": "gpu", "operator": "Exists"}],
+        "priorityClassName": "high",
+    }
+
+    found = made_of(lambda: bot(podTemplate=template))["Deployment"]["spec"]["template"]
+
+    (container,) = found["spec"]["containers"]
+    assert (container["image"], container["imagePullPolicy"]) == ("registry.example/mine:latest", "Always")
+    assert container["resources"] == template["resources"]
+    assert found["spec"]["imagePullSecrets"] == [{"name": "login"}]
+    assert found["spec"]["nodeSelector"] == {"disk": "fast"}
+    assert found["spec"]["tolerations"] == [{"key": "gpu", "operator": "Exists"}]
+    assert found["spec"]["priorityClassName"] == "high"
+    assert found["metadata"]["annotations"]["note"] == "x"
+    assert found["metadata"]["labels"]["team"] == "a"
+    assert found["metadata"]["labels"]["tradefleet.dev/fleet"] == "here", "what we find it by is ours"
+    assert "tradefleet.dev/exchange" not in found["metadata"]["labels"]
+
+
+def test_names_are_those_of_the_resources():
+    assert object_name("bot-default-alpha", "default") == "bot-alpha"
+    assert object_name("bot-default-default-alpha", "default") == "bot-default-alpha"
+    assert object_name("gateway-my-team-sim-1", "my-team") == "gateway-sim-1"
+
+
+@pytest.mark.parametrize("kind", [CONFIG_MAP, SECRET, SERVICE, NETWORK_POLICY, DEPLOYMENT])
+@given(data=st.data())
+def test_any_change_of_what_an_object_does_is_seen_and_mended(kind: Kind, data: st.DataObject):
+    wanted = made_of(venue)[kind.kind]
+    stored = copy.deepcopy(wanted)
+    stored["metadata"] |= {"uid": "u", "resourceVersion": "7", "labels": {**wanted["metadata"]["labels"], "team": "a"}}
+    assert is_as_wanted(wanted, stored)
+
+    _change(data, stored["data"] if "data" in stored else stored["spec"])
+
+    assert not is_as_wanted(wanted, stored)
+    mended = replacement(wanted, stored)
+    assert mended is not None
+    assert is_as_wanted(wanted, mended)
+    assert mended["metadata"]["resourceVersion"] == "7", "it replaces what was looked at, and nothing newer"
+    assert mended["metadata"]["labels"]["team"] == "a", "what others note stays"
+
+
+def _change(data: st.DataObject, part: Any) -> None:
+    """Change, add or take away something somewhere in a part of an object."""
+    while isinstance(part, dict | list) and part and data.draw(st.booleans()):
+        inner = part[data.draw(st.sampled_from(sorted(part)))] if isinstance(part, dict) else part[0]
+        if not isinstance(inner, dict | list):
+            break
+        part = inner
+    if isinstance(part, list):
+        part.append({"name": "extra"})
+    elif data.draw(st.booleans()) or not part:
+        part["extra"] = "value"
+    else:
+        name = data.draw(st.sampled_from(sorted(part)))
+        part[name] = [*part[name], "extra"] if isinstance(part[name], list) else "changed"
+
+
+def test_amounts_are_compared_by_what_they_mean():
+    wanted = made_of(bot)["Deployment"]
+    stored = copy.deepcopy(wanted)
+    stored["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"] = "1Gi"
+    assert is_as_wanted(wanted, stored)
+
+    stored["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"] = "2Gi"
+
+    assert not is_as_wanted(wanted, stored)
+
+
+def test_a_mark_under_our_own_prefix_that_is_not_ours_is_drift():
+    wanted = made_of(bot)["Deployment"]
+    stored = copy.deepcopy(wanted)
+    stored["metadata"]["annotations"]["tradefleet.dev/ended"] = "forged"
+
+    assert not is_as_wanted(wanted, stored)
+
+
+def test_addresses_may_be_several():
+    assert hosts_of("a:1, b:2,[fd00::1]:3,c", 9) == (("a", 1), ("b", 2), ("fd00::1", 3), ("c", 9))
+    assert database_hosts("postgresql://u:p%40ss@one:5433,two/db?sslmode=require") == (("one", 5433), ("two", 5432))
+
+
+def test_an_address_that_is_none_is_named():
+    with pytest.raises(Permanent, match="write host:port"):
+        hosts_of("a:b", 1)
+
+
+# --- settings ---------------------------------------------------------------------------------------------------------
+
+
+GIVEN = "lease_namespace: a\nlease_name: governor\n"
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "governor.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_settings_are_read_with_their_defaults(tmp_path: Path):
+    path = write(
+        tmp_path,
+        f"{GIVEN}namespaces: [a]\nworkloads: {{image: x, resources: {{limits: {{memory: 1Gi}}}}}}\n",
+    )
+
+    settings = read_settings(path)
+
+    assert isinstance(settings, GovernorSettings)
+    assert (settings.resync_s, settings.workloads.metrics_port) == (60, 8080)
+    assert settings.workloads.resources == {"limits": {"memory": "1Gi"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("namespaces: []", "name at least one namespace"),
+        ("namespaces: [a]\nresync_s: 1", "at least 5: 1"),
+        ("namespaces: [a]\nresync: 9", "did you mean resync_s"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(tmp_path: Path, text: str, message: str):
+    with pytest.raises(InvalidSettings, match=message):
+        read_settings(write(tmp_path, f"{GIVEN}workloads: {{image: x}}\n{text}\n"))

@@ -1,0 +1,280 @@
+"""A round looks, plans, carries out, shows and takes away; what is so already is not written again."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+import pytest
+from governor.annotations import OWNER_ANNOTATION, STATE_ANNOTATION
+from governor.job import Job, JobFacts
+from governor.observation import Books, Seen
+from governor.ports import Ports
+from governor.rounds import Rounds
+from governor.workload import Command, ProcessFacts, ProcessState, Workload
+
+from tests.fakes.memory_database import MemoryDatabase
+from tests.fakes.memory_resources import MemoryResources
+from tests.fakes.memory_store import MemoryStore
+from tests.unit.governor import fleets
+from tradefleet.domain.bots import RunState
+from tradefleet.domain.errors import Retryable
+from tradefleet.domain.ids import BotKey, BotUid
+from tradefleet.resources.common import ConditionType, Phase, Resource, ResourceKey
+from tradefleet.store.ports import Halt
+
+ALPHA = BotUid("uid-tradingbot-alpha")
+NOW_US = 1_800_000_000_000_000
+ENDED = Books(is_ending=True, has_exits=False, lots={}, closures={}, unreadable_seq=0, is_drawn_down=False)
+
+
+class Processes:
+    """A renderer whose processes are Ready at once, and end as soon as they are not wanted."""
+
+    def __init__(self) -> None:
+        self.running: dict[str, Workload] = {}
+        self.ends: list[tuple[Workload, str]] = []
+
+    def tend(self, workloads: Collection[Workload]) -> None:
+        self.running = {each.name: each for each in workloads}
+
+    def facts(self) -> dict[str, ProcessFacts]:
+        return {name: ProcessFacts(state=ProcessState.READY) for name in self.running}
+
+    def owners(self) -> set[ResourceKey]:
+        return {each.owner for each in self.running.values()}
+
+    def take_ends(self) -> Sequence[tuple[Workload, str]]:
+        ends, self.ends = self.ends, []
+        return ends
+
+
+class Reading:
+    """Jobs that never end."""
+
+    def tend(self, jobs: Collection[Job]) -> dict[str, JobFacts]:
+        return {job.name: JobFacts(is_running=True) for job in jobs}
+
+
+class Upkeep:
+    def tend(self, commands, *, runs, finished) -> None:
+        del commands, runs, finished
+
+
+class Stage:
+    """A fleet's rounds over resources and a store in memory. `seen` is what is looked at, beside the commands."""
+
+    def __init__(self, *resources: Resource) -> None:
+        self.store = MemoryStore(MemoryDatabase(lambda: NOW_US))
+        self.store.create_fleet()
+        self.resources = MemoryResources(resources)
+        self.processes = Processes()
+        self.seen = Seen()
+        self.logins: dict[BotUid, BotKey] = {}
+        self.puts: list[Command] = []
+        self.told: list[tuple[int, int]] = []
+        self.is_broken = False
+        self.begin()
+
+    def begin(self) -> None:
+        """Let another Governor take over."""
+        self.rounds = Rounds(
+            Ports(
+                resources=self.resources,
+                sight=self,
+                renderer=self.processes,
+                jobs=Reading(),
+                logins=self,
+                announcer=self,
+                upkeep=Upkeep(),
+                fleet=self.store,
+                commands=self,
+                runs=self.store,
+                warm_up=fleets.warm_up,
+                wall_us=lambda: NOW_US,
+            )
+        )
+
+    def look(self, resources: Collection[Resource]) -> Seen:
+        del resources
+        return replace(self.seen, configs={each.command.config.uid: each.command.config for each in self.puts})
+
+    def admit_bot(self, bot: BotKey, uid: BotUid) -> None:
+        self.store.register_bot(bot, uid)
+        self.logins[uid] = bot
+
+    def dismiss_bot(self, uid: BotUid) -> None:
+        self.logins.pop(uid, None)
+
+    def put_command(self, account, command) -> None:
+        if self.is_broken:
+            raise Retryable("database: gone")
+        assert command.config.uid in self.logins, "its log-in comes first"
+        self.store.put_command(account, command)
+        self.puts.append(Command(account=account, command=command))
+
+    def forget_command(self, uid: BotUid) -> None:
+        self.store.forget_command(uid)
+        self.puts = [each for each in self.puts if each.command.config.uid != uid]
+
+    def __getattr__(self, name: str):
+        return getattr(self.store, name)
+
+    def tell(self, commands: Collection[Command], halts: Collection[Halt]) -> None:
+        self.told.append((len(commands), len(halts)))
+
+    def go(self, rounds: int = 1) -> None:
+        for _ in range(rounds):
+            self.rounds.go()
+
+    def named(self) -> dict[str, Resource]:
+        return {each.metadata.name: each for each in self.resources.all()}
+
+
+def _market(*bots: Resource) -> tuple[Resource, ...]:
+    return (fleets.exchange(), fleets.dataset(), fleets.feed(speed="max"), *bots)
+
+
+def _set(**spec) -> Resource:
+    body = {
+        "matrix": {"strategies": [{"name": "dca"}], "instruments": ["BTC-USD", "LTC-USD"]},
+        "template": {"spec": {"exchangeRef": {"name": "simulator"}, "wallet": {"USD": "100"}}},
+        **spec,
+    }
+    return fleets.stored("BotSet", "many", body)
+
+
+def test_a_fleet_is_brought_up_and_shown_in_one_round() -> None:
+    stage = Stage(*_market(fleets.bot("alpha")))
+
+    stage.go()
+
+    assert sorted(stage.processes.running) == [
+        "bot-default-alpha",
+        "feed-default-replay",
+        "gateway-default-simulator",
+        "venue-default-simulator",
+    ]
+    assert stage.store.bot_command(ALPHA) is not None
+    assert stage.logins == {ALPHA: "default/alpha"}
+    assert stage.named()["alpha"].status.phase is Phase.WARMING_UP
+    assert stage.told == [(1, 0)]
+
+
+def test_what_is_so_already_is_not_written_again() -> None:
+    stage = Stage(*_market(fleets.bot("alpha")))
+    stage.go()
+    written = stage.resources.written
+
+    stage.go(3)
+
+    assert stage.resources.written == written
+    assert len(stage.puts) == 1
+
+
+def test_a_governor_that_starts_tells_bots_again_what_they_shall_be() -> None:
+    stage = Stage(*_market(fleets.bot("alpha")))
+    stage.go()
+
+    stage.begin()
+    stage.go()
+
+    assert len(stage.puts) == 2
+
+
+def test_a_round_that_was_cut_short_is_done_again() -> None:
+    stage = Stage(*_market(fleets.bot("alpha")))
+    stage.is_broken = True
+    with pytest.raises(Retryable):
+        stage.go()
+    assert stage.processes.running == {}, "a process would not find its command"
+
+    stage.is_broken = False
+    stage.go()
+
+    assert len(stage.puts) == 1
+    assert "bot-default-alpha" in stage.processes.running
+
+
+def test_ends_that_nobody_had_asked_for_are_noted() -> None:
+    stage = Stage(*_market(fleets.bot("alpha")))
+    stage.go()
+    workload = stage.processes.running["bot-default-alpha"]
+    stage.processes.ends = [(workload, "was ended by signal 9")]
+
+    stage.go()
+
+    assert stage.resources.notes == [
+        (workload.owner, "process ended", "bot-default-alpha: was ended by signal 9"),
+    ]
+
+
+def test_the_bots_of_a_set_are_made_and_run_in_the_same_round() -> None:
+    stage = Stage(*_market(_set()))
+
+    stage.go()
+
+    mine = [each for each in stage.resources.all() if each.metadata.annotations.get(OWNER_ANNOTATION)]
+    assert len(mine) == 2
+    assert {f"bot-default-{each.metadata.name}" for each in mine} < stage.processes.running.keys()
+    stage.go()
+    assert stage.named()["many"].status.bots == 2
+
+
+def test_a_set_that_cannot_be_made_holds_nobody_else_back() -> None:
+    names = {"strategies": [{"name": "dca", "label": "a"}, {"name": "buy-and-hold", "label": "a"}]}
+    stage = Stage(*_market(fleets.bot("alpha"), _set(matrix={**names, "instruments": ["BTC-USD"]})))
+
+    stage.go()
+
+    assert "bot-default-alpha" in stage.processes.running
+    assert stage.named()["many"].status.condition(ConditionType.STALLED).status == "True"
+
+
+def test_a_deleted_bot_goes_when_its_gateway_has_wound_it_down_and_its_process_has_ended() -> None:
+    stage = Stage(*_market(fleets.bot("alpha"), fleets.bot("beta")))
+    stage.go()
+    stage.resources.delete([ResourceKey("TradingBot", "default", "alpha")])
+    stage.seen = Seen(books={ALPHA: replace(ENDED, has_exits=True)})
+    stage.go()
+    assert "bot-default-alpha" in stage.processes.running
+
+    stage.seen = Seen(books={ALPHA: ENDED})
+    stage.go()
+
+    assert "alpha" not in stage.named()
+    assert "bot-default-alpha" not in stage.processes.running
+    assert ALPHA not in stage.logins
+    assert stage.store.bot_command(ALPHA) is None
+    assert "beta" in stage.named()
+
+
+def test_a_whole_fleet_goes_bots_first() -> None:
+    stage = Stage(*_market(fleets.bot("alpha")))
+    stage.go()
+    stage.resources.delete([each.key for each in stage.resources.all()])
+    stage.seen = Seen(books={ALPHA: replace(ENDED, is_ending=False)})
+    stage.go()
+    assert {"alpha", "simulator"} <= stage.named().keys()
+
+    stage.seen = Seen(books={ALPHA: ENDED})
+    stage.go(3)
+
+    assert stage.named() == {}
+    assert stage.processes.running == {}
+
+
+def test_a_persons_choice_for_a_bot_of_a_set_stays() -> None:
+    stage = Stage(*_market(_set()))
+    stage.go()
+    bot = next(each for each in stage.resources.all() if each.kind == "TradingBot")
+    others = [each for each in stage.resources.all() if each.key != bot.key]
+    stage.resources = MemoryResources([*others, _annotated(bot)])
+    stage.begin()
+
+    stage.go()
+
+    assert stage.named()[bot.metadata.name].spec.state is RunState.PAUSED
+
+
+def _annotated(bot: Resource) -> Resource:
+    annotations = {**bot.metadata.annotations, STATE_ANNOTATION: "Paused"}
+    return bot.model_copy(update={"metadata": bot.metadata.model_copy(update={"annotations": annotations})})
