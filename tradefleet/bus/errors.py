@@ -15,6 +15,12 @@ class BrokerReplaced(PositionLost):
     """The cluster or a topic is another one than before: a wiped broker. Offsets mean nothing any more."""
 
 
+class RegistryUnavailable(BrokerUnavailable):
+    """The schema registry does not answer, or refuses. As without a broker, readers take what they miss from the
+    database.
+    """
+
+
 class BusFull(Retryable):
     """The queue of messages to send is full: the broker is slower than we are, or away."""
 

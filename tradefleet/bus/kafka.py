@@ -4,11 +4,11 @@ import contextlib
 import logging
 from collections.abc import Collection, Sequence
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from tradefleet.bus.errors import BrokerUnavailable, BusFull, NotDelivered, TopicMismatch
+from tradefleet.bus.errors import BrokerUnavailable, BusFull, NotDelivered, RegistryUnavailable, TopicMismatch
 from tradefleet.bus.kafka_client import (
     FATAL_EXCEPTIONS,
     LIBRARY_LOG,
@@ -23,6 +23,9 @@ from tradefleet.bus.kafka_reader import KafkaReader, partition_offsets
 from tradefleet.bus.ports import Offsets, OnDelivery, Source
 from tradefleet.messages.topics import DEAD_LETTER, Topic, find_topic
 
+if TYPE_CHECKING:
+    from tradefleet.bus.confluent_format import ConfluentFormat
+
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -35,11 +38,16 @@ class KafkaBus:
         self._failed: NotDelivered | None = None
         self._failed_count = 0
         self._fatal = False
+        self._format = _wire_format(settings)
         self._ready_producer()  # it takes half a second to introduce itself to the broker: not when an order waits
 
     def publish(self, topic: str, key: str, value: bytes, on_delivery: OnDelivery | None = None) -> None:
         """Send a message, in the order of calls per key. Raises BusFull."""
         spec = find_topic(topic)
+        try:
+            value = value if self._format is None else self._format.to_wire(value)
+        except RegistryUnavailable as error:
+            raise BusFull(f"a message to {topic} for {key} has to wait: {error}") from error
         producer = self._ready_producer()
 
         def answer(error: KafkaError | None, message: Message) -> None:  # noqa: ARG001 - the library's signature
@@ -123,7 +131,7 @@ class KafkaBus:
 
     def reader(self, sources: Sequence[Source]) -> KafkaReader:
         """Open a reader. Raises BrokerUnavailable, and Retryable when a topic is not there yet."""
-        return KafkaReader(self._settings, sources)
+        return KafkaReader(self._settings, sources, wire_format=self._format)
 
     def journal(self, topic: str, key: str) -> KafkaJournal:
         """Become the only writer of `key` in `topic`, fencing any other. Raises BrokerUnavailable."""
@@ -193,3 +201,13 @@ class KafkaBus:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _wire_format(settings: KafkaSettings) -> "ConfluentFormat | None":
+    """Return how messages look on the wire where a registry numbers their schemas."""
+    if not settings.schema_registry:
+        return None
+    from tradefleet.bus.confluent_format import ConfluentFormat  # noqa: PLC0415 - few fleets have a registry
+    from tradefleet.bus.registry_client import RegistryClient  # noqa: PLC0415
+
+    return ConfluentFormat(RegistryClient(settings.schema_registry))

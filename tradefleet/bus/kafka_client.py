@@ -80,6 +80,7 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
     append_timeout_ms: int = 10_000  # a record of a journal that did not come back by then may or may not be there
     replication_factor: int = 1
     security: Mapping[str, str] = {}
+    schema_registry: str = ""  # its URL: messages go in the Confluent wire format; may hold a password
 
     def __post_init__(self) -> None:
         check_prefix(self.prefix)

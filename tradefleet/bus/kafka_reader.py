@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -20,6 +20,9 @@ from tradefleet.bus.kafka_client import (
 from tradefleet.bus.ports import Offsets, Record, Source, Start
 from tradefleet.domain.errors import FleetError, Retryable
 from tradefleet.messages.topics import find_topic
+
+if TYPE_CHECKING:
+    from tradefleet.bus.confluent_format import ConfluentFormat
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -45,9 +48,15 @@ class KafkaReader:
     """
 
     def __init__(
-        self, settings: KafkaSettings, sources: Sequence[Source], *, fetch_wait_ms: int = FETCH_WAIT_MS
+        self,
+        settings: KafkaSettings,
+        sources: Sequence[Source],
+        *,
+        fetch_wait_ms: int = FETCH_WAIT_MS,
+        wire_format: "ConfluentFormat | None" = None,
     ) -> None:
         self._settings = settings
+        self._format = wire_format
         self._topics = {settings.topic(source.topic): source for source in sources}
         assert len(self._topics) == len(sources)  # one source a topic: two would read it twice
         self._keys = {
@@ -149,7 +158,7 @@ class KafkaReader:
             partition,
             message.offset() or 0,
             key.decode(errors="replace"),
-            value,
+            value if self._format is None else self._format.from_wire(value),
         )
 
     def _on_message_error(self, error: KafkaError, message: Message) -> None:

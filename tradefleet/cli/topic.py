@@ -125,7 +125,10 @@ def _kafka(broker: str | None, data_dir: Path | None, environment: Mapping[str, 
     found = broker or (environment.get(f"{PREFIX}KAFKA_BOOTSTRAP") if data_dir is None else None)
     if found:
         security = read_security(read_secret(environment, "kafka_security"))
-        return KafkaSettings(bootstrap=found, prefix=prefix, security=security)
+        registry = read_secret(environment, "schema_registry_url")
+        return KafkaSettings(
+            bootstrap=found, prefix=prefix, security=security, schema_registry=registry.reveal() if registry else ""
+        )
     from governor.local.fleet import LocalFleet  # noqa: PLC0415 - the embedded services are imported by who needs them
     from governor.local.home import Home, default_folder  # noqa: PLC0415
 

@@ -3,8 +3,6 @@
 A payload is `C3 01`, the CRC-64-AVRO fingerprint of the writer's schema (8 bytes, little-endian) and the Avro body
 (Avro 1.12 specification, "Single-object encoding"). The fingerprint finds the writer's schema, the Python type is the
 reader's: every version ever written stays readable, because its schema stays in `schemas/history`.
-
-The first bytes are a `Framing`, so another one (the Confluent wire format) can stand in its place.
 """
 
 import json
@@ -13,7 +11,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
@@ -28,8 +26,9 @@ from tradefleet.messages.wire import Plan, lift, lower, plan_of
 
 HISTORY: Final = Path(__file__).parent / "schemas" / "history"
 
-_MARKER: Final = b"\xc3\x01"
+MARKER: Final = b"\xc3\x01"
 _FINGERPRINT_LENGTH: Final = 8
+HEADER_LENGTH: Final = len(MARKER) + _FINGERPRINT_LENGTH
 
 _KEPT_TYPES: Final = (Decimal, bytes)  # fastavro writes these itself
 
@@ -57,34 +56,6 @@ class UndecodableMessage(Permanent):
     """Bytes that are no message we can read: a dead letter."""
 
 
-class Framing(Protocol):
-    """How a payload says which schema wrote its body."""
-
-    def header(self, fingerprint: bytes, schema: str) -> bytes:
-        """Return the bytes before a body written with `schema`, whose CRC-64-AVRO is `fingerprint`."""
-
-    def split(self, payload: bytes) -> tuple[bytes, int]:
-        """Return the fingerprint of the writer's schema and where the body starts. Raises UndecodableMessage."""
-
-
-class SingleObject:
-    """Avro's single-object encoding: marker, fingerprint, body."""
-
-    def header(self, fingerprint: bytes, schema: str) -> bytes:  # noqa: ARG002 - the fingerprint says it all here
-        """Return marker and fingerprint."""
-        return _MARKER + fingerprint
-
-    def split(self, payload: bytes) -> tuple[bytes, int]:
-        """Return the fingerprint and where the body starts. Raises UndecodableMessage."""
-        start = len(_MARKER) + _FINGERPRINT_LENGTH
-        if len(payload) < start or not payload.startswith(_MARKER):
-            raise UndecodableMessage(
-                f"a payload must start with {_MARKER.hex()} and a fingerprint of {_FINGERPRINT_LENGTH} bytes, "
-                f"found {payload[:start].hex() or 'nothing'} ({len(payload)} bytes)"
-            )
-        return payload[len(_MARKER) : start], start
-
-
 class _Writer(NamedTuple):
     """What encodes one message type."""
 
@@ -109,13 +80,22 @@ def schema_fingerprint(schema: Schema) -> bytes:
     return bytes.fromhex(fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO"))
 
 
+def _fingerprint_in(payload: bytes) -> bytes:
+    """Return the fingerprint of the writer's schema. Raises UndecodableMessage."""
+    if len(payload) < HEADER_LENGTH or not payload.startswith(MARKER):
+        raise UndecodableMessage(
+            f"a payload must start with {MARKER.hex()} and a fingerprint of {_FINGERPRINT_LENGTH} bytes, "
+            f"found {payload[:HEADER_LENGTH].hex() or 'nothing'} ({len(payload)} bytes)"
+        )
+    return payload[len(MARKER) : HEADER_LENGTH]
+
+
 class Codec:
     """Encodes and decodes messages. `find_schema` is asked for the JSON of a fingerprint (hex) that we do not know:
     the way to read what a newer release writes.
     """
 
-    def __init__(self, framing: Framing | None = None, find_schema: Callable[[str], str | None] | None = None) -> None:
-        self._framing = framing or SingleObject()
+    def __init__(self, find_schema: Callable[[str], str | None] | None = None) -> None:
         self._find_schema = find_schema
         self._writers: dict[type[Message], _Writer] = {}
         self._readers: dict[bytes, _Reader] = {}
@@ -142,10 +122,10 @@ class Codec:
 
     def decode(self, payload: bytes) -> Message:
         """Return the message in `payload`. Raises UndecodableMessage on anything that is not exactly one message."""
-        fingerprint, start = self._framing.split(payload)
+        fingerprint = _fingerprint_in(payload)
         reader = self._readers.get(fingerprint) or self._reader(fingerprint)
         buffer = BytesIO(payload)
-        buffer.seek(start)
+        buffer.seek(HEADER_LENGTH)
         try:
             # Any: a record's fields are of every type; only `msgspec.convert` below believes them.
             values: Any = schemaless_reader(buffer, reader.writer_schema, reader.reader_schema)
@@ -175,13 +155,23 @@ class Codec:
         """Return the fingerprint of today's schema of a message type."""
         return (self._writers.get(message) or self._writer(message)).fingerprint
 
+    def schema_of(self, mark: bytes) -> dict[str, Any] | None:
+        """Return the published schema of a fingerprint, today's or one of our history; None for a foreign one."""
+        for message, writer in self._writers.items():
+            if writer.fingerprint == mark:
+                return published_schema(message)
+        text = self._kept_schema(mark)
+        if text is not None:
+            kept: dict[str, Any] = json.loads(text)
+            return kept
+        return next((published_schema(each) for each in MESSAGE_TYPES.values() if self.fingerprint(each) == mark), None)
+
     def _writer(self, message: type[Message]) -> _Writer:
         published = published_schema(message)
         schema = parse_schema(to_codec_schema(published))
         mark = schema_fingerprint(schema)
-        header = self._framing.header(mark, json.dumps(published))
         plan = plan_of(published)
-        writer = _Writer(header, mark, schema, plan, message.__name__)
+        writer = _Writer(MARKER + mark, mark, schema, plan, message.__name__)
         self._writers[message] = writer
         self._readers[mark] = _Reader(message, schema, None, plan)
         return writer
@@ -237,3 +227,4 @@ find_schemas_with = _CODEC.find_schemas_with
 encode = _CODEC.encode
 decode = _CODEC.decode
 decode_as = _CODEC.decode_as
+schema_of = _CODEC.schema_of

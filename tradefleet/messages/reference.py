@@ -16,6 +16,11 @@ little-endian), then the body. The schemas are in `tradefleet/messages/schemas`;
 `history` beside them. Topic names are preceded by the installation's prefix. Times are UTC microseconds; amounts of
 money in orders, fills and figures are exact decimals of 38 digits, 18 of them after the point.
 
+Where `TRADEFLEET_SCHEMA_REGISTRY_URL` (in the chart `schemaRegistry.url`) names a schema registry, messages go in the
+Confluent wire format in its place: a zero byte, the schema's id in the registry (4 bytes, big-endian), the same body.
+Each type is a subject by its full name, such as `dev.tradefleet.BarClosed`. Readers of the fleet take both, so a registry
+can be introduced while it runs; `exchange.journal` stays as it is.
+
 ## Topics
 
 "Nobody yet" stands where this release has no part that writes or reads a topic: its messages are for programs of your

@@ -34,6 +34,7 @@ def connect(process: Process) -> Connections:
             prefix=settings.kafka_prefix,
             client_id=settings.component.replace("/", "."),
             security=settings.security(),
+            schema_registry=settings.schema_registry_url.reveal() if settings.schema_registry_url else "",
         )
     )
     process.resources.callback(session.close)

@@ -115,6 +115,7 @@ class ProcessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     kafka_bootstrap: str  # host:port, several separated by commas
     kafka_prefix: str = ""
     kafka_security: Secret | None = None  # further librdkafka settings (TLS, SASL) as a JSON object
+    schema_registry_url: Secret | None = None  # messages then go in the Confluent wire format
     health_host: str = "127.0.0.1"
     health_port: int | None = None  # None serves no health, 0 takes a free port
     log_level: str = "INFO"
@@ -139,7 +140,7 @@ def read_security(secret: Secret | None) -> dict[str, str]:
         raise InvalidSettings(f"{PREFIX}KAFKA_SECURITY must be a JSON object of strings") from None
 
 
-_SECRETS: Final = frozenset({"database_url", "kafka_security"})
+_SECRETS: Final = frozenset({"database_url", "kafka_security", "schema_registry_url"})
 _LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
 _LOG_FORMATS: Final = ("auto", "json", "text")
 
