@@ -46,8 +46,8 @@ def read_requests(
     """Return the committed requests that were not applied, and those that cannot be: a page of them, or the `whole`.
 
     With `hinted` streams, all of bots that we know, only those are read, and their bots' switches are locked along with
-    it. One that cannot be read stops its bot's stream: what follows it stays where it is (rule 9). A bot that takes no new
-    risk for another reason is still heard, since it may cancel.
+    it. One that cannot be read stops its bot's stream: what follows it stays where it is (rule 9). A bot that takes no
+    new risk for another reason is still heard, since it may cancel.
     """
     readable = [account for account in machine.accounts.values() if not account.unreadable_seq]
     after = {orders_stream(account.config.uid): account.request_seq for account in readable}
