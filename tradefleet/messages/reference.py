@@ -18,8 +18,8 @@ money in orders, fills and figures are exact decimals of 38 digits, 18 of them a
 
 Where `TRADEFLEET_SCHEMA_REGISTRY_URL` (in the chart `schemaRegistry.url`) names a schema registry, messages go in the
 Confluent wire format in its place: a zero byte, the schema's id in the registry (4 bytes, big-endian), the same body.
-Each type is a subject by its full name, such as `dev.tradefleet.BarClosed`. Readers of the fleet take both, so a registry
-can be introduced while it runs; `exchange.journal` stays as it is.
+Each type is a subject by its full name, such as `dev.tradefleet.BarClosed`. Readers of the fleet take both, so a
+registry can be introduced while it runs; `exchange.journal` stays as it is.
 
 ## Topics
 
