@@ -15,7 +15,7 @@ from governor.workload import Command, ProcessFacts, Workload
 from tradefleet.domain.ids import BotKey, BotUid
 from tradefleet.domain.progress import Participant
 from tradefleet.resources.common import Resource, ResourceKey
-from tradefleet.store.ports import CommandStore, Halt, RunStore
+from tradefleet.store.ports import CommandStore, Halt, HaltStore, RunStore
 from tradefleet.store.upkeep import FleetStore
 
 
@@ -136,6 +136,7 @@ class Ports:
     upkeep: Upkeep
     fleet: FleetStore
     commands: CommandStore
+    halts: HaltStore
     runs: RunStore
     warm_up: WarmUp
     wall_us: Callable[[], int]

@@ -8,11 +8,12 @@ from governor.conditions import ProcessView, plain_status
 from governor.dataset_status import dataset_status, is_made_up
 from governor.job import JobFacts
 from governor.observation import Seen
+from governor.policy_status import policy_status
 from governor.sets import trouble_of, wanted_bots
 from governor.status import AccountView, BotView, Span, bot_status, exchange_status, feed_status, set_status
 from governor.tasks import dataset_view, job_status
 from governor.workload import Plan, ProcessFacts, ProcessState, Role, account_of, workload_name
-from tradefleet.domain.ids import BotUid
+from tradefleet.domain.ids import BotKey, BotUid, bot_scopes
 from tradefleet.resources.bot_set import BotSet
 from tradefleet.resources.common import Phase, Resource, ResourceKey, Status
 from tradefleet.resources.dataset import Dataset
@@ -21,6 +22,7 @@ from tradefleet.resources.feed import Feed
 from tradefleet.resources.machines import machine_instruments
 from tradefleet.resources.problems import InvalidResource
 from tradefleet.resources.replay_plan import range_of
+from tradefleet.resources.risk_policy import RiskPolicy
 from tradefleet.resources.trading_bot import TradingBot
 
 Values = dict[str, Any]
@@ -88,6 +90,9 @@ class _Reporter:
                 return self._feed(each)
             case BotSet():
                 return self._set(each)
+            case RiskPolicy():
+                halted = {halt.scope for halt in self._seen.halts}
+                return policy_status(each, self._resources, halted, now_us=self._now_us)
             case Dataset():
                 process = self._process(Role.RECORDER, each.key)
                 view = dataset_view(each, self._jobs, self._seen.recorded, self._resources, process)
@@ -117,7 +122,7 @@ class _Reporter:
             open_orders=self._seen.open_orders.get(uid, 0),
             is_settled=BotUid(uid) in self._settled,
             remaining=self._remaining(bot),
-            halted=self._halted(exchange, f"bot/{bot.key.namespace}/{bot.key.name}"),
+            halted=self._halted(exchange, *bot_scopes(BotKey(f"{bot.key.namespace}/{bot.key.name}"))),
             mismatch=self._account_view(exchange).mismatch,
             closures={} if books is None else books.closures,
             unreadable_seq=0 if books is None else books.unreadable_seq,
@@ -157,8 +162,8 @@ class _Reporter:
         ]
         return any((process := self._process(Role.FEED, each.owner)) is None or not process.has_ended for each in feeds)
 
-    def _halted(self, exchange: Resource | None, own_scope: str) -> str:
-        scopes = {"fleet", own_scope}
+    def _halted(self, exchange: Resource | None, *own_scopes: str) -> str:
+        scopes = {"fleet", *own_scopes}
         if isinstance(exchange, Exchange):
             scopes.add(f"account/{account_of(exchange)}")
         found = [halt for halt in self._seen.halts if halt.scope in scopes]

@@ -6,7 +6,8 @@ a round remembers of the one before spares writes; a Governor that starts writes
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Final
 
 from governor.dataset_status import refusal
@@ -18,7 +19,7 @@ from governor.ports import Ports
 from governor.reporting import statuses_of
 from governor.sets import change_of
 from governor.tasks import dataset_view, finished_reports, jobs_of
-from governor.workload import Plan
+from governor.workload import Plan, PolicyHalt
 from tradefleet.domain.bots import BotCommand, DeletionPolicy
 from tradefleet.domain.errors import Permanent
 from tradefleet.domain.ids import BotUid
@@ -29,9 +30,11 @@ from tradefleet.resources.dataset import Dataset
 from tradefleet.resources.exchange import Exchange
 from tradefleet.resources.feed import Feed
 from tradefleet.resources.trading_bot import TradingBot
-from tradefleet.store.ports import RunId
+from tradefleet.store.ports import Halt, RunId
 
 _LOG: Final = logging.getLogger(__name__)
+
+POLICY_SCOPES: Final = "policy/"  # how the scopes of the halt switches begin that RiskPolicies alone switch
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class Rounds:
         """Do one round. It never waits for a process."""
         state = self._look()
         planned = plan(state.resources, self._observed(state), self._ports.warm_up)
+        state = replace(state, seen=self._obey_policies(planned, state.seen))  # before a new bot is told to trade
         self._carry_out(planned, state.seen)
         self._ports.renderer.tend(planned.workloads)
         for workload, message in self._ports.renderer.take_ends():
@@ -107,6 +111,27 @@ class Rounds:
             refused={key: why[1] for key, why in refusals.items() if why is not None},
         )
 
+    def _obey_policies(self, planned: Plan, seen: Seen) -> Seen:
+        """Switch on what RiskPolicies halt, and off what they have set and want no longer; return what is on then.
+
+        Theirs are switches of their own: what a person halted is neither changed nor ended.
+        """
+        wanted = {each.scope: each for each in planned.halts}
+        active = {each.scope: each for each in seen.halts if each.scope.startswith(POLICY_SCOPES)}
+        missing = [
+            each
+            for scope, each in wanted.items()
+            if scope not in active or (active[scope].reason, active[scope].set_by) != (each.reason, each.set_by)
+        ]
+        over = [each for scope, each in active.items() if scope not in wanted]
+        if not missing and not over:
+            return seen
+        for (set_by, reason), group in groupby(sorted(missing, key=_setter), key=_setter):
+            self._ports.halts.set_halts([each.scope for each in group], reason=reason, set_by=set_by)
+        for (set_by, _), ended in groupby(sorted(over, key=_setter), key=_setter):
+            self._ports.halts.clear_halts([each.scope for each in ended], set_by=set_by)
+        return replace(seen, halts=tuple(self._ports.halts.active_halts()))
+
     def _carry_out(self, planned: Plan, seen: Seen) -> None:
         """Write what others read: instruments, bots' rows and commands, runs. Nothing is written that is so already."""
         for exchange, instruments in planned.listed.items():
@@ -154,3 +179,7 @@ class Rounds:
         self._ports.commands.forget_command(uid)
         self._ports.logins.dismiss_bot(uid)
         self._told.pop(uid, None)
+
+
+def _setter(halt: PolicyHalt | Halt) -> tuple[str, str]:
+    return halt.set_by, halt.reason

@@ -103,6 +103,15 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyHalt:
+    """A halt switch that RiskPolicies hold on: of one bot, set by all of them that choose it."""
+
+    scope: str
+    reason: str
+    set_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What stands in the way of a resource: it waits (and heals by itself), or it is stalled (somebody must act)."""
 
@@ -117,7 +126,7 @@ class Plan:
     """All that should be: in an order in which it can be made.
 
     `drifted` are bots and exchanges whose changed spec waits, `listed` are the instruments of each exchange
-    ("namespace/name") that can be traded on.
+    ("namespace/name") that can be traded on. `halts` are all switches that policies hold on: no other one of theirs is.
     """
 
     runs: tuple[LockstepRun, ...] = ()
@@ -126,6 +135,7 @@ class Plan:
     verdicts: dict[ResourceKey, Verdict] = field(default_factory=dict)
     drifted: frozenset[ResourceKey] = frozenset()
     listed: dict[str, tuple[Instrument, ...]] = field(default_factory=dict)
+    halts: tuple[PolicyHalt, ...] = ()
 
 
 class ProcessState(StrEnum):

@@ -18,7 +18,7 @@ from tradefleet.domain.errors import (
     Permanent,
     StaleGeneration,
 )
-from tradefleet.domain.ids import AccountId, BotKey, BotUid, executions_stream, orders_stream
+from tradefleet.domain.ids import AccountId, BotKey, BotUid, bot_scopes, executions_stream, orders_stream
 from tradefleet.domain.instrument import Instrument
 from tradefleet.store.checks import (
     check_ttl,
@@ -141,7 +141,8 @@ class MemoryLeases(MemoryHandle):
             self._rows.bots[uid] = BotRow(key=bot, lease=LeaseRow())
             for stream in (orders_stream(uid), executions_stream(uid)):
                 self._rows.streams.setdefault(stream, Stream())
-            self._rows.halts.setdefault(f"bot/{bot}", HaltRow())
+            for scope in bot_scopes(bot):
+                self._rows.halts.setdefault(scope, HaltRow())
 
     def retire_bot(self, uid: BotUid, *, policy: DeletionPolicy) -> None:
         def check() -> Callable[[], None]:

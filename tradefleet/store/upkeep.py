@@ -24,7 +24,7 @@ class FleetStore(Protocol):
         """Store the ticks, lots and scales of an exchange, for those who read amounts in SQL (`readable_*` views)."""
 
     def register_bot(self, bot: BotKey, uid: BotUid, *, db_role: str = "") -> None:
-        """Make the bot's row, its two streams and its halt switch; `db_role` is the one login that may write the row.
+        """Make the bot's row, its two streams and its halt switches; `db_role` is the one login that may write the row.
 
         Harmless when they exist; another `db_role` is taken over.
         """

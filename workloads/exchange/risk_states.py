@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from tradefleet.domain.ids import StreamName
+from tradefleet.domain.ids import StreamName, bot_scopes
 from tradefleet.domain.money import PPM, from_atoms
 from tradefleet.messages.codec import encode
 from tradefleet.messages.control import RiskMode, RiskStateChanged
@@ -72,21 +72,22 @@ def _standings(machine: Gateway) -> Iterator[_Standing]:
     """
     accounts = list(machine.accounts.values())
     for each in accounts:
-        yield _standing(machine, f"bot/{each.key}", [each])
+        yield _standing(machine, bot_scopes(each.key), [each])
     quotes = {(each.instruments[0].quote, each.instruments[0].quote_scale) for each in accounts}
-    yield _standing(machine, f"account/{machine.config.account}", accounts if len(quotes) == 1 else [])
+    yield _standing(machine, (f"account/{machine.config.account}",), accounts if len(quotes) == 1 else [])
 
 
-def _standing(machine: Gateway, scope: str, accounts: Iterable[BotAccount]) -> _Standing:
+def _standing(machine: Gateway, scopes: tuple[str, ...], accounts: Iterable[BotAccount]) -> _Standing:
+    """Return how the first of the scopes stands; the others are of the same bot."""
     peak = equity = exposure = scale = 0
     for each in accounts:
         peak += each.peak_equity_atoms
         equity += each.mark_equity(machine.marks)
         exposure += machine.exposure_atoms(each.key)
         scale = each.instruments[0].quote_scale
-    above = {"fleet", f"account/{machine.config.account}", scope}
+    above = {"fleet", f"account/{machine.config.account}", *scopes}
     return _Standing(
-        scope=scope,
+        scope=scopes[0],
         halts=tuple(sorted(machine.halts & above)),
         drawdown_ppm=max(0, peak - equity) * PPM // peak if peak > 0 else 0,
         exposure_atoms=exposure,

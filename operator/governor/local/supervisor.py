@@ -23,6 +23,7 @@ from tradefleet.domain.errors import FleetError, Permanent
 from tradefleet.domain.ids import BotKey, BotUid
 from tradefleet.runtime.logging import set_up_logging
 from tradefleet.store.postgres.commands import PostgresCommandStore
+from tradefleet.store.postgres.halts import PostgresHaltStore
 from tradefleet.store.postgres.retention import PostgresRetentionStore
 from tradefleet.store.postgres.runs import PostgresRuns
 from tradefleet.store.postgres.session import Session
@@ -109,6 +110,7 @@ class Supervisor:
                 upkeep=Housekeeping(PostgresRetentionStore(session), time.monotonic),
                 fleet=PostgresFleetStore(session),
                 commands=PostgresCommandStore(session),
+                halts=PostgresHaltStore(session),
                 runs=PostgresRuns(session),
                 warm_up=self._warm_ups,
                 wall_us=now_us,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from governor.workload import Command, LockstepRun, Plan, Verdict, Workload
+from governor.workload import Command, LockstepRun, Plan, PolicyHalt, Verdict, Workload
 from tradefleet.domain.bots import BotConfig, ParameterValue
 from tradefleet.domain.ids import BotUid
 from tradefleet.domain.instrument import Instrument
@@ -51,6 +51,7 @@ class Draft:
         self.verdicts: dict[ResourceKey, Verdict] = {}
         self.drifted: set[ResourceKey] = set()
         self.listed: dict[str, tuple[Instrument, ...]] = {}
+        self.halts: list[PolicyHalt] = []
 
     @property
     def resources(self) -> Collection[Resource]:
@@ -78,4 +79,5 @@ class Draft:
             verdicts=self.verdicts,
             drifted=frozenset(self.drifted),
             listed=self.listed,
+            halts=tuple(self.halts),
         )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from tradefleet.domain.bots import DeletionPolicy
 from tradefleet.domain.errors import Permanent
-from tradefleet.domain.ids import BotKey, BotUid, executions_stream, orders_stream
+from tradefleet.domain.ids import BotKey, BotUid, bot_scopes, executions_stream, orders_stream
 from tradefleet.domain.instrument import Instrument
 from tradefleet.store.checks import CHUNK_INPUTS
 from tradefleet.store.postgres import bot_sql, halt_sql, stream_sql, upkeep_sql
@@ -42,7 +42,7 @@ class PostgresFleetStore:
             "bot": bot,
             "db_role": db_role,
             "streams": [orders_stream(uid), executions_stream(uid)],
-            "scopes": [f"bot/{bot}"],
+            "scopes": list(bot_scopes(bot)),
         }
         with self._session.transaction() as transaction:
             if not transaction.run(upkeep_sql.REGISTER_BOT, parameters).fetchall():
