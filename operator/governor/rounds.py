@@ -19,8 +19,8 @@ from governor.ports import Ports
 from governor.reporting import statuses_of
 from governor.sets import change_of
 from governor.tasks import dataset_view, finished_reports, jobs_of
-from governor.workload import Plan, PolicyHalt
-from tradefleet.domain.bots import BotCommand, DeletionPolicy
+from governor.workload import Command, Plan, PolicyHalt, Role
+from tradefleet.domain.bots import DeletionPolicy
 from tradefleet.domain.errors import Permanent
 from tradefleet.domain.ids import BotUid
 from tradefleet.domain.instrument import Instrument
@@ -53,7 +53,8 @@ class Rounds:
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
         self._jobs: Mapping[str, JobFacts] = {}
-        self._told: dict[str, BotCommand] = {}
+        self._told: dict[str, Command] = {}
+        self._hosts: set[str] = set()  # whose log-ins there may be
         self._listed: dict[str, tuple[Instrument, ...]] = {}
 
     def go(self) -> None:
@@ -63,6 +64,7 @@ class Rounds:
         state = replace(state, seen=self._obey_policies(planned, state.seen))  # before a new bot is told to trade
         self._carry_out(planned, state.seen)
         self._ports.renderer.tend(planned.workloads)
+        self._dismiss_hosts(planned)
         for workload, message in self._ports.renderer.take_ends():
             self._ports.resources.note(workload.owner, "process ended", f"{workload.name}: {message}")
         self._jobs = self._ports.jobs.tend(jobs_of(state.resources, planned.verdicts))
@@ -107,6 +109,7 @@ class Rounds:
             left=seen.left,
             configs=seen.configs,
             settled=state.settled,
+            hosts={BotUid(uid): held.host for uid, held in seen.held.items()},
             read=frozenset(each.key for each, view in views if view.found is not None),
             refused={key: why[1] for key, why in refusals.items() if why is not None},
         )
@@ -140,13 +143,21 @@ class Rounds:
                 self._listed[exchange] = instruments
         for wanted in planned.commands:
             config = wanted.command.config
-            if self._told.get(config.uid) == wanted.command and config.uid in seen.configs:
+            if self._told.get(config.uid) == wanted and config.uid in seen.configs:
                 continue
-            self._ports.logins.admit_bot(config.key, config.uid)
+            self._ports.logins.admit_bot(config.key, config.uid, host=wanted.host)
             self._ports.commands.put_command(wanted.account, wanted.command)
-            self._told[config.uid] = wanted.command
+            self._told[config.uid] = wanted
         for run in planned.runs:
             self._ports.runs.create_run(RunId(run.run), run.feed, run.participants, run.terms)
+
+    def _dismiss_hosts(self, planned: Plan) -> None:
+        """Take away the log-ins of hosts that are gone."""
+        wanted = {each.name for each in planned.workloads if each.role is Role.HOST}
+        self._hosts |= wanted
+        for host in sorted(self._hosts - wanted - self._ports.renderer.facts().keys()):
+            self._ports.logins.dismiss_host(host)
+            self._hosts.discard(host)
 
     def _show(self, planned: Plan, state: _State) -> None:
         facts = self._ports.renderer.facts()

@@ -107,7 +107,8 @@ class RiskPolicySpec(Model):
     )
     limits: GroupLimits = Field(
         default=GroupLimits(),
-        description="Limits over all chosen bots together. Not enforced in this release, as the Warning condition says.",
+        description="Limits over all chosen bots together. Not enforced in this release, as the Warning condition "
+        "says.",
     )
     crisis: Crisis | None = Field(
         default=None,

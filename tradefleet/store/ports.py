@@ -110,6 +110,9 @@ class StreamStore(Protocol):
         Raises StreamGap when message after + 1 was written and is trimmed.
         """
 
+    def last_seqs(self, streams: Collection[StreamName]) -> dict[StreamName, int]:
+        """Return the last committed number of each of these streams that there is."""
+
     def last_seq(self, stream: StreamName) -> int:
         """Return the last committed number of a stream (bars included), 0 when it has none."""
 
@@ -218,6 +221,9 @@ class BotStore(LeaseStore, StreamStore, Protocol):
 
     def read_record(self, uid: BotUid, generation: int, *, after: int, limit: int) -> tuple[bytes, dict[int, bytes]]:
         """Return up to `limit` sources from ordinal `after` on (ordinals start at 0), with the payloads among them."""
+
+    def note_trouble(self, troubles: Mapping[BotUid, str]) -> None:
+        """Write why bots of a shared host are out of it, empty for those that are not. Says nothing of other bots."""
 
     def commit_bots(self, commits: Sequence[BotCommit]) -> frozenset[BotKey]:
         """Commit many bots in one transaction; return those that were still ours (rule 27). The others changed nothing.
@@ -483,6 +489,9 @@ class CommandStore(Protocol):
 
     def bot_command(self, uid: BotUid) -> BotCommand | None:
         """Return one bot's desired state."""
+
+    def host_commands(self, host: str, account: AccountId) -> list[BotCommand]:
+        """Return the desired state of the bots of an account that a shared host runs, sorted by key; no retired one."""
 
     def forget_command(self, uid: BotUid) -> None:
         """Remove a deleted bot that has been wound down."""

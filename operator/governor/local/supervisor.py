@@ -51,6 +51,7 @@ COMPONENTS: Final = {
     Role.FEED: Component.FEED,
     Role.RECORDER: Component.RECORDER,
 }
+BROKER_USERS: Final = {Role.HOST: Role.BOT}  # the others are called as their roles
 
 
 class Supervisor:
@@ -169,7 +170,7 @@ class Supervisor:
             fleet=self._facts.fleet,
             bootstrap=self._services.bootstrap,
             url=self._url_of,
-            security=lambda workload: self._services.kafka(workload.role).security,
+            security=lambda workload: self._services.kafka(BROKER_USERS.get(workload.role, workload.role)).security,
             code_folders=self._facts.code_folders,
         )
 
@@ -178,6 +179,8 @@ class Supervisor:
             assert workload.bot_uid is not None
             key = BotKey(f"{workload.owner.namespace}/{workload.owner.name}")
             return self._services.admit_bot(key, BotUid(workload.bot_uid))
+        if workload.role is Role.HOST:
+            return self._services.host_url(workload.name)
         return self._services.url(COMPONENTS[workload.role])
 
 

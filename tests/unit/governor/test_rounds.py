@@ -70,6 +70,7 @@ class Stage:
         self.seen = Seen()
         self.logins: dict[BotUid, BotKey] = {}
         self.puts: list[Command] = []
+        self.dismissed: list[str] = []
         self.told: list[tuple[int, int]] = []
         self.is_broken = False
         self.begin()
@@ -98,9 +99,12 @@ class Stage:
         del resources
         return replace(self.seen, configs={each.command.config.uid: each.command.config for each in self.puts})
 
-    def admit_bot(self, bot: BotKey, uid: BotUid) -> None:
-        self.store.register_bot(bot, uid)
+    def admit_bot(self, bot: BotKey, uid: BotUid, *, host: str = "") -> None:
+        self.store.register_bot(bot, uid, db_role=host or uid, host=host)
         self.logins[uid] = bot
+
+    def dismiss_host(self, host: str) -> None:
+        self.dismissed.append(host)
 
     def dismiss_bot(self, uid: BotUid) -> None:
         self.logins.pop(uid, None)
@@ -275,6 +279,40 @@ def test_a_persons_choice_for_a_bot_of_a_set_stays() -> None:
     stage.go()
 
     assert stage.named()[bot.metadata.name].spec.state is RunState.PAUSED
+
+
+# --- shared hosts -----------------------------------------------------------------------------------------------------
+
+HOST = "host-default-simulator-0"
+
+
+def test_a_bot_is_assigned_to_its_host_and_back_before_a_process_is_started() -> None:
+    stage = Stage(*_market(fleets.bot("alpha", placement="Shared")))
+    stage.go()
+    row = stage.store._rows.bots[ALPHA]
+    assert (row.host, sorted(stage.processes.running)[:1]) == (HOST, ["feed-default-replay"])
+    assert HOST in stage.processes.running
+
+    stage.resources = MemoryResources(_market(fleets.bot("alpha", generation=2)))
+    stage.begin()
+    stage.go()
+
+    assert row.host == ""
+    assert "bot-default-alpha" in stage.processes.running
+    assert HOST not in stage.processes.running
+
+
+def test_the_log_in_of_a_host_goes_with_it() -> None:
+    stage = Stage(*_market(fleets.bot("alpha", placement="Shared")))
+    stage.go()
+    rounds = stage.rounds
+    stage.resources.delete([ResourceKey("TradingBot", "default", "alpha")])
+    stage.seen = Seen(books={ALPHA: ENDED})
+
+    rounds.go()
+
+    assert stage.dismissed == [HOST]
+    assert "alpha" not in stage.named()
 
 
 # --- RiskPolicies -----------------------------------------------------------------------------------------------------

@@ -34,13 +34,14 @@ class PostgresFleetStore:
             {"fleet": self._session.fleet, "exchange": exchange, "instruments": to_json(rows)},
         )
 
-    def register_bot(self, bot: BotKey, uid: BotUid, *, db_role: str = "") -> None:
+    def register_bot(self, bot: BotKey, uid: BotUid, *, db_role: str = "", host: str = "") -> None:
         """Make the bot's row, its two streams and its halt switch. Raises Permanent for a UID of another bot."""
         parameters = {
             "fleet": self._session.fleet,
             "uid": uid,
             "bot": bot,
             "db_role": db_role,
+            "host": host,
             "streams": [orders_stream(uid), executions_stream(uid)],
             "scopes": list(bot_scopes(bot)),
         }
