@@ -230,6 +230,10 @@ class SilentPublisher:
     def sweep(self, streams: Sequence[StreamName]) -> None:
         """Do nothing."""
 
+    def is_delivered(self, stream: StreamName, seq: int) -> bool:  # noqa: ARG002 - nothing is under way
+        """Return that nothing waits to be delivered."""
+        return True
+
     def serve(self) -> None:
         """Do nothing."""
 

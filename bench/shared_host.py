@@ -1,10 +1,10 @@
 """A shared host: memory a bot, decisions a second at 1,000 bots in one process, and how late the last one decides.
 
-Ours is `python -m workloads.strategy.main` as the supervisor starts a host, with 1,000 bots of the built-in SMA cross on
-one instrument, over a real broker and a real database. A decision is one bot's answer to one closed bar, committed. Its
-memory is the proportional set size with all bots after so many bars that their indicators are full, beside that of the
-same process before it has any bot. The delay is from the bar's publication until the row of the last bot says that it
-has answered: what a bot waits at most because of its neighbours. There is no gateway, so nothing is filled.
+Ours is `python -m workloads.strategy.main` as the supervisor starts a host, with 1,000 bots of the built-in SMA cross
+on one instrument, over a real broker and a real database. A decision is one bot's answer to one closed bar, committed.
+Its memory is the proportional set size with all bots after so many bars that their indicators are full, beside that of
+the same process before it has any bot. The delay is from the bar's publication until the row of the last bot says that
+it has answered: what a bot waits at most because of its neighbours. There is no gateway, so nothing is filled.
 
 Run alone: python -m bench.shared_host [--quick]
 """

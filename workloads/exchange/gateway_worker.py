@@ -4,7 +4,7 @@ In a free run its inputs come as they arrive; in a lockstep run the progress row
 turn. The machine, the transaction and what follows the commit are the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from operator import attrgetter
 
 from tradefleet.domain.bar import Bar
@@ -24,6 +24,7 @@ from workloads.exchange.gateway.reconciliation import VenueStatement
 from workloads.exchange.gateway_commit import build_commit, restore_machine
 from workloads.exchange.gateway_figures import BotFigures
 from workloads.exchange.gateway_lease import AccountLease
+from workloads.exchange.gateway_letters import GatewayLetters
 from workloads.exchange.gateway_line import VenueLine
 from workloads.exchange.gateway_log import GatewayLog
 from workloads.exchange.gateway_plan import GatewayDatabase, GatewayPlan
@@ -58,6 +59,7 @@ class GatewayWorker:
         self._lease = AccountLease(plan, store=store, line=self._line, clock=clock)
         self._upkeep = Upkeep(plan, store=store, line=self._line, publisher=publisher, clock=clock)
         self._log = GatewayLog(plan.config.instruments)
+        self._letters = GatewayLetters(publisher, plan.config.account)
         self._figures = BotFigures(publisher, plan.config.instruments)
         self._risk_states = RiskStates(publisher)
         self._bar_streams = plan.bars
@@ -137,6 +139,7 @@ class GatewayWorker:
         answered = answered or not items  # not beside news that a bot answers just now: the venue may be busy with it
         self._has_more = self._has_sent = False
         bars: list[Bar] = []
+        hinted: set[StreamName] = set()
         for item in items:
             if item.bar is not None:
                 bars.append(item.bar)
@@ -144,13 +147,20 @@ class GatewayWorker:
             elif item.stream == self._journal:
                 answered = True
             else:
-                wanted = True
+                hinted.add(item.stream)
         bars.sort(key=attrgetter("close_us"))  # instruments come by partitions of their own
         statement = self._upkeep.statement(self.machine) if due else None
         reports = self._line.reports(self.machine.report_no) if answered else []
-        if not (reports or wanted):
+        if not (reports or wanted or hinted):
             return self._apply_quietly(bars)
-        self._transact(bars=bars, reports=reports, take_requests=wanted, upkeep=due, statement=statement)
+        self._transact(
+            bars=bars,
+            reports=reports,
+            take_requests=wanted or bool(hinted),
+            hinted=() if wanted else hinted,  # a look without a hint is a look at everybody
+            upkeep=due,
+            statement=statement,
+        )
         if due:
             self._upkeep.put_off()
         return True
@@ -216,6 +226,7 @@ class GatewayWorker:
         bars: Sequence[Bar] = (),
         reports: Sequence[VenueReport] = (),
         take_requests: bool = False,
+        hinted: Collection[StreamName] = (),
         upkeep: bool = False,
         statement: VenueStatement | None = None,
         refuse: Reason = Reason.NONE,
@@ -233,7 +244,8 @@ class GatewayWorker:
             unreadable: list[Unreadable] = []
             if take_requests:
                 # A turn of a lockstep run is what was asked for in it, however much that is.
-                requests, unreadable, self._has_more = read_requests(machine, transaction, whole=due is not None)
+                whole = due is not None
+                requests, unreadable, self._has_more = read_requests(machine, transaction, whole=whole, hinted=hinted)
             if upkeep:
                 machine.on_halts([halt.scope for halt in self._store.active_halts()], market_us)
             if requests:
@@ -288,6 +300,8 @@ class GatewayWorker:
             self._publisher.publish(commit.executions)
         now_us = self._clock.monotonic_us()
         self._log.tell(effects, commit.dead_letters, now_us=now_us)
+        if commit.dead_letters:
+            self._letters.tell(commit.dead_letters, wall_us=self._clock.wall_us())
         self._figures.tell(effects.statistics, self.machine.accounts, now_us=now_us)
         self._risk_states.tell(self.machine, epoch=self.epoch, now_us=now_us)
         if effects.venue_requests:
