@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 from typing import Any, Final
 
 from governor.dataset_status import DatasetFacts
-from governor.observation import Books, Seen
+from governor.observation import Books, Held, Seen
 from governor.status import AccountView
 from governor.workload import account_of
 from tradefleet.domain.bots import Closure, config_from_values
@@ -51,7 +51,9 @@ SELECT found.* FROM unnest(%(uids)s::text[]) AS wanted(uid), LATERAL (
     FROM tradefleet.statistics WHERE fleet = %(fleet)s AND statistics.uid = wanted.uid ORDER BY market_us DESC LIMIT 1
 ) AS found"""
 _BOTS: Final = """
-SELECT bot.uid, bot.epoch, bot.input_count - coalesce(snapshot.ordinal, 0) FROM tradefleet.bot
+SELECT bot.uid, bot.epoch, bot.input_count - coalesce(snapshot.ordinal, 0), bot.host,
+    CASE WHEN bot.holder <> '' AND bot.lease_until_us > tradefleet.now_us() THEN bot.generation ELSE 0 END, bot.trouble
+FROM tradefleet.bot
 LEFT JOIN tradefleet.bot_snapshot AS snapshot ON snapshot.fleet = bot.fleet AND snapshot.uid = bot.uid
     AND snapshot.generation = bot.record_generation
 WHERE bot.fleet = %(fleet)s AND bot.uid = ANY(%(uids)s)"""
@@ -115,8 +117,12 @@ class Eyes:
             books=dict(_books(blobs)),
             open_orders=dict(self._read(_OPEN_ORDERS, accounts=accounts)),
             statistics={row[0]: statistics_of(row[1:]) for row in self._read(_STATISTICS, uids=uids)},
-            epochs={uid: epoch for uid, epoch, _ in bots},
-            refolds={uid: inputs for uid, _, inputs in bots},
+            epochs={uid: epoch for uid, epoch, *_ in bots},
+            refolds={uid: inputs for uid, _, inputs, *_ in bots},
+            held={
+                uid: Held(host=host, generation=generation, trouble=trouble)
+                for uid, _, _, host, generation, trouble in bots
+            },
             gateway_epochs=dict(self._read(_GATEWAYS)),
             accounts={
                 account: AccountView(

@@ -27,6 +27,19 @@ class Books:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """Who runs a bot: `host` is the shared process it is assigned to, empty for one of its own.
+
+    `generation` is the newest that was taken up, 0 while nobody holds the bot's lease. `trouble` says why its host has
+    put it out.
+    """
+
+    host: str = ""
+    generation: int = 0
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """All of it. Rows by UID or account."""
 
@@ -39,6 +52,7 @@ class Seen:
     open_orders: Mapping[str, int] = field(default_factory=dict)
     statistics: Mapping[str, BotStatistics] = field(default_factory=dict)
     epochs: Mapping[str, int] = field(default_factory=dict)
+    held: Mapping[str, Held] = field(default_factory=dict)
     refolds: Mapping[str, int] = field(default_factory=dict)  # inputs since a bot's snapshot, or since it has a record
     gateway_epochs: Mapping[str, int] = field(default_factory=dict)
     accounts: Mapping[str, AccountView] = field(default_factory=dict)

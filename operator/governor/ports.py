@@ -15,7 +15,7 @@ from governor.workload import Command, ProcessFacts, Workload
 from tradefleet.domain.ids import BotKey, BotUid
 from tradefleet.domain.progress import Participant
 from tradefleet.resources.common import Resource, ResourceKey
-from tradefleet.store.ports import CommandStore, Halt, RunStore
+from tradefleet.store.ports import CommandStore, Halt, HaltStore, RunStore
 from tradefleet.store.upkeep import FleetStore
 
 
@@ -92,13 +92,19 @@ class JobRunner(Protocol):
 
 
 class Logins(Protocol):
-    """The log-ins of bots to the database: each may write its own rows alone (rule 26)."""
+    """The log-ins of bots to the database: each may write its own rows alone, a host's those of its bots (rule 26)."""
 
-    def admit_bot(self, bot: BotKey, uid: BotUid) -> object:
-        """Make row and log-in of a bot. Harmless when they exist. What it returns is for the renderer."""
+    def admit_bot(self, bot: BotKey, uid: BotUid, *, host: str = "") -> object:
+        """Make the row of a bot, and assign it to the log-in of a shared host, or to one of its own, made if missing.
+
+        Harmless when it is so already; else the process that ran it is fenced. What it returns is for the renderer.
+        """
 
     def dismiss_bot(self, uid: BotUid) -> None:
         """Take away the log-in of a bot that is gone. Harmless when there is none."""
+
+    def dismiss_host(self, host: str) -> None:
+        """Take away the log-in of a shared host that is gone. Harmless when there is none."""
 
 
 class Announcer(Protocol):
@@ -136,6 +142,7 @@ class Ports:
     upkeep: Upkeep
     fleet: FleetStore
     commands: CommandStore
+    halts: HaltStore
     runs: RunStore
     warm_up: WarmUp
     wall_us: Callable[[], int]

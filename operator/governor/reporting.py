@@ -1,18 +1,20 @@
 """From what the Governor saw to the statuses of all resources. Pure."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from governor.annotations import OWNER_ANNOTATION
 from governor.conditions import ProcessView, plain_status
 from governor.dataset_status import dataset_status, is_made_up
 from governor.job import JobFacts
-from governor.observation import Seen
+from governor.observation import Held, Seen
+from governor.policy_status import policy_status
 from governor.sets import trouble_of, wanted_bots
 from governor.status import AccountView, BotView, Span, bot_status, exchange_status, feed_status, set_status
 from governor.tasks import dataset_view, job_status
 from governor.workload import Plan, ProcessFacts, ProcessState, Role, account_of, workload_name
-from tradefleet.domain.ids import BotUid
+from tradefleet.domain.ids import BotKey, BotUid, bot_scopes
 from tradefleet.resources.bot_set import BotSet
 from tradefleet.resources.common import Phase, Resource, ResourceKey, Status
 from tradefleet.resources.dataset import Dataset
@@ -21,6 +23,7 @@ from tradefleet.resources.feed import Feed
 from tradefleet.resources.machines import machine_instruments
 from tradefleet.resources.problems import InvalidResource
 from tradefleet.resources.replay_plan import range_of
+from tradefleet.resources.risk_policy import RiskPolicy
 from tradefleet.resources.trading_bot import TradingBot
 
 Values = dict[str, Any]
@@ -48,6 +51,7 @@ class _Reporter:
         self._jobs = jobs
         self._now_us = now_us
         self._bots = [each for each in resources if isinstance(each, TradingBot)]
+        self._commands = {str(each.command.config.uid): each for each in planned.commands}
         self._market_us: dict[tuple[str, str], int] = {}
         for bot in self._bots:
             found = seen.statistics.get(bot.metadata.uid or "")
@@ -65,7 +69,10 @@ class _Reporter:
         return feed.metadata.uid in self._seen.finished or (process is not None and process.has_ended)
 
     def _process(self, role: Role, owner: ResourceKey) -> ProcessView | None:
-        facts = self._processes.get(workload_name(role, owner))
+        return self._named_process(workload_name(role, owner))
+
+    def _named_process(self, name: str) -> ProcessView | None:
+        facts = self._processes.get(name)
         if facts is None:
             return None
         return ProcessView(
@@ -88,6 +95,9 @@ class _Reporter:
                 return self._feed(each)
             case BotSet():
                 return self._set(each)
+            case RiskPolicy():
+                halted = {halt.scope for halt in self._seen.halts}
+                return policy_status(each, self._resources, halted, now_us=self._now_us)
             case Dataset():
                 process = self._process(Role.RECORDER, each.key)
                 view = dataset_view(each, self._jobs, self._seen.recorded, self._resources, process)
@@ -111,13 +121,14 @@ class _Reporter:
             statistics = None
         books = self._seen.books.get(uid)
         view = BotView(
-            process=self._process(Role.BOT, bot.key),
+            process=self._bot_process(bot),
+            host=self._held(bot).host,
             statistics=statistics,
             epoch=self._seen.epochs.get(uid),
             open_orders=self._seen.open_orders.get(uid, 0),
             is_settled=BotUid(uid) in self._settled,
             remaining=self._remaining(bot),
-            halted=self._halted(exchange, f"bot/{bot.key.namespace}/{bot.key.name}"),
+            halted=self._halted(exchange, *bot_scopes(BotKey(f"{bot.key.namespace}/{bot.key.name}"))),
             mismatch=self._account_view(exchange).mismatch,
             closures={} if books is None else books.closures,
             unreadable_seq=0 if books is None else books.unreadable_seq,
@@ -130,6 +141,26 @@ class _Reporter:
             is_replayed=place in self._finished_exchanges,
         )
         return bot_status(bot, self._planned.verdicts.get(bot.key), view, instruments, now_us=self._now_us)
+
+    def _held(self, bot: TradingBot) -> Held:
+        return self._seen.held.get(bot.metadata.uid or "", Held())
+
+    def _bot_process(self, bot: TradingBot) -> ProcessView | None:
+        """Return the process of a bot: its own, or as much of its host's as concerns it."""
+        uid = bot.metadata.uid or ""
+        wanted = self._commands.get(uid)
+        if wanted is None or not wanted.host:
+            return self._process(Role.BOT, bot.key)
+        process, held = self._named_process(wanted.host), self._held(bot)
+        if process is None or not process.is_ready or held.host != wanted.host:
+            return None if process is None or process.is_ready else process
+        if held.trouble:
+            reason, _, message = held.trouble.partition(": ")
+            return replace(process, is_ready=False, is_failed=True, reason=reason, message=message)
+        if held.generation < wanted.command.config.generation:
+            message = f"its host {wanted.host} takes it up"
+            return replace(process, is_ready=False, reason="Starting", message=message)
+        return process
 
     def _remaining(self, bot: TradingBot) -> str:
         """Return what the end of a bot waits for."""
@@ -157,8 +188,8 @@ class _Reporter:
         ]
         return any((process := self._process(Role.FEED, each.owner)) is None or not process.has_ended for each in feeds)
 
-    def _halted(self, exchange: Resource | None, own_scope: str) -> str:
-        scopes = {"fleet", own_scope}
+    def _halted(self, exchange: Resource | None, *own_scopes: str) -> str:
+        scopes = {"fleet", *own_scopes}
         if isinstance(exchange, Exchange):
             scopes.add(f"account/{account_of(exchange)}")
         found = [halt for halt in self._seen.halts if halt.scope in scopes]

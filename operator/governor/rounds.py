@@ -6,7 +6,8 @@ a round remembers of the one before spares writes; a Governor that starts writes
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Final
 
 from governor.dataset_status import refusal
@@ -18,8 +19,8 @@ from governor.ports import Ports
 from governor.reporting import statuses_of
 from governor.sets import change_of
 from governor.tasks import dataset_view, finished_reports, jobs_of
-from governor.workload import Plan
-from tradefleet.domain.bots import BotCommand, DeletionPolicy
+from governor.workload import Command, Plan, PolicyHalt, Role
+from tradefleet.domain.bots import DeletionPolicy
 from tradefleet.domain.errors import Permanent
 from tradefleet.domain.ids import BotUid
 from tradefleet.domain.instrument import Instrument
@@ -29,9 +30,11 @@ from tradefleet.resources.dataset import Dataset
 from tradefleet.resources.exchange import Exchange
 from tradefleet.resources.feed import Feed
 from tradefleet.resources.trading_bot import TradingBot
-from tradefleet.store.ports import RunId
+from tradefleet.store.ports import Halt, RunId
 
 _LOG: Final = logging.getLogger(__name__)
+
+POLICY_SCOPES: Final = "policy/"  # how the scopes of the halt switches begin that RiskPolicies alone switch
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +53,18 @@ class Rounds:
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
         self._jobs: Mapping[str, JobFacts] = {}
-        self._told: dict[str, BotCommand] = {}
+        self._told: dict[str, Command] = {}
+        self._hosts: set[str] = set()  # whose log-ins there may be
         self._listed: dict[str, tuple[Instrument, ...]] = {}
 
     def go(self) -> None:
         """Do one round. It never waits for a process."""
         state = self._look()
         planned = plan(state.resources, self._observed(state), self._ports.warm_up)
+        state = replace(state, seen=self._obey_policies(planned, state.seen))  # before a new bot is told to trade
         self._carry_out(planned, state.seen)
         self._ports.renderer.tend(planned.workloads)
+        self._dismiss_hosts(planned)
         for workload, message in self._ports.renderer.take_ends():
             self._ports.resources.note(workload.owner, "process ended", f"{workload.name}: {message}")
         self._jobs = self._ports.jobs.tend(jobs_of(state.resources, planned.verdicts))
@@ -103,9 +109,31 @@ class Rounds:
             left=seen.left,
             configs=seen.configs,
             settled=state.settled,
+            hosts={BotUid(uid): held.host for uid, held in seen.held.items()},
             read=frozenset(each.key for each, view in views if view.found is not None),
             refused={key: why[1] for key, why in refusals.items() if why is not None},
         )
+
+    def _obey_policies(self, planned: Plan, seen: Seen) -> Seen:
+        """Switch on what RiskPolicies halt, and off what they have set and want no longer; return what is on then.
+
+        Theirs are switches of their own: what a person halted is neither changed nor ended.
+        """
+        wanted = {each.scope: each for each in planned.halts}
+        active = {each.scope: each for each in seen.halts if each.scope.startswith(POLICY_SCOPES)}
+        missing = [
+            each
+            for scope, each in wanted.items()
+            if scope not in active or (active[scope].reason, active[scope].set_by) != (each.reason, each.set_by)
+        ]
+        over = [each for scope, each in active.items() if scope not in wanted]
+        if not missing and not over:
+            return seen
+        for (set_by, reason), group in groupby(sorted(missing, key=_setter), key=_setter):
+            self._ports.halts.set_halts([each.scope for each in group], reason=reason, set_by=set_by)
+        for (set_by, _), ended in groupby(sorted(over, key=_setter), key=_setter):
+            self._ports.halts.clear_halts([each.scope for each in ended], set_by=set_by)
+        return replace(seen, halts=tuple(self._ports.halts.active_halts()))
 
     def _carry_out(self, planned: Plan, seen: Seen) -> None:
         """Write what others read: instruments, bots' rows and commands, runs. Nothing is written that is so already."""
@@ -115,13 +143,21 @@ class Rounds:
                 self._listed[exchange] = instruments
         for wanted in planned.commands:
             config = wanted.command.config
-            if self._told.get(config.uid) == wanted.command and config.uid in seen.configs:
+            if self._told.get(config.uid) == wanted and config.uid in seen.configs:
                 continue
-            self._ports.logins.admit_bot(config.key, config.uid)
+            self._ports.logins.admit_bot(config.key, config.uid, host=wanted.host)
             self._ports.commands.put_command(wanted.account, wanted.command)
-            self._told[config.uid] = wanted.command
+            self._told[config.uid] = wanted
         for run in planned.runs:
             self._ports.runs.create_run(RunId(run.run), run.feed, run.participants, run.terms)
+
+    def _dismiss_hosts(self, planned: Plan) -> None:
+        """Take away the log-ins of hosts that are gone."""
+        wanted = {each.name for each in planned.workloads if each.role is Role.HOST}
+        self._hosts |= wanted
+        for host in sorted(self._hosts - wanted - self._ports.renderer.facts().keys()):
+            self._ports.logins.dismiss_host(host)
+            self._hosts.discard(host)
 
     def _show(self, planned: Plan, state: _State) -> None:
         facts = self._ports.renderer.facts()
@@ -154,3 +190,7 @@ class Rounds:
         self._ports.commands.forget_command(uid)
         self._ports.logins.dismiss_bot(uid)
         self._told.pop(uid, None)
+
+
+def _setter(halt: PolicyHalt | Halt) -> tuple[str, str]:
+    return halt.set_by, halt.reason

@@ -45,6 +45,7 @@ class BotView:
     """
 
     process: ProcessView | None = None
+    host: str = ""  # the shared process that runs it, empty for one of its own
     statistics: BotStatistics | None = None
     epoch: int | None = None
     open_orders: int = 0
@@ -108,6 +109,7 @@ def bot_status(
         mode=bot.spec.mode,
         strategy=bot.spec.strategy.name,
         epoch=view.epoch,
+        host=view.host or None,
         open_orders=view.open_orders,
         restarts=view.process.restarts if view.process is not None else bot.status.restarts,
         spec_digest=bot.status.spec_digest if view.has_drifted else bot.digest(),
@@ -176,9 +178,9 @@ def _warnings(bot: TradingBot, view: BotView) -> dict[str, str]:
             f"its restart folds {view.refold_inputs:,} inputs again, more than {REFOLD_INPUTS_MAX:,}: its strategy "
             "keeps what it does not declare: declare it with state(), or change the spec, which begins a new record"
         )
-    if bot.spec.placement is Placement.SHARED:
-        found["NotShared"] = (
-            "runs in a process of its own: placement Shared is not carried out yet, and changes nothing but memory"
+    if bot.spec.placement is Placement.SHARED and bot.spec.pod_template is not None:
+        found["PodTemplateIgnored"] = (
+            "its podTemplate counts for nothing while it shares a process: set placement: Dedicated, or take it out"
         )
     return found
 

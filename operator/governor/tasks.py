@@ -18,13 +18,10 @@ from tradefleet.resources.dataset import Dataset
 from tradefleet.resources.exchange import Exchange
 from tradefleet.resources.load import dump
 from tradefleet.resources.replay_plan import Surroundings, dataset_settings
-from tradefleet.resources.risk_policy import RiskPolicy
 from tradefleet.resources.trading_bot import TradingBot
 
 DATASET_MODULE: Final = "governor.dataset_job"
 BACKTEST_MODULE: Final = "governor.backtest_job"
-NO_POLICIES: Final = "is not carried out yet: what limits bots is each one's risk and the limits of its Exchange"
-HALT_IN_VAIN: Final = "; its halt: true stops nobody: run `tradefleet halt`"
 
 
 def jobs_of(resources: Sequence[Resource], verdicts: Mapping[ResourceKey, Verdict]) -> list[Job]:
@@ -69,17 +66,10 @@ def jobs_of(resources: Sequence[Resource], verdicts: Mapping[ResourceKey, Verdic
 def job_status(
     resource: Resource, facts: Mapping[str, JobFacts], verdict: Verdict | None, *, now_us: int
 ) -> Status | None:
-    """Return the status of a Backtest or RiskPolicy; None for what is no job."""
+    """Return the status of a Backtest; None for what is no job."""
     match resource:
         case Backtest():
             return _backtest_status(resource, facts.get(_name(resource)), verdict, now_us)
-        case RiskPolicy():
-            message = NO_POLICIES + (HALT_IN_VAIN if resource.spec.halt else "")
-            return type(resource.status)(
-                **plain_status(
-                    resource, phase=Phase.FAILED, reason="NotSupported", message=message, is_stalled=True, now_us=now_us
-                )
-            )
         case _:
             return None
 

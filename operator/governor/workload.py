@@ -28,22 +28,23 @@ class Role(StrEnum):
     GATEWAY = "gateway"
     FEED = "feed"
     BOT = "bot"
+    HOST = "host"  # of bots that share a process
     RECORDER = "recorder"
 
 
-def unique_name(prefix: str, owner: ResourceKey) -> str:
+def unique_name(prefix: str, owner: ResourceKey, *, room: int = 0) -> str:
     """Return a name for what a resource has of a kind: no other resource has the same, and it is a DNS label.
 
     `prefix` says of which kind, a word without '-'. The name is `prefix-namespace-name` where that reads in one way
     only and is short enough. Else nobody could tell team/a-bot from team-a/bot, so two '-' follow the prefix, which no
-    readable name has, and a hash stands at the end.
+    readable name has, and a hash stands at the end. `room` characters are left for what the caller puts behind it.
     """
     readable = f"{prefix}-{owner.namespace}-{owner.name}"
-    if re.fullmatch("[a-z0-9]+", owner.namespace) and len(readable) <= NAME_LENGTH_MAX:
+    if re.fullmatch("[a-z0-9]+", owner.namespace) and len(readable) <= NAME_LENGTH_MAX - room:
         return readable
     ending = hashlib.sha256(f"{owner.namespace}/{owner.name}".encode()).hexdigest()[:NAME_HASH_LENGTH]
     words = re.sub("[^a-z0-9]+", "-", f"{owner.namespace}-{owner.name}")
-    begin = f"{prefix}--{words}"[: NAME_LENGTH_MAX - NAME_HASH_LENGTH - 1].rstrip("-")
+    begin = f"{prefix}--{words}"[: NAME_LENGTH_MAX - room - NAME_HASH_LENGTH - 1].rstrip("-")
     return f"{begin}-{ending}"
 
 
@@ -62,7 +63,7 @@ class Workload:
     """One process that should run. `settings` are JSON values, read by the workload's own settings class.
 
     `port_name` and `peer_port_name` name ports that the renderer assigns: what the workload listens on, and what it
-    connects to. `name` is its `workload_name`.
+    connects to. `name` is its `workload_name`; an exchange has several hosts, which `plan.hosts` numbers.
     """
 
     name: str
@@ -96,10 +97,20 @@ class LockstepRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """The desired state of one bot, for its gateway and its host."""
+    """The desired state of one bot, for its gateway and its host. `host` names the shared process that runs it."""
 
     account: AccountId
     command: BotCommand
+    host: str = ""  # none: a process of its own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyHalt:
+    """A halt switch that RiskPolicies hold on: of one bot, set by all of them that choose it."""
+
+    scope: str
+    reason: str
+    set_by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +128,7 @@ class Plan:
     """All that should be: in an order in which it can be made.
 
     `drifted` are bots and exchanges whose changed spec waits, `listed` are the instruments of each exchange
-    ("namespace/name") that can be traded on.
+    ("namespace/name") that can be traded on. `halts` are all switches that policies hold on: no other one of theirs is.
     """
 
     runs: tuple[LockstepRun, ...] = ()
@@ -126,6 +137,7 @@ class Plan:
     verdicts: dict[ResourceKey, Verdict] = field(default_factory=dict)
     drifted: frozenset[ResourceKey] = frozenset()
     listed: dict[str, tuple[Instrument, ...]] = field(default_factory=dict)
+    halts: tuple[PolicyHalt, ...] = ()
 
 
 class ProcessState(StrEnum):

@@ -89,6 +89,19 @@ class MemoryBots(MemoryLeases, MemoryStreams, MemoryRuns):
         end = after + len(sources)
         return sources, {ordinal: text for ordinal, text in sorted(record.payloads.items()) if after <= ordinal < end}
 
+    def note_trouble(self, troubles: Mapping[BotUid, str]) -> None:
+        def check() -> Callable[[], None]:
+            def write() -> None:
+                for uid, trouble in troubles.items():
+                    row = self._rows.bots.get(uid)
+                    if row is not None:
+                        row.trouble = trouble
+
+            return write
+
+        if troubles:
+            self._commit(check)
+
     def commit_bots(self, commits: Sequence[BotCommit]) -> frozenset[BotKey]:
         check_batch(commits)
         ours: list[tuple[BotCommit, BotRow, Generation]] = []

@@ -87,6 +87,9 @@ class BotRow:
     record: Generation | None = None
     closed: dict[int, Generation] = field(default_factory=dict)
     retired: DeletionPolicy | None = None
+    db_role: str = ""
+    host: str = ""
+    trouble: str = ""
 
     def close_record(self, now_us: int) -> None:
         """Put the open record among the closed ones."""

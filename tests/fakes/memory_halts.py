@@ -1,6 +1,6 @@
 """Halt switches in memory, with the shares of whoever sends orders."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from tests.fakes.memory_database import (
     HaltRow,
@@ -26,30 +26,31 @@ class MemoryHalts(MemoryHandle):
     """Implements `HaltStore`."""
 
     def set_halt(self, scope: str, *, reason: str, set_by: str) -> None:
-        def check() -> Callable[[], None]:
-            row = self._unshared(scope)
-
-            def write() -> None:
-                row.on, row.reason, row.set_by = True, reason, set_by
-                action = halt_action(scope, is_on=True, reason=reason, set_by=set_by)
-                self._rows.actions.append((self._database.clock_us(), action))
-
-            return write
-
-        self._commit(check)
+        self.set_halts([scope], reason=reason, set_by=set_by)
 
     def clear_halt(self, scope: str, *, set_by: str) -> None:
+        self.clear_halts([scope], set_by=set_by)
+
+    def set_halts(self, scopes: Collection[str], *, reason: str, set_by: str) -> None:
+        self._switch(scopes, is_on=True, reason=reason, set_by=set_by)
+
+    def clear_halts(self, scopes: Collection[str], *, set_by: str) -> None:
+        self._switch(scopes, is_on=False, reason="", set_by=set_by)
+
+    def _switch(self, scopes: Collection[str], *, is_on: bool, reason: str, set_by: str) -> None:
         def check() -> Callable[[], None]:
-            row = self._unshared(scope)
+            rows = {scope: self._unshared(scope) for scope in sorted(scopes)}
 
             def write() -> None:
-                row.on, row.reason, row.set_by = False, "", set_by
-                action = halt_action(scope, is_on=False, reason="", set_by=set_by)
-                self._rows.actions.append((self._database.clock_us(), action))
+                for scope, row in rows.items():
+                    row.on, row.reason, row.set_by = is_on, reason, set_by
+                    action = halt_action(scope, is_on=is_on, reason=reason, set_by=set_by)
+                    self._rows.actions.append((self._database.clock_us(), action))
 
             return write
 
-        self._commit(check)
+        if scopes:
+            self._commit(check)
 
     def _unshared(self, scope: str) -> HaltRow:
         """Return the switch once nobody holds it FOR SHARE."""

@@ -18,7 +18,7 @@ from tradefleet.domain.errors import (
     Permanent,
     StaleGeneration,
 )
-from tradefleet.domain.ids import AccountId, BotKey, BotUid, executions_stream, orders_stream
+from tradefleet.domain.ids import AccountId, BotKey, BotUid, bot_scopes, executions_stream, orders_stream
 from tradefleet.domain.instrument import Instrument
 from tradefleet.store.checks import (
     check_ttl,
@@ -101,9 +101,10 @@ class MemoryLeases(MemoryHandle):
         """Return the lease's row. A bot's and an account's first lease makes their rows, halt switch included."""
         kind, key, uid = lease_parts(name)
         if kind == "bot":
-            if create:
-                self.register_bot(BotKey(key), BotUid(uid))
             bot = self._rows.bots.get(BotUid(uid))
+            if create and (bot is None or bot.key != key):
+                self.register_bot(BotKey(key), BotUid(uid))
+                bot = self._rows.bots[BotUid(uid)]
             return bot.lease if bot is not None else LeaseRow()
         if kind == "gateway":
             account = AccountId(key)
@@ -133,7 +134,7 @@ class MemoryLeases(MemoryHandle):
     def put_instruments(self, exchange: str, instruments: Sequence[Instrument]) -> None:
         self._rows.instruments.update({(exchange, instrument.symbol): instrument for instrument in instruments})
 
-    def register_bot(self, bot: BotKey, uid: BotUid, *, db_role: str = "") -> None:
+    def register_bot(self, bot: BotKey, uid: BotUid, *, db_role: str = "", host: str = "") -> None:
         known = self._rows.bots.get(uid)
         if known is not None and known.key != bot:
             raise Permanent(f"bot {bot}: UID {uid} belongs to {known.key}")
@@ -141,7 +142,14 @@ class MemoryLeases(MemoryHandle):
             self._rows.bots[uid] = BotRow(key=bot, lease=LeaseRow())
             for stream in (orders_stream(uid), executions_stream(uid)):
                 self._rows.streams.setdefault(stream, Stream())
-            self._rows.halts.setdefault(f"bot/{bot}", HaltRow())
+            for scope in bot_scopes(bot):
+                self._rows.halts.setdefault(scope, HaltRow())
+
+        row = self._rows.bots[uid]
+        if row.db_role not in ("", db_role):
+            row.lease.epoch += 1
+            row.lease.holder, row.lease.until_us, row.trouble = "", 0, ""
+        row.db_role, row.host = db_role, host
 
     def retire_bot(self, uid: BotUid, *, policy: DeletionPolicy) -> None:
         def check() -> Callable[[], None]:

@@ -1,6 +1,6 @@
 """Numbered streams in memory."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from tests.fakes.memory_database import (
     Stream,
@@ -29,6 +29,10 @@ class MemoryStreams(MemoryHandle):
     def last_seq(self, stream: StreamName) -> int:
         row = self._rows.streams.get(stream)
         return row.last_seq if row else 0
+
+    def last_seqs(self, streams: Collection[StreamName]) -> dict[StreamName, int]:
+        found = {stream: self._rows.streams.get(stream) for stream in streams}
+        return {stream: row.last_seq for stream, row in found.items() if row is not None}
 
     def read_bars(self, stream: StreamName, *, after: int, limit: int) -> list[tuple[int, Bar]]:
         row = self._rows.streams.get(stream)

@@ -140,6 +140,13 @@ class MemoryUpkeep(MemoryHandle):
         found = self._rows.commands.get(uid)
         return None if found is None else found[1]
 
+    def host_commands(self, host: str, account: AccountId) -> list[BotCommand]:
+        def is_held(uid: BotUid) -> bool:
+            row = self._rows.bots.get(uid)
+            return row is not None and row.host == host and row.retired is None
+
+        return [command for command in self.bot_commands(account) if is_held(command.config.uid)]
+
     def forget_command(self, uid: BotUid) -> None:
         def check() -> Callable[[], None]:
             return lambda: self._rows.commands.pop(uid, None) and None

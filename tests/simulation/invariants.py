@@ -7,7 +7,16 @@ from typing import Any
 
 from tests.fakes.memory_database import FleetRows, MemoryDatabase
 from tradefleet.domain.bots import BotConfig
-from tradefleet.domain.ids import AccountId, BotKey, BotUid, ClientOrderId, StreamName, Symbol, orders_stream
+from tradefleet.domain.ids import (
+    AccountId,
+    BotKey,
+    BotUid,
+    ClientOrderId,
+    StreamName,
+    Symbol,
+    bot_scopes,
+    orders_stream,
+)
 from tradefleet.domain.ledger import Book, LedgerEntry
 from tradefleet.domain.orders import OrderStatus, Side
 from tradefleet.domain.venue import SubmitOrder
@@ -52,7 +61,7 @@ class Invariants:
 
     def is_halted(self, bot: BotKey) -> bool:
         """Return whether a switch is on for a bot."""
-        return bool(self._halted & {"fleet", f"account/{self._account}", f"bot/{bot}"})
+        return bool(self._halted & {"fleet", f"account/{self._account}", *bot_scopes(bot)})
 
     def sent_risky(self, order_id: ClientOrderId) -> None:
         """Look at a request that raises risk and has reached the venue: it was committed, and no halt is on."""

@@ -27,6 +27,7 @@ GRACE_US = 20_000  # how long a message that was committed may take through the 
 WAIT_US_MIN = 1_000  # a client of the bus counts in milliseconds: for less it would not wait at all
 REOPEN_US = 1_000_000  # between two tries to reach a broker
 LOOK_US = 5_000_000  # between two looks into the database, should the bus have lost a stream's last message
+ASK_TOGETHER = 8  # streams of which the database is asked at once how far they go
 MARK_US = 1_000_000  # between two writings of published marks
 
 _BARS = "bars/"
@@ -44,7 +45,8 @@ OnUndecodable = Callable[[Record, UndecodableMessage], None]
 
 class NumberedStreams:
     """Reads streams, each gapless from the position given. `wakes` are places whose messages only wake the reader up:
-    they come out as items of their stream without a payload.
+    they come out as items of their stream without a payload. Of `whole_topics` every key is read, for readers whose
+    streams come and go: a new one then needs no new connection.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class NumberedStreams:
         places: Mapping[StreamName, Place],
         *,
         wakes: Collection[Place] = (),
+        whole_topics: Collection[str] = (),
         on_undecodable: OnUndecodable | None = None,
     ) -> None:
         self._bus = bus
@@ -62,7 +65,9 @@ class NumberedStreams:
         self._clock = clock
         self._places = dict(places)
         self._wakes = {(place.topic, place.key) for place in wakes}
+        self._whole_topics = frozenset(whole_topics)
         self._on_undecodable = on_undecodable
+        self._read_from: list[Source] = []
         self._reader: Reader | None = None
         self._reopen_at_us = 0
         self._look_at_us = 0
@@ -73,10 +78,24 @@ class NumberedStreams:
     def start(self, positions: Mapping[StreamName, int]) -> None:
         """Begin after these numbers."""
         self.close()
+        self._set_out(positions)
+        self._open()
+
+    def know(self, places: Mapping[StreamName, Place]) -> None:
+        """Learn where more streams travel."""
+        self._places |= places
+
+    def follow(self, positions: Mapping[StreamName, int]) -> None:
+        """Go on with these streams after these numbers, over the connection that there is if it brings all of them."""
+        self._set_out(positions)
+        if self._reader is None or self._sources() != self._read_from:
+            self.close()
+            self._open()
+
+    def _set_out(self, positions: Mapping[StreamName, int]) -> None:
         self._positions = dict(positions)
         self._waiting = {stream: [] for stream in positions}
         self._behind = set(positions)
-        self._open()
 
     def close(self) -> None:
         """Let go of the broker."""
@@ -86,18 +105,25 @@ class NumberedStreams:
 
     def _open(self) -> None:
         """Open a reader at the end; whatever is before it comes from the database."""
-        wanted: dict[str, set[str]] = {}
-        for stream in self._positions:
-            wanted.setdefault(self._places[stream].topic, set()).add(self._places[stream].key)
-        for topic, key in self._wakes:
-            wanted.setdefault(topic, set()).add(key)
-        sources = [Source(topic=topic, keys=frozenset(keys)) for topic, keys in sorted(wanted.items())]
+        sources = self._read_from = self._sources()
         self._behind = set(self._positions)
         try:
             self._reader = self._bus.reader(sources) if sources else None
         except Retryable:
             self._reader = None
             self._reopen_at_us = self._clock.monotonic_us() + REOPEN_US
+
+    def _sources(self) -> list[Source]:
+        """Return what brings the streams."""
+        wanted: dict[str, set[str]] = {}
+        for stream in self._positions:
+            wanted.setdefault(self._places[stream].topic, set()).add(self._places[stream].key)
+        for topic, key in self._wakes:
+            wanted.setdefault(topic, set()).add(key)
+        return [
+            Source(topic=topic, keys=None if topic in self._whole_topics else frozenset(keys))
+            for topic, keys in sorted(wanted.items())
+        ]
 
     # --- reading in the order of arrival --------------------------------------------------------------------------
 
@@ -123,6 +149,7 @@ class NumberedStreams:
         than the last message of a stream that has more to come waits for the next call.
         """
         horizon_us: int | None = None
+        self._pass_over()
         for stream in sorted(self._behind):
             waiting = self._waiting[stream]
             if len(waiting) < MESSAGES_MAX:
@@ -137,6 +164,15 @@ class NumberedStreams:
             horizon_us = last_us if horizon_us is None else min(horizon_us, last_us)
         return self._take_waiting(horizon_us)
 
+    def _pass_over(self) -> None:
+        """Ask of many streams at once how far they go, and look no further into those that bring nothing."""
+        if len(self._behind) < ASK_TOGETHER:
+            return
+        heads = self._store.last_seqs(self._behind)
+        self._behind = {
+            stream for stream in self._behind if self._waiting[stream] or heads.get(stream, 0) > self._positions[stream]
+        }
+
     def _take_waiting(self, until_us: int | None) -> list[StreamItem]:
         """Return what was read ahead, up to a market time; each stream keeps its order."""
         ripe: list[list[StreamItem]] = []
@@ -144,7 +180,7 @@ class NumberedStreams:
             taken = [*takewhile(lambda item: until_us is None or item.market_us <= until_us, waiting)]
             self._waiting[stream] = waiting[len(taken) :]
             ripe.append(taken)
-        return list(merge(*ripe, key=_place))
+        return list(merge(*ripe, key=_turn))
 
     def _read(self, timeout_us: int) -> list[StreamItem]:
         if not self._has_reader():
@@ -243,7 +279,7 @@ class NumberedStreams:
         return taken
 
 
-def _place(item: StreamItem) -> tuple[int, bool, str]:
+def _turn(item: StreamItem) -> tuple[int, bool, str]:
     """Return where an item stands among those of other streams: executions before bars (rule 20)."""
     return (item.market_us, item.bar is not None, item.stream)
 
@@ -284,6 +320,13 @@ class OutboxPublisher:
         """Send a message without effects: a lost one is not sent again."""
         with contextlib.suppress(BusFull):  # figures that nobody takes may be dropped
             self._bus.publish(topic, key, payload)
+
+    def forget(self, stream: StreamName) -> None:
+        """Let go of a stream that somebody else writes from here on."""
+        self._reached.pop(stream, None)
+        self._beyond.pop(stream, None)
+        self._fresh.discard(stream)
+        self._broken.discard(stream)
 
     def is_delivered(self, stream: StreamName, seq: int) -> bool:
         """Return whether all up to `seq` has been delivered, of a stream that was swept at the start."""
@@ -338,16 +381,16 @@ class OutboxPublisher:
         def note(error: NotDelivered | None) -> None:
             if error is None:
                 self._note_delivered(message.stream, message.seq)
-            else:
+            elif message.stream in self._reached:
                 self._broken.add(message.stream)
 
         return note
 
     def _note_delivered(self, stream: StreamName, seq: int) -> None:
         """Move the mark over numbers without a gap only: answers come late, and of several copies."""
-        reached = self._reached[stream]
-        if seq <= reached:
-            return
+        reached = self._reached.get(stream)
+        if reached is None or seq <= reached:
+            return  # another one's stream by now, or told before
         beyond = self._beyond.setdefault(stream, set())
         beyond.add(seq)
         while reached + 1 in beyond:

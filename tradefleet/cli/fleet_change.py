@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from governor.local.resources import LocalResources
 
     from tradefleet.resources.common import Resource, ResourceKey
+    from tradefleet.store.ports import Halt
 
 EXIT_FAILED: Final = 1
 WAIT_S: Final = 60.0
@@ -208,6 +209,7 @@ def halt(
             if clear:
                 halts.clear_halt(scope, set_by=user_name())
                 sys.stdout.write(f"the halt of {scope} is cleared\n")
+                sys.stdout.writelines(_halted_by_policies(scope, halts.active_halts()))
             else:
                 halts.set_halt(scope, reason=reason, set_by=user_name())
                 sys.stdout.write(f"{scope} is halted: {reason}\n")
@@ -218,6 +220,16 @@ def halt(
             sys.stdout.write(f"it ends with `{' '.join(['tradefleet halt', *(words or []), '--clear'])}`\n")
     finally:
         session.close()
+
+
+def _halted_by_policies(scope: str, active: "Iterable[Halt]") -> list[str]:
+    """Return what RiskPolicies halt still after a person's switch was cleared."""
+    own = "policy/" + scope.removeprefix("bot/")
+    return [
+        f"bot {each.scope.removeprefix('policy/')} stays halted by {each.set_by}: {each.reason}\n"
+        for each in active
+        if each.scope == own or (scope == "fleet" and each.scope.startswith("policy/"))
+    ]
 
 
 def _scope(resource: "Resource") -> str:

@@ -1,6 +1,6 @@
 """A bot as the machines know it: what it runs, on what, with which money, within which limits."""
 
-from dataclasses import asdict, field
+from dataclasses import asdict, field, replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -108,6 +108,13 @@ class BotConfig:
     seed: int = 0
     deletion_policy: DeletionPolicy = DeletionPolicy.CANCEL_ORDERS
     dead_man: DeadManSwitch | None = None  # None: nothing happens
+
+
+def process_config(config: BotConfig) -> BotConfig:
+    """Return what a bot's process is told of it: without what its gateway does for it, so that a change of that
+    restarts nobody.
+    """
+    return replace(config, deletion_policy=DeletionPolicy.CANCEL_ORDERS, dead_man=None)
 
 
 @frozen()

@@ -52,6 +52,10 @@ class LeaseHeld(Retryable):
     """Somebody else holds the lease and it has not expired."""
 
 
+class AccessDenied(Permanent):
+    """The log-in may not do that: a row that was its own is another one's now, or never was its own."""
+
+
 class StaleGeneration(Permanent):
     """A newer generation of the spec has run already: this process is an old one and must end."""
 

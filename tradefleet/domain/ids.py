@@ -72,6 +72,16 @@ def bars_stream(exchange: str, symbol: Symbol, interval_us: int) -> StreamName:
     return StreamName(f"bars/{exchange}:{symbol}:{interval_us // 1_000_000}s")
 
 
+def policy_scope(bot: BotKey) -> str:
+    """Return the scope of the halt switch that RiskPolicies have over a bot; they alone switch it."""
+    return f"policy/{bot}"
+
+
+def bot_scopes(bot: BotKey) -> tuple[str, str]:
+    """Return the scopes of the halt switches that stop this bot alone: a person's, and the one of RiskPolicies."""
+    return f"bot/{bot}", policy_scope(bot)
+
+
 def derive_seed(key: str, seed: int) -> int:
     """Return a 63-bit seed from namespace/name (never from the UID, rule 20) and the seed the user gave."""
     digest = hashlib.sha256(f"{key}:{seed}".encode()).digest()

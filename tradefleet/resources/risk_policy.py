@@ -105,12 +105,20 @@ class RiskPolicySpec(Model):
     selector: LabelSelector = Field(
         default=LabelSelector(), description="Which TradingBots, by their labels. Default: all of the namespace."
     )
-    limits: GroupLimits = Field(default=GroupLimits(), description="Limits over all chosen bots together.")
-    crisis: Crisis | None = Field(default=None, description="What counts as a crisis, and what happens then.")
+    limits: GroupLimits = Field(
+        default=GroupLimits(),
+        description="Limits over all chosen bots together. Not enforced in this release, as the Warning condition "
+        "says.",
+    )
+    crisis: Crisis | None = Field(
+        default=None,
+        description="What counts as a crisis, and what happens then. Not enforced in this release, as the Warning "
+        "condition says.",
+    )
     halt: bool = Field(
         default=False,
-        description="true: no order that raises risk is accepted or sent; cancels and reducing orders pass. Stays "
-        "until set to false.",
+        description="true: no order of the chosen bots that raises risk is accepted or sent; cancels and reducing "
+        "orders pass. Stays until set to false; a halt by command is another switch, and stays.",
     )
     suspend: bool = Field(default=False, description="true: the policy's limits and crisis rules do not bind.")
 
@@ -137,6 +145,7 @@ class RiskPolicyStatus(Status):
 
     state: RiskState | None = Field(default=None, strict=False, description="Normal, Caution, Crisis or Halted.")
     bots: Whole | None = Field(default=None, description="TradingBots that the policy chooses.")
+    halted_bots: Whole | None = Field(default=None, description="How many of them the policy's halt stops now.")
     drawdown_percent: SignedAmount | None = Field(
         default=None, description="How far their common equity is below its highest value."
     )
@@ -152,6 +161,7 @@ class RiskPolicy(Resource):
         PrinterColumn(name="Halt", path=".spec.halt", description="Whether new risk is halted.", type="boolean"),
         PrinterColumn(name="State", path=".status.state", description="Normal, Caution, Crisis or Halted."),
         PrinterColumn(name="Bots", path=".status.bots", description="Bots that it chooses.", type="integer"),
+        PrinterColumn(name="Halted", path=".status.haltedBots", description="Bots it halts.", type="integer"),
         PrinterColumn(name="Drawdown", path=".status.drawdownPercent", description="Common fall, percent."),
         PrinterColumn.ready(),
         PrinterColumn.phase(),

@@ -234,7 +234,8 @@ class BotSettings(Model):
     placement: Placement = Field(
         default=Placement.DEDICATED,
         strict=False,
-        description="Dedicated: a process of its own. Shared: one process runs many bots, for large fleets.",
+        description="Dedicated: a process of its own. Shared: one process runs many bots of an Exchange, for large "
+        "fleets; built-in strategies only. May change while the bot trades: orders, position and record go with it.",
     )
     dead_man_switch: DeadManSwitch | None = Field(
         default=None, description="What happens when no process has run the bot for too long. Default: nothing."
@@ -347,6 +348,9 @@ class TradingBotStatus(Status):
     mode: Mode | None = Field(default=None, strict=False, description="The mode that is in force.")
     strategy: str | None = Field(default=None, description="The strategy that is running.")
     epoch: Whole | None = Field(default=None, description="Counts the processes that ran the bot; fences old ones.")
+    host: str | None = Field(
+        default=None, description="The shared process that runs the bot; nothing when it has a process of its own."
+    )
     quote_asset: str | None = Field(default=None, description="Asset in which equity and vsHold are given.")
     equity: SignedAmount | None = Field(default=None, description="What the bot's wallet is worth, quote asset.")
     vs_hold: SignedAmount | None = Field(

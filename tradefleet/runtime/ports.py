@@ -43,7 +43,10 @@ class Streams(Protocol):
     """Numbered messages, gapless from the positions given: whatever the broker drops or doubles is mended inside."""
 
     def start(self, positions: Mapping[StreamName, int]) -> None:
-        """Begin after these numbers; to be called again after an error, or to add streams."""
+        """Begin after these numbers; to be called again after an error."""
+
+    def follow(self, positions: Mapping[StreamName, int]) -> None:
+        """Go on with these streams after these numbers: some may be new, others gone."""
 
     def poll(self, timeout_us: int) -> list[StreamItem]:
         """Return what came next, in the order of arrival; empty after the timeout."""
@@ -63,6 +66,9 @@ class Publisher(Protocol):
 
     def sweep(self, streams: Sequence[StreamName]) -> None:
         """Publish again what these streams hold above their published marks (rule 6)."""
+
+    def forget(self, stream: StreamName) -> None:
+        """Let go of a stream that somebody else writes from here on."""
 
     def is_delivered(self, stream: StreamName, seq: int) -> bool:
         """Return whether all up to `seq` of a stream that was swept has been delivered."""

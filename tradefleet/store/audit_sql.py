@@ -267,7 +267,8 @@ WITH {_RISING}
 SELECT 'trade_order', format('order %%s', client_order_id),
     format('raises risk and was accepted after the halt of %%s by %%s (%%s)', scope, set_by, reason)
 FROM rising JOIN tradefleet.halt_period AS period ON period.fleet = %(fleet)s
-    AND period.scope IN ('fleet', 'account/' || rising.account, 'bot/' || rising.bot)
+    AND period.scope IN ('fleet', 'account/' || rising.account, 'bot/' || rising.bot,
+        'policy/' || rising.bot)
     AND rising.event_no > period.set_no AND (period.cleared_no IS NULL OR rising.event_no < period.cleared_no)"""  # noqa: S608
 
 COUNT_POSITIONS_IN_STREAMS = """

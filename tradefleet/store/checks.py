@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from tradefleet.domain.bar import Bar
 from tradefleet.domain.errors import BarConflict, InvalidValue, Permanent, StreamGap
-from tradefleet.domain.ids import AccountId, BotKey, BotUid, StreamName, bars_stream
+from tradefleet.domain.ids import AccountId, BotKey, BotUid, StreamName, bars_stream, bot_scopes
 from tradefleet.domain.ledger import LedgerEntry, check_balanced
 from tradefleet.domain.money import LOTS_MAX, TRADE_TICKS_MAX
 from tradefleet.store.ports import (
@@ -194,13 +194,15 @@ def check_batch(commits: Sequence[BotCommit]) -> None:
 
 def check_scope(scope: str) -> None:
     """Raise InvalidValue for a halt scope of no kind."""
-    if scope != "fleet" and scope.partition("/")[0] not in {"account", "bot"}:
-        raise InvalidValue(f'halt {scope!r}: the scope must be "fleet", "account/…" or "bot/namespace/name"')
+    if scope != "fleet" and scope.partition("/")[0] not in {"account", "bot", "policy"}:
+        raise InvalidValue(
+            f'halt {scope!r}: the scope must be "fleet", "account/…", "bot/namespace/name" or "policy/namespace/name"'
+        )
 
 
 def halt_scopes(account: AccountId, bots: Iterable[BotKey]) -> list[str]:
     """Return the scopes that stop orders of `bots` on `account`, sorted: the order in which they are locked."""
-    return sorted({"fleet", f"account/{account}", *(f"bot/{bot}" for bot in bots)})
+    return sorted({"fleet", f"account/{account}", *(scope for bot in bots for scope in bot_scopes(bot))})
 
 
 def halt_action(scope: str, *, is_on: bool, reason: str, set_by: str) -> Action:

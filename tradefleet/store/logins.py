@@ -38,6 +38,11 @@ def holder_login(fleet: str, uid: BotUid) -> str:
     return _role(fleet, f"bot_{uid_hash(uid).lower()}")
 
 
+def host_login(fleet: str, host: str) -> str:
+    """Return the role name of a host of several bots, by the name of its workload."""
+    return _role(fleet, f"host_{hashlib.sha256(host.encode()).hexdigest()[:_DIGEST_LENGTH]}")
+
+
 def ensure_component_login(connection: psycopg.Connection, *, fleet: str, component: Component) -> Login:
     """Return the log-in of a component with a new password; processes that are connected stay so."""
     login = _ensure(connection, component_login(fleet, component))

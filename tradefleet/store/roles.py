@@ -54,7 +54,7 @@ _OWN_LOGIN = Rule("login_role", _READ, "role = session_user :: text", any_fleet=
 
 _STATE_OF_BOT = (
     "UPDATE (version, positions, input_count, tail, request_count, request_hash, record_generation, start_positions, "
-    "first_request_seq)"
+    "first_request_seq, trouble)"
 )
 
 _SNAPSHOT = "UPDATE (generation, ordinal, positions, request_count, request_hash, state)"

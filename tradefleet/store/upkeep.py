@@ -23,10 +23,11 @@ class FleetStore(Protocol):
     def put_instruments(self, exchange: str, instruments: Sequence[Instrument]) -> None:
         """Store the ticks, lots and scales of an exchange, for those who read amounts in SQL (`readable_*` views)."""
 
-    def register_bot(self, bot: BotKey, uid: BotUid, *, db_role: str = "") -> None:
-        """Make the bot's row, its two streams and its halt switch; `db_role` is the one login that may write the row.
+    def register_bot(self, bot: BotKey, uid: BotUid, *, db_role: str = "", host: str = "") -> None:
+        """Make the bot's row, its two streams and its halt switches; `db_role` is the one login that may write the row.
 
-        Harmless when they exist; another `db_role` is taken over.
+        `host` is the shared process that runs it, empty for one of its own. Harmless when they exist. With another
+        `db_role` the bot moves: the process that ran it is fenced, and the next one may take its lease at once.
         """
 
     def retire_bot(self, uid: BotUid, *, policy: DeletionPolicy) -> None:

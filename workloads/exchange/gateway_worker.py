@@ -14,6 +14,7 @@ from tradefleet.domain.progress import Phase
 from tradefleet.domain.venue import VenueReport, VenueRequest
 from tradefleet.messages.convert_journal import journal_stream
 from tradefleet.runtime.ports import Clock, Publisher, Streams
+from tradefleet.store.checks import halt_scopes
 from tradefleet.store.ports import DeadLetter, GatewayCommit, GatewayTransaction
 from workloads.backtest.engine import steps
 from workloads.backtest.lockstep import Due
@@ -311,8 +312,8 @@ class GatewayWorker:
         """Hold the switches of these bots till the commit, and tell the machine how they stand."""
         bots = sorted({request.bot for request in requests})
         found = {halt.scope for halt in transaction.halts(bots)}
-        asked = {"fleet", f"account/{self._plan.config.account}", *(f"bot/{bot}" for bot in bots)}
-        self.machine.on_halts((self.machine.halts - asked) | found, market_us)
+        asked = halt_scopes(self._plan.config.account, bots)
+        self.machine.on_halts(self.machine.halts.difference(asked) | found, market_us)
 
     # --- the venue ------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from tradefleet.domain.ids import StreamName
+from tradefleet.domain.ids import StreamName, bot_scopes
 from tradefleet.domain.money import PPM, from_atoms
 from tradefleet.messages.codec import encode
 from tradefleet.messages.control import RiskMode, RiskStateChanged
@@ -84,20 +84,21 @@ def _standings(machine: Gateway) -> Iterator[_Standing]:
         quotes.add((each.quote, each.instruments[0].quote_scale))
         equity, exposure = each.mark_equity(machine.marks), machine.exposure_atoms(each.key)
         figures.append(_Figures(each.peak_equity_atoms, equity, exposure, each.instruments[0].quote_scale))
-        yield _standing(machine, f"bot/{each.key}", figures[-1:])
-    yield _standing(machine, f"account/{machine.config.account}", figures if len(quotes) == 1 else [])
+        yield _standing(machine, bot_scopes(each.key), figures[-1:])
+    yield _standing(machine, (f"account/{machine.config.account}",), figures if len(quotes) == 1 else [])
 
 
-def _standing(machine: Gateway, scope: str, figures: Iterable[_Figures]) -> _Standing:
+def _standing(machine: Gateway, scopes: tuple[str, ...], figures: Iterable[_Figures]) -> _Standing:
+    """Return how the first of the scopes stands; the others are of the same bot."""
     peak = equity = exposure = scale = 0
     for each in figures:
         peak += each.peak_atoms
         equity += each.equity_atoms
         exposure += each.exposure_atoms
         scale = each.quote_scale
-    above = {"fleet", f"account/{machine.config.account}", scope}
+    above = {"fleet", f"account/{machine.config.account}", *scopes}
     return _Standing(
-        scope=scope,
+        scope=scopes[0],
         halts=tuple(sorted(machine.halts & above)),
         drawdown_ppm=max(0, peak - equity) * PPM // peak if peak > 0 else 0,
         exposure_atoms=exposure,

@@ -1,12 +1,12 @@
 """The edge of bots: one process, one or many bots, one transaction a batch (rules 2, 19, 27)."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
 from tradefleet.domain.bots import BotCommand, BotConfig
-from tradefleet.domain.errors import Fenced, InvalidValue
+from tradefleet.domain.errors import AccessDenied, Fenced, InvalidValue, Permanent
 from tradefleet.domain.executions import Adoption
 from tradefleet.domain.frozen import frozen
 from tradefleet.domain.ids import AccountId, BotKey, BotUid, StreamName, Symbol, orders_stream
@@ -25,6 +25,7 @@ from workloads.strategy.terms import Terms, terms_of
 _LOG = logging.getLogger(__name__)
 
 UPKEEP_US = 1_000_000  # how often commands are looked at
+RENEWALS_A_STEP = 20  # leases of a host's bots, so that their inputs do not wait for all of them
 
 
 class BotDatabase(BotStore, RunStore, Protocol):
@@ -33,13 +34,19 @@ class BotDatabase(BotStore, RunStore, Protocol):
     def bot_command(self, uid: BotUid) -> BotCommand | None:
         """Return the bot's desired state."""
 
+    def host_commands(self, host: str, account: AccountId) -> Sequence[BotCommand]:
+        """Return the desired state of the bots that a shared host runs."""
+
     def bot_books(self, uid: BotUid) -> tuple[bytes, Sequence[OrderRow]] | None:
         """Return the gateway's state row of the bot and its open orders; None before the gateway opened its books."""
 
 
 @frozen()
 class HostPlan:
-    """How this host runs. `instruments` are the exchange's."""
+    """How this host runs. `instruments` are the exchange's.
+
+    A shared `host` has a name, and its bots are those that are assigned to it; else they are `bots`.
+    """
 
     bots: tuple[BotConfig, ...]
     exchange: str  # "namespace/name"
@@ -48,13 +55,17 @@ class HostPlan:
     taker_ppm: int
     holder: str
     orders_topic: str
+    host: str = ""
     run: RunId | None = None
     lease_ttl_us: int = 15_000_000
     snapshot_every: int = 256  # inputs between two snapshots of a bot whose strategy declares its state
 
 
 class HostWorker:
-    """Runs bots. One that was fenced is dropped, its neighbours go on; without any left the worker is fenced."""
+    """Runs the bots it is told of. One that was fenced is dropped, its neighbours go on; without any left it is fenced.
+
+    `introduce` hears of each bot before its streams are read. `workloads.strategy.shared_host` builds on this.
+    """
 
     def __init__(
         self,
@@ -64,12 +75,14 @@ class HostWorker:
         streams: Streams,
         publisher: Publisher,
         clock: Clock,
+        introduce: Callable[[BotConfig], None] = lambda _: None,
     ) -> None:
         self._plan = plan
         self._store = store
         self._streams = streams
         self._publisher = publisher
         self._clock = clock
+        self._introduce = introduce
         self.slots: dict[BotKey, Slot] = {}
         self._readers: dict[StreamName, list[Slot]] = {}
         self._upkeep_at_us = 0
@@ -83,21 +96,29 @@ class HostWorker:
         """Take every bot's lease and fold every bot's record."""
         plan = self._plan
         self.slots = {}
-        for config in sorted(plan.bots, key=lambda config: config.key):
-            self.slots[config.key] = self._open(config)
+        self._open_all()
         self._index()
         self._publisher.sweep([orders_stream(slot.config.uid) for slot in self.slots.values()])
         self._streams.start(self._positions())
         self._upkeep_at_us = 0
         if plan.run is not None:
             self._view = RunView(self._store.participants(plan.run))
-            roles = [BOTS_ROLE, *(slot.sources.executions for slot in self.slots.values())]
-            self._follower = RunFollower(self._store, plan.run, roles, self._view)
-            self._follower.refresh()
+            self._follow_run(plan.run, self._view)
+
+    def _open_all(self) -> None:
+        for config in sorted(self._plan.bots, key=lambda config: config.key):
+            self.slots[config.key] = self._open(config)
+
+    def _follow_run(self, run: RunId, view: RunView) -> None:
+        """Follow the run's rows, woken by those that concern the bots that are here."""
+        roles = [BOTS_ROLE, *(slot.sources.executions for slot in self.slots.values())]
+        self._follower = RunFollower(self._store, run, roles, view)
+        self._follower.refresh()
 
     def _open(self, config: BotConfig) -> Slot:
         """Return a bot's slot: its generation opened if it is new, its inputs folded if it has had any."""
         plan, store = self._plan, self._store
+        self._introduce(config)
         sources = sources_of(config, plan.exchange)
         lease = store.acquire(
             bot_lease(config.key, config.uid),
@@ -173,8 +194,15 @@ class HostWorker:
     def stop(self) -> None:
         """Give the leases back. Orders stay and are adopted by the successor (rule 24)."""
         for slot in self.slots.values():
-            self._store.release(slot.lease)
+            self._give_back(slot)
         self.slots = {}
+
+    def _give_back(self, slot: Slot) -> None:
+        """Release a bot's lease, if it is ours to release."""
+        try:
+            self._store.release(slot.lease)
+        except AccessDenied:
+            _LOG.info("bot %s is assigned to another process", slot.config.key, extra={"bot": slot.config.key})
 
     @property
     def is_finished(self) -> bool:
@@ -191,19 +219,24 @@ class HostWorker:
 
     def _renew(self) -> None:
         now_us, ttl_us = self._clock.monotonic_us(), self._plan.lease_ttl_us
-        for slot in list(self.slots.values()):
-            if now_us >= slot.lease.deadline_us - ttl_us // 2:
-                try:
-                    slot.lease = self._store.renew(slot.lease, ttl_us=ttl_us)
-                except Fenced:
-                    self._drop(slot)
+        due = [slot for slot in self.slots.values() if now_us >= slot.lease.deadline_us - ttl_us // 2]
+        for slot in due[:RENEWALS_A_STEP]:
+            try:
+                slot.lease = self._store.renew(slot.lease, ttl_us=ttl_us)
+            except (Fenced, AccessDenied):
+                self._drop(slot)
 
     def _drop(self, slot: Slot) -> None:
         """Forget a bot that somebody newer runs. Raises Fenced when none is left."""
-        del self.slots[slot.config.key]
-        self._index()
+        self._forget(slot)
         if not self.slots:
             raise Fenced(f"bot {slot.config.key}: a newer process runs it; this host has no bot left")
+
+    def _forget(self, slot: Slot) -> None:
+        """Let go of a bot, with what it has not committed."""
+        del self.slots[slot.config.key]
+        self._publisher.forget(orders_stream(slot.config.uid))
+        self._index()
 
     # --- free run -------------------------------------------------------------------------------------------------
 
@@ -212,14 +245,26 @@ class HostWorker:
         items = self._streams.poll(0 if due else timeout_us)
         if due:
             self._upkeep_at_us = self._clock.monotonic_us() + UPKEEP_US
-            self._take_commands(None)
+            for slot in list(self.slots.values()):
+                try:
+                    self._obey(slot, None)
+                except Permanent as error:
+                    self._part_with(slot, error)
         for item in items:
             for slot in self._readers.get(item.stream, ()):
-                self._apply(slot, item)
+                try:
+                    self._apply(slot, item)
+                except Permanent as error:
+                    self._part_with(slot, error)
         touched = [slot for slot in self.slots.values() if slot.has_pending]
         if touched:
             self._commit(touched, {})
         return bool(touched)
+
+    def _part_with(self, slot: Slot, error: Permanent) -> None:
+        """Go on without a bot that has failed, where that is possible. Raises `error`."""
+        del slot
+        raise error
 
     def _apply(self, slot: Slot, item: StreamItem) -> None:
         """Apply one item in the order of its arrival; market time moves with the bars."""
@@ -236,13 +281,16 @@ class HostWorker:
         slot.reach(item.bar.close_us)
         slot.apply_bar(item.stream, item.seq, item.bar)
 
-    def _take_commands(self, market_us: int | None) -> None:
-        for slot in self.slots.values():
-            command = self._store.bot_command(slot.config.uid)
-            if command is not None and command.deleting:
-                self._leaving.add(slot.config.key)
-            if command is not None and slot.is_adopted:
-                slot.command(command.state, slot.market_us if market_us is None else market_us)
+    def _obey(self, slot: Slot, market_us: int | None) -> None:
+        """Apply what the owner of a bot wants of it now."""
+        command = self._command_of(slot.config.uid)
+        if command is not None and command.deleting:
+            self._leaving.add(slot.config.key)
+        if command is not None and slot.is_adopted:
+            slot.command(command.state, slot.market_us if market_us is None else market_us)
+
+    def _command_of(self, uid: BotUid) -> BotCommand | None:
+        return self._store.bot_command(uid)
 
     # --- lockstep -------------------------------------------------------------------------------------------------
 
@@ -264,12 +312,14 @@ class HostWorker:
             if stream in self._view.heads
         }
         found = self._streams.until(heads)
-        if first and self._clock.monotonic_us() >= self._upkeep_at_us:
+        obeys = first and self._clock.monotonic_us() >= self._upkeep_at_us
+        if obeys:
             self._upkeep_at_us = self._clock.monotonic_us() + UPKEEP_US
-            self._take_commands(due.market_us)
         able: list[Slot] = []
         for slot in mine:
             try:
+                if obeys:
+                    self._obey(slot, due.market_us)
                 self._take_turn(slot, due, found)
                 able.append(slot)
             except StrategyError as error:
@@ -288,8 +338,14 @@ class HostWorker:
         restored = self._open(slot.config)
         left = replace(self._progress(restored, due), next_due_us=None, left=True)
         self._commit([restored], {bot: left})
-        self.slots.pop(bot, None)
-        self._index()
+        left_slot = self.slots.get(bot)
+        if left_slot is not None:
+            self._forget(left_slot)
+        self._note_left(slot.config, error)
+
+    def _note_left(self, config: BotConfig, error: StrategyError) -> None:
+        """Note that a bot has left the run because of its own failure. Raises `error` when no bot is left."""
+        del config
         if not self.slots:
             raise error
 
@@ -354,6 +410,10 @@ class HostWorker:
                 self._view.offer([commit.progress])
             if commit.requests:
                 self._publisher.publish(commit.requests)
+        self._note_committed(ours)
+
+    def _note_committed(self, bots: Collection[BotKey]) -> None:
+        """Hear which bots have just committed."""
 
 
 def _participant(slot: Slot) -> Participant:

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 from tradefleet.bus.numbered import NumberedStreams, OutboxPublisher, Place
-from tradefleet.domain.ids import AccountId, StreamName, Symbol, bars_stream, executions_stream
+from tradefleet.domain.bots import BotConfig
+from tradefleet.domain.ids import AccountId, StreamName, bars_stream, executions_stream
 from tradefleet.messages.topics import EXECUTIONS, OHLC_STABLE, ORDERS
 from tradefleet.runtime.connections import connect, dead_letters
 from tradefleet.runtime.logging import log_context
@@ -30,13 +31,15 @@ def build(process: Process, settings: HostSettings) -> Worker:
     configs = settings.configs()
     if len(configs) == 1:  # every line of this process is about it; a host of several names the one it means
         process.resources.enter_context(log_context(bot=configs[0].key))
-    places: dict[StreamName, Place] = {}
-    for config in configs:
-        places[executions_stream(config.uid)] = Place(EXECUTIONS.name, config.key)
-        for symbol in config.symbols:
-            stream = bars_stream(exchange.exchange, Symbol(symbol), config.interval_us)
-            places[stream] = Place(OHLC_STABLE.name, f"{exchange.exchange}:{symbol}")
     store = BotDatabase(connections.session)
+    streams = NumberedStreams(
+        connections.bus,
+        store,
+        process.clock,
+        {},
+        whole_topics=(EXECUTIONS.name,) if settings.host else (),
+        on_undecodable=dead_letters(process, connections, with_rows=False).put_aside,
+    )
     plan = HostPlan(
         bots=configs,
         exchange=exchange.exchange,
@@ -45,21 +48,33 @@ def build(process: Process, settings: HostSettings) -> Worker:
         taker_ppm=max(exchange.maker_ppm, exchange.taker_ppm, 0),
         holder=process.settings.holder,
         orders_topic=ORDERS.name,
+        host=settings.host,
         run=None if settings.run is None else RunId(settings.run),
     )
-    return HostWorker(
+    return _kind_of(settings)(
         plan,
         store=store,
-        streams=NumberedStreams(
-            connections.bus,
-            store,
-            process.clock,
-            places,
-            on_undecodable=dead_letters(process, connections, with_rows=False).put_aside,
-        ),
+        streams=streams,
         publisher=OutboxPublisher(connections.bus, store, process.clock),
         clock=process.clock,
+        introduce=lambda config: streams.know(places_of(config, exchange.exchange)),
     )
+
+
+def _kind_of(settings: HostSettings) -> type[HostWorker]:
+    if not settings.host:
+        return HostWorker
+    from workloads.strategy.shared_host import SharedHostWorker  # noqa: PLC0415 - a bot's own process stays small
+
+    return SharedHostWorker
+
+
+def places_of(config: BotConfig, exchange: str) -> dict[StreamName, Place]:
+    """Return where the streams of a bot travel; `exchange` is "namespace/name"."""
+    places = {executions_stream(config.uid): Place(EXECUTIONS.name, config.key)}
+    for symbol in config.symbols:
+        places[bars_stream(exchange, symbol, config.interval_us)] = Place(OHLC_STABLE.name, f"{exchange}:{symbol}")
+    return places
 
 
 def main() -> int:

@@ -7,10 +7,15 @@ from workloads.exchange.settings import ExchangeSettings
 
 
 class HostSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The bots of one process, as `tradefleet.domain.bots.config_values` writes them, and their exchange."""
+    """The bots of one process and their exchange.
 
-    bots: tuple[dict[str, msgspec.Raw], ...]
+    A process of one bot is told of it here, as `tradefleet.domain.bots.config_values` writes it. A shared `host` learns
+    of its bots from the database, as they come and go.
+    """
+
     exchange: ExchangeSettings
+    bots: tuple[dict[str, msgspec.Raw], ...] = ()
+    host: str = ""
     run: str | None = None
 
     def configs(self) -> tuple[BotConfig, ...]:

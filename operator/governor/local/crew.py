@@ -34,6 +34,7 @@ MODULES: Final = {
     Role.FEED: ("workloads.feeds.main", "replay"),
     Role.RECORDER: ("workloads.feeds.main", "recorder"),
     Role.BOT: ("workloads.strategy.main",),
+    Role.HOST: ("workloads.strategy.main",),
 }
 
 

@@ -14,7 +14,7 @@ from tradefleet.domain.ids import BotKey, BotUid
 from tradefleet.runtime.clock import SystemClock
 from tradefleet.store import schema
 from tradefleet.store.components import Component
-from tradefleet.store.logins import admit, component_login, drop_login, holder_login
+from tradefleet.store.logins import admit, component_login, drop_login, holder_login, host_login
 from tradefleet.store.postgres.session import Session
 from tradefleet.store.postgres.upkeep import PostgresFleetStore
 
@@ -40,6 +40,7 @@ class Services:
             home.kafka, port=facts.ports.get("kafka"), users=(ADMINISTRATOR, *WRITERS), progress=self._on_download
         )
         self._logins: dict[str, str] = {}
+        self._assigned: dict[BotUid, str] = {}  # the role that runs each bot, as far as this process has seen to it
 
     @property
     def bootstrap(self) -> str:
@@ -99,21 +100,41 @@ class Services:
         """Return the URL by which a component of the fleet connects. It holds a password."""
         return self._logins[component]
 
-    def admit_bot(self, bot: BotKey, uid: BotUid) -> str:
-        """Return the URL of a bot's own log-in, made when it is missing; it may write that bot's rows alone."""
-        role = holder_login(self.fleet, uid)
-        if role not in self._logins:
-            self._logins[role] = self._ensure_login(role, Component.HOLDER)
+    def admit_bot(self, bot: BotKey, uid: BotUid, *, host: str = "") -> str:
+        """Return the URL of a bot's own log-in or of its shared host, made when it is missing.
+
+        The bot is assigned to it: it may write the rows of the bots that are, and no others.
+        """
+        role = host_login(self.fleet, host) if host else holder_login(self.fleet, uid)
+        url = self._holder(role)
+        if self._assigned.get(uid) != role:
             session = Session(self._logins[Component.SUPERVISOR], fleet=self.fleet, application="supervisor")
             try:
-                PostgresFleetStore(session).register_bot(bot, uid, db_role=role)
+                PostgresFleetStore(session).register_bot(bot, uid, db_role=role, host=host)
             finally:
                 session.close()
-        return self._logins[role]
+            self._assigned[uid] = role
+        return url
+
+    def host_url(self, host: str) -> str:
+        """Return the URL of the log-in of a shared host, made when it is missing."""
+        return self._holder(host_login(self.fleet, host))
 
     def dismiss_bot(self, uid: BotUid) -> None:
         """Take away the log-in of a bot that is gone."""
-        role = holder_login(self.fleet, uid)
+        self._assigned.pop(uid, None)
+        self._dismiss(holder_login(self.fleet, uid))
+
+    def dismiss_host(self, host: str) -> None:
+        """Take away the log-in of a shared host that is gone."""
+        self._dismiss(host_login(self.fleet, host))
+
+    def _holder(self, role: str) -> str:
+        if role not in self._logins:
+            self._logins[role] = self._ensure_login(role, Component.HOLDER)
+        return self._logins[role]
+
+    def _dismiss(self, role: str) -> None:
         self._logins.pop(role, None)
         with self._owner() as connection:
             drop_login(connection, role)

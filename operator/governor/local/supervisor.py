@@ -24,6 +24,7 @@ from tradefleet.domain.ids import BotKey, BotUid
 from tradefleet.runtime.logging import set_up_logging
 from tradefleet.store.components import Component
 from tradefleet.store.postgres.commands import PostgresCommandStore
+from tradefleet.store.postgres.halts import PostgresHaltStore
 from tradefleet.store.postgres.retention import PostgresRetentionStore
 from tradefleet.store.postgres.runs import PostgresRuns
 from tradefleet.store.postgres.session import Session
@@ -50,6 +51,7 @@ COMPONENTS: Final = {
     Role.FEED: Component.FEED,
     Role.RECORDER: Component.RECORDER,
 }
+BROKER_USERS: Final = {Role.HOST: Role.BOT}  # the others are called as their roles
 
 
 class Supervisor:
@@ -109,6 +111,7 @@ class Supervisor:
                 upkeep=Housekeeping(PostgresRetentionStore(session), time.monotonic),
                 fleet=PostgresFleetStore(session),
                 commands=PostgresCommandStore(session),
+                halts=PostgresHaltStore(session),
                 runs=PostgresRuns(session),
                 warm_up=self._warm_ups,
                 wall_us=now_us,
@@ -167,7 +170,7 @@ class Supervisor:
             fleet=self._facts.fleet,
             bootstrap=self._services.bootstrap,
             url=self._url_of,
-            security=lambda workload: self._services.kafka(workload.role).security,
+            security=lambda workload: self._services.kafka(BROKER_USERS.get(workload.role, workload.role)).security,
             code_folders=self._facts.code_folders,
         )
 
@@ -176,6 +179,8 @@ class Supervisor:
             assert workload.bot_uid is not None
             key = BotKey(f"{workload.owner.namespace}/{workload.owner.name}")
             return self._services.admit_bot(key, BotUid(workload.bot_uid))
+        if workload.role is Role.HOST:
+            return self._services.host_url(workload.name)
         return self._services.url(COMPONENTS[workload.role])
 
 

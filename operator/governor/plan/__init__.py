@@ -11,6 +11,7 @@ from governor.plan.bots import plan_bots
 from governor.plan.draft import Draft, Observed, WarmUp
 from governor.plan.markets import find_market, may_be_played
 from governor.plan.orphans import explain_orphans
+from governor.plan.policies import plan_halts
 from governor.plan.recordings import plan_recorder
 from governor.plan.workloads import exchange_workloads, feed_workload
 from governor.workload import Plan
@@ -25,6 +26,7 @@ __all__ = ["Observed", "WarmUp", "plan"]
 def plan(resources: Collection[Resource], observed: Observed, warm_up: WarmUp) -> Plan:
     """Return what should run for these resources, BotSets expanded. Every resource has its uid."""
     draft = Draft(resources, observed, warm_up)
+    plan_halts(draft)
     markets = {}
     for exchange in draft.all(Exchange):
         market = find_market(draft, exchange)

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from governor.annotations import FLATTEN_ANNOTATION, REOPEN_ANNOTATION, SKIP_ANNOTATION, number_in
 from governor.plan.draft import Draft
+from governor.plan.hosts import HOST_SIZE, place
 from governor.plan.markets import Market
-from governor.plan.workloads import bot_workload, full_name
+from governor.plan.workloads import bot_workload, full_name, host_workload
 from governor.workload import Command, LockstepRun
 from tradefleet.domain.bots import BotCommand, BotConfig, DeletionPolicy, RunState
 from tradefleet.domain.errors import FleetError
@@ -18,7 +19,7 @@ from tradefleet.domain.progress import FEED, GATEWAY, VENUE, bot_participant
 from tradefleet.resources.common import ResourceKey
 from tradefleet.resources.machines import machine_dead_man
 from tradefleet.resources.to_domain import bot_config
-from tradefleet.resources.trading_bot import TradingBot
+from tradefleet.resources.trading_bot import Placement, TradingBot
 
 
 def plan_bots(draft: Draft, market: Market) -> None:
@@ -26,10 +27,14 @@ def plan_bots(draft: Draft, market: Market) -> None:
     configs = list(_configs(draft, market))
     if market.run is not None:
         configs = _in_run(draft, market, market.run, configs)
+    running = {config.uid for bot, config in configs if not _has_ended(draft, market, bot, config)}
+    shared = {config.uid for bot, config in configs if bot.spec.placement is Placement.SHARED}
+    hosts = place(market.exchange.key, running & shared, draft.observed.hosts, size=HOST_SIZE)
     for bot, config in configs:
-        draft.commands.append(_command(market, bot, config))
-        if not _has_ended(draft, market, bot, config):
+        draft.commands.append(_command(market, bot, config, host=hosts.get(config.uid, "")))
+        if config.uid in running - shared:
             draft.workloads.append(bot_workload(market, bot, config))
+    draft.workloads += [host_workload(market, host) for host in sorted(set(hosts.values()))]
 
 
 def _configs(draft: Draft, market: Market) -> Iterator[tuple[TradingBot, BotConfig]]:
@@ -134,7 +139,7 @@ def _in_run(
 
 
 def _tell_only(draft: Draft, market: Market, bot: TradingBot) -> None:
-    """Let the gateway hear what the owner wants of a bot that cannot run now."""
+    """Let the gateway hear what the owner wants of a bot that cannot run now. No host runs it meanwhile."""
     told = draft.observed.configs.get(BotUid(bot.metadata.uid or ""))
     if told is not None:
         dead_man = machine_dead_man(bot.spec.dead_man_switch)
@@ -153,8 +158,9 @@ def _has_ended(draft: Draft, market: Market, bot: TradingBot, config: BotConfig)
     return leaves and bot_participant(config.key, config.uid) in draft.observed.left
 
 
-def _command(market: Market, bot: TradingBot, config: BotConfig) -> Command:
+def _command(market: Market, bot: TradingBot, config: BotConfig, *, host: str = "") -> Command:
     return Command(
+        host=host,
         account=market.terms.account,
         command=BotCommand(
             config=config,

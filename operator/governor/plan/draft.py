@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from governor.workload import Command, LockstepRun, Plan, Verdict, Workload
+from governor.workload import Command, LockstepRun, Plan, PolicyHalt, Verdict, Workload
 from tradefleet.domain.bots import BotConfig, ParameterValue
 from tradefleet.domain.ids import BotUid
 from tradefleet.domain.instrument import Instrument
@@ -24,8 +24,8 @@ class Observed:
     `runs` holds the participants of lockstep runs that were created, `terms` what their exchanges were then,
     `finished` those that have come to their end, `left` the participants that have gone. `configs` are what bots
     were last told to be. `settled` are the bots whose gateway has carried out their end: nothing of them is open
-    any more. `read` are the Datasets whose content was looked at, `refused` those of them that must not be played,
-    each with the reason.
+    any more. `hosts` are the shared processes that bots are assigned to, empty for one of its own. `read` are the
+    Datasets whose content was looked at, `refused` those of them that must not be played, each with the reason.
     """
 
     runs: Mapping[str, frozenset[Participant]] = field(default_factory=dict)
@@ -34,6 +34,7 @@ class Observed:
     left: frozenset[Participant] = frozenset()
     configs: Mapping[BotUid, BotConfig] = field(default_factory=dict)
     settled: frozenset[BotUid] = frozenset()
+    hosts: Mapping[BotUid, str] = field(default_factory=dict)
     read: frozenset[ResourceKey] = frozenset()
     refused: Mapping[ResourceKey, str] = field(default_factory=dict)
 
@@ -51,6 +52,7 @@ class Draft:
         self.verdicts: dict[ResourceKey, Verdict] = {}
         self.drifted: set[ResourceKey] = set()
         self.listed: dict[str, tuple[Instrument, ...]] = {}
+        self.halts: list[PolicyHalt] = []
 
     @property
     def resources(self) -> Collection[Resource]:
@@ -78,4 +80,5 @@ class Draft:
             verdicts=self.verdicts,
             drifted=frozenset(self.drifted),
             listed=self.listed,
+            halts=tuple(self.halts),
         )

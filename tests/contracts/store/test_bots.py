@@ -3,6 +3,7 @@
 import pytest
 
 from tests.contracts.store.samples import (
+    ACCOUNT,
     BARS,
     BOT,
     OTHER_BOT,
@@ -13,9 +14,9 @@ from tests.contracts.store.samples import (
     take_bot,
 )
 from tests.contracts.store.worlds import World
-from tradefleet.domain.bots import DeletionPolicy
-from tradefleet.domain.errors import Fenced, Permanent, StreamGap
-from tradefleet.domain.ids import executions_stream, orders_stream
+from tradefleet.domain.bots import BotCommand, BotConfig, DeletionPolicy
+from tradefleet.domain.errors import AccessDenied, Fenced, Permanent, StreamGap
+from tradefleet.domain.ids import AccountId, BotKey, BotUid, Symbol, executions_stream, orders_stream
 from tradefleet.domain.progress import Phase, Progress, bot_participant
 from tradefleet.store.checks import CHUNK_INPUTS
 from tradefleet.store.ports import RunId, bot_lease
@@ -28,6 +29,13 @@ STEP = Progress(participant=bot_participant(BOT, UID), market_us=1, round=0, pha
 MESSAGES = {"requests": [1], "payloads": {0: b"x"}, "snapshot": b"s"}
 KINDS = {"quiet": {}, "step": {"run": RUN, "progress": STEP}, "messages": MESSAGES}
 KINDS["whole"] = KINDS["step"] | MESSAGES
+
+
+def bot_command(bot: BotKey, uid: BotUid) -> BotCommand:
+    config = BotConfig(
+        key=bot, uid=uid, generation=1, strategy="dca", symbols=(Symbol("BTC-USD"),), interval_us=1, wallet={"USD": 1}
+    )
+    return BotCommand(config=config)
 
 
 def test_a_bot_that_never_committed_has_no_record(world: World) -> None:
@@ -301,3 +309,62 @@ def test_records_of_two_fleets_never_meet(world: World) -> None:
     neighbour = world.neighbour().bot(BOT, UID)
     assert neighbour.load_bot(BOT, UID) is None
     assert neighbour.last_seq(orders_stream(UID)) == 0
+
+
+# --- shared hosts -----------------------------------------------------------------------------------------------------
+
+
+def test_a_bot_that_moves_is_taken_over_at_once_and_its_process_commits_nothing_more(world: World) -> None:
+    store = world.bot(BOT, UID)
+    fleets = world.fleets()
+    fleets.register_bot(BOT, UID, db_role="one")
+    role = world.handle_role()
+    fleets.register_bot(BOT, UID, db_role=role)
+    lease, record = take_bot(store, holder="before")
+    fleets.register_bot(BOT, UID, db_role="another", host="host-1")
+    assert store.commit_bots([bot_commit(lease, record.version)]) == frozenset()
+    with pytest.raises((Fenced, AccessDenied)):
+        store.renew(lease, ttl_us=1_000_000)
+    fleets.register_bot(BOT, UID, db_role=role)
+    newer = store.acquire(bot_lease(BOT, UID), holder="after", generation=1, ttl_us=1_000_000)
+    assert newer.epoch > lease.epoch + 1
+
+
+def test_a_bot_that_stays_where_it_is_keeps_its_lease(world: World) -> None:
+    store = world.bot(BOT, UID)
+    lease, record = take_bot(store)
+    world.fleets().register_bot(BOT, UID, db_role=world.handle_role())
+    assert store.commit_bots([bot_commit(lease, record.version)]) == {BOT}
+
+
+def test_a_host_finds_the_commands_of_its_bots(world: World) -> None:
+    store = world.bot(BOT, UID)
+    world.register(OTHER_BOT, OTHER_UID)
+    role = world.handle_role()
+    for bot, uid, host in ((BOT, UID, "host-1"), (OTHER_BOT, OTHER_UID, "")):
+        world.fleets().register_bot(bot, uid, db_role=role, host=host)
+        world.commands().put_command(ACCOUNT, bot_command(bot, uid))
+    assert store.host_commands("host-1", ACCOUNT) == [bot_command(BOT, UID)]
+    assert store.host_commands("host-1", AccountId("ns/other:main")) == []
+    world.fleets().retire_bot(UID, policy=DeletionPolicy.KEEP)
+    assert store.host_commands("host-1", ACCOUNT) == []
+
+
+def test_why_a_bot_is_out_is_noted_until_it_moves(world: World) -> None:
+    store = world.bot(BOT, UID)
+    store.note_trouble({UID: "StrategyError: raised"})
+    assert world.trouble(UID) == "StrategyError: raised"
+    store.note_trouble({})
+    store.note_trouble({UID: ""})
+    assert world.trouble(UID) == ""
+    store.note_trouble({UID: "again"})
+    world.fleets().register_bot(BOT, UID, db_role="another")
+    assert world.trouble(UID) == ""
+
+
+def test_how_far_many_streams_go_is_asked_at_once(world: World) -> None:
+    store = world.bot(BOT, UID)
+    lease, record = take_bot(store)
+    store.commit_bots([bot_commit(lease, record.version, requests=[1, 2])])
+    orders = orders_stream(UID)
+    assert store.last_seqs([orders, EXECUTIONS, orders_stream(BotUid("nobody"))]) == {orders: 2, EXECUTIONS: 0}

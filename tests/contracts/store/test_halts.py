@@ -33,7 +33,7 @@ def test_no_switch_is_on_at_first(world: World) -> None:
 
 
 @pytest.mark.parametrize("sharing", [[], [BOT], [BOT, OTHER_BOT]], ids=["asked alone", "one shared", "shared"])
-@pytest.mark.parametrize("scope", ["fleet", f"account/{ACCOUNT}", f"bot/{BOT}"])
+@pytest.mark.parametrize("scope", ["fleet", f"account/{ACCOUNT}", f"bot/{BOT}", f"policy/{BOT}"])
 def test_a_switch_stops_its_scope(world: World, scope: str, sharing: list[BotKey]) -> None:
     store = world.gateway()
     take_gateway(store)
@@ -42,7 +42,7 @@ def test_a_switch_stops_its_scope(world: World, scope: str, sharing: list[BotKey
     with store.gateway_transaction(ACCOUNT) as transaction:
         assert transaction.requests({orders_stream(UID): 0}, limit=1, sharing=sharing) == []
         assert transaction.halts([BOT, OTHER_BOT]) == [halt]
-        assert transaction.halts([OTHER_BOT]) == ([] if scope.startswith("bot/") else [halt])
+        assert transaction.halts([OTHER_BOT]) == ([] if scope.endswith(BOT) else [halt])
     with store.sending(ACCOUNT, [BOT]) as halts:
         assert halts == [halt]
     assert world.halts().active_halts() == [halt]
@@ -115,6 +115,42 @@ def test_a_switch_of_a_bot_that_never_ran_holds_too(world: World) -> None:
         assert thread.is_alive()
     thread.join(WAIT_S)
     assert [halt.scope for halt in halts.active_halts()] == [f"bot/{BOT}"]
+
+
+def test_several_switches_are_set_and_cleared_together(world: World) -> None:
+    halts = world.halts()
+    scopes = [f"policy/{OTHER_BOT}", f"policy/{BOT}"]
+    halts.set_halt(f"bot/{BOT}", reason="drill", set_by="ana")
+    halts.set_halts(scopes, reason="its halt", set_by="RiskPolicy ns/p")
+    assert halts.active_halts() == [
+        Halt(scope=f"bot/{BOT}", reason="drill", set_by="ana"),
+        *(Halt(scope=scope, reason="its halt", set_by="RiskPolicy ns/p") for scope in sorted(scopes)),
+    ]
+    halts.clear_halts([*scopes, "fleet"], set_by="RiskPolicy ns/p")
+    assert [halt.scope for halt in halts.active_halts()] == [f"bot/{BOT}"]
+    done = [(each.action, each.target) for each in world.actions()]
+    assert done[1:] == [
+        *(("halt", scope) for scope in sorted(scopes)),
+        *(("clear halt", scope) for scope in sorted([*scopes, "fleet"])),
+    ]
+
+
+def test_several_switches_are_set_only_after_orders_under_any_of_them_were_sent(world: World) -> None:
+    halts = connected_halts(world)
+    with world.gateway().sending(ACCOUNT, [BOT]):
+        thread = in_thread(
+            lambda: halts.set_halts([f"policy/{OTHER_BOT}", f"policy/{BOT}"], reason="drill", set_by="RiskPolicy ns/p")
+        )
+        thread.join(STILL_WAITING_S)
+        assert thread.is_alive()
+    thread.join(WAIT_S)
+    assert [halt.scope for halt in halts.active_halts()] == [f"policy/{BOT}", f"policy/{OTHER_BOT}"]
+
+
+def test_no_switches_are_no_change(world: World) -> None:
+    world.halts().set_halts([], reason="drill", set_by="ana")
+    world.halts().clear_halts([], set_by="ana")
+    assert world.actions() == []
 
 
 def test_a_scope_of_no_kind_is_refused(world: World) -> None:

@@ -187,6 +187,14 @@ MUTATIONS = [
         " record_generation = 0,",
         test_retention.test_a_deleted_bots_record_is_closed_and_forgotten_with_its_messages_and_statistics,
     ),
+    Mutation(
+        "a bot that moves is fenced",
+        upkeep_sql,
+        ("REGISTER_BOT",),
+        "known.epoch + (known.db_role NOT IN ('', EXCLUDED.db_role))::int",
+        test_bots.test_a_bot_that_moves_is_taken_over_at_once_and_its_process_commits_nothing_more,
+        put="known.epoch",
+    ),
 ]
 
 

@@ -13,7 +13,6 @@ from tradefleet.domain.ids import BotKey, BotUid
 from tradefleet.store.components import Component
 from tradefleet.store.logins import Login, component_login, ensure_component_login
 from tradefleet.store.ports import (
-    BotStore,
     CommandStore,
     DeadLetterStore,
     FeedStore,
@@ -23,7 +22,7 @@ from tradefleet.store.ports import (
     RunStore,
     VenueStore,
 )
-from tradefleet.store.postgres.bots import PostgresBotStore
+from tradefleet.store.postgres.bot_database import BotDatabase
 from tradefleet.store.postgres.commands import PostgresCommandStore
 from tradefleet.store.postgres.dead_letters import PostgresDeadLetterStore
 from tradefleet.store.postgres.feeds import PostgresFeedStore
@@ -46,10 +45,16 @@ _numbers = itertools.count()
 class World(Protocol):
     """Handles, each as if it were another process's. A second call makes a second handle."""
 
-    def bot(self, bot: BotKey, uid: BotUid) -> BotStore: ...
+    def bot(self, bot: BotKey, uid: BotUid) -> "BotDatabase | MemoryStore": ...
 
     def register(self, bot: BotKey, uid: BotUid) -> None:
         """Let the handles of bots hold this one too."""
+
+    def handle_role(self) -> str:
+        """Return the role of the handles of bots."""
+
+    def trouble(self, uid: BotUid) -> str:
+        """Return why a bot is out of its host, as its row says."""
 
     def gateway(self) -> GatewayStore: ...
 
@@ -89,12 +94,18 @@ class MemoryWorld:
         self.kept: dict[str, Any] = {}
 
     def register(self, bot: BotKey, uid: BotUid) -> None:
-        self.handle().register_bot(bot, uid)
+        self.handle().register_bot(bot, uid, db_role=self.handle_role())
+
+    def handle_role(self) -> str:
+        return "holder"
+
+    def trouble(self, uid: BotUid) -> str:
+        return self.handle()._rows.bots[uid].trouble
 
     def handle(self) -> MemoryStore:
         return MemoryStore(self.database, fleet=self._fleet)
 
-    def bot(self, bot: BotKey, uid: BotUid) -> BotStore:
+    def bot(self, bot: BotKey, uid: BotUid) -> MemoryStore:
         self.register(bot, uid)
         return self.handle()
 
@@ -136,8 +147,16 @@ class PostgresWorld:
 
     def register(self, bot: BotKey, uid: BotUid) -> None:
         # One log-in for all bots of this world, as a shared host has: some tests commit several in one transaction.
-        role = component_login(self.fleet, Component.HOLDER)
-        PostgresFleetStore(self._kept_session()).register_bot(bot, uid, db_role=role)
+        PostgresFleetStore(self._kept_session()).register_bot(bot, uid, db_role=self.handle_role())
+
+    def handle_role(self) -> str:
+        return component_login(self.fleet, Component.HOLDER)
+
+    def trouble(self, uid: BotUid) -> str:
+        row = self.admin.execute("SELECT trouble FROM tradefleet.bot WHERE fleet = %s AND uid = %s", (self.fleet, uid))
+        found = row.fetchone()
+        assert found is not None
+        return str(found[0])
 
     def _kept_session(self) -> Session:
         if "supervisor" not in self.kept:
@@ -154,9 +173,9 @@ class PostgresWorld:
             session.close()
         self.admin.close()
 
-    def bot(self, bot: BotKey, uid: BotUid) -> BotStore:
+    def bot(self, bot: BotKey, uid: BotUid) -> BotDatabase:
         self.register(bot, uid)
-        return PostgresBotStore(self.as_component(Component.HOLDER))
+        return BotDatabase(self.as_component(Component.HOLDER))
 
     def gateway(self) -> GatewayStore:
         return PostgresGatewayStore(self.as_component(Component.GATEWAY))

@@ -49,7 +49,8 @@ class Fleet:
         """Start, and return once the run has been planned."""
         # The supervisor hands its environment on to all that it starts, as any process does.
         self._environment.enter_context(variable("LOCKSTEP_POINTS", str(self.points)))
-        self._environment.enter_context(variable("PYTHONPATH", str(INJECTED)))
+        search = [str(INJECTED), *filter(None, [os.environ.get("PYTHONPATH")])]
+        self._environment.enter_context(variable("PYTHONPATH", os.pathsep.join(search)))
         # Processes start again and again here: they shall not compile everything each time, whatever our own setting.
         self._environment.enter_context(variable("PYTHONDONTWRITEBYTECODE", ""))
         try:

@@ -1,5 +1,6 @@
 """Rule 21: a lockstep fleet gives the ledger of the backtest, whatever dies on the way."""
 
+import re
 from collections import Counter
 
 import pytest
@@ -33,6 +34,20 @@ def test_a_fleet_whose_processes_are_killed_has_the_ledger_of_the_backtest(tmp_p
 def test_a_fleet_that_is_left_alone_has_the_ledger_of_the_backtest(tmp_path):
     with running(tmp_path, write_resources(tmp_path, bars=SHORT_BARS)) as run:
         run.come_to_the_end()
+        assert not run.differences()
+        assert not run.audit().findings
+
+
+def test_bots_that_share_a_process_have_the_ledger_of_the_backtest(tmp_path):
+    path = write_resources(tmp_path, bars=SHORT_BARS)
+    text = path.read_text(encoding="utf-8")
+    shared, count = re.subn(r"(\n  strategy: \{name: [a-z-]+,.*)", r"\1\n  placement: Shared", text)
+    assert count == 7, "all but the bot with code of its own"
+    path.write_text(shared, encoding="utf-8")
+    with running(tmp_path, path) as run:
+        run.come_to_the_end()
+        assert run.fleet.names("host") == ["host-default-simulator-0"]
+        assert run.fleet.names("bot") == ["bot-default-clockwork"]
         assert not run.differences()
         assert not run.audit().findings
 

@@ -53,5 +53,13 @@ def bot(name: str, *, generation: int = 1, deleting: bool = False, annotations=N
     return stored("TradingBot", name, body, generation=generation, deleting=deleting, annotations=annotations or {})
 
 
+def policy(name: str = "careful", *, deleting: bool = False, **spec) -> Resource:
+    return stored("RiskPolicy", name, spec, deleting=deleting)
+
+
+def labelled(resource: Resource, **labels: str) -> Resource:
+    return resource.model_copy(update={"metadata": resource.metadata.model_copy(update={"labels": labels})})
+
+
 def warm_up(name: str, params: Mapping[str, ParameterValue]) -> int:
     return 5

@@ -70,6 +70,7 @@ class Stage:
         self.seen = Seen()
         self.logins: dict[BotUid, BotKey] = {}
         self.puts: list[Command] = []
+        self.dismissed: list[str] = []
         self.told: list[tuple[int, int]] = []
         self.is_broken = False
         self.begin()
@@ -87,6 +88,7 @@ class Stage:
                 upkeep=Upkeep(),
                 fleet=self.store,
                 commands=self,
+                halts=self.store,
                 runs=self.store,
                 warm_up=fleets.warm_up,
                 wall_us=lambda: NOW_US,
@@ -97,9 +99,12 @@ class Stage:
         del resources
         return replace(self.seen, configs={each.command.config.uid: each.command.config for each in self.puts})
 
-    def admit_bot(self, bot: BotKey, uid: BotUid) -> None:
-        self.store.register_bot(bot, uid)
+    def admit_bot(self, bot: BotKey, uid: BotUid, *, host: str = "") -> None:
+        self.store.register_bot(bot, uid, db_role=host or uid, host=host)
         self.logins[uid] = bot
+
+    def dismiss_host(self, host: str) -> None:
+        self.dismissed.append(host)
 
     def dismiss_bot(self, uid: BotUid) -> None:
         self.logins.pop(uid, None)
@@ -274,6 +279,136 @@ def test_a_persons_choice_for_a_bot_of_a_set_stays() -> None:
     stage.go()
 
     assert stage.named()[bot.metadata.name].spec.state is RunState.PAUSED
+
+
+# --- shared hosts -----------------------------------------------------------------------------------------------------
+
+HOST = "host-default-simulator-0"
+
+
+def test_a_bot_is_assigned_to_its_host_and_back_before_a_process_is_started() -> None:
+    stage = Stage(*_market(fleets.bot("alpha", placement="Shared")))
+    stage.go()
+    row = stage.store._rows.bots[ALPHA]
+    assert (row.host, sorted(stage.processes.running)[:1]) == (HOST, ["feed-default-replay"])
+    assert HOST in stage.processes.running
+
+    stage.resources = MemoryResources(_market(fleets.bot("alpha", generation=2)))
+    stage.begin()
+    stage.go()
+
+    assert row.host == ""
+    assert "bot-default-alpha" in stage.processes.running
+    assert HOST not in stage.processes.running
+
+
+def test_the_log_in_of_a_host_goes_with_it() -> None:
+    stage = Stage(*_market(fleets.bot("alpha", placement="Shared")))
+    stage.go()
+    rounds = stage.rounds
+    stage.resources.delete([ResourceKey("TradingBot", "default", "alpha")])
+    stage.seen = Seen(books={ALPHA: ENDED})
+
+    rounds.go()
+
+    assert stage.dismissed == [HOST]
+    assert "alpha" not in stage.named()
+
+
+# --- RiskPolicies -----------------------------------------------------------------------------------------------------
+
+ON_ALPHA, ON_BETA = "policy/default/alpha", "policy/default/beta"
+BY_CAREFUL = "RiskPolicy default/careful"
+
+
+def _on(stage: Stage) -> dict[str, str]:
+    return {each.scope: each.set_by for each in stage.store.active_halts()}
+
+
+def _look_again(stage: Stage, *resources: Resource) -> None:
+    """Let the next round find these resources, and the switches as they are."""
+    stage.resources = MemoryResources([*_market(), *resources])
+    stage.seen = Seen(halts=tuple(stage.store.active_halts()))
+    stage.begin()
+    stage.go()
+
+
+def test_a_policys_halt_is_on_before_its_bots_are_told_to_trade() -> None:
+    stage = Stage(*_market(fleets.bot("alpha"), fleets.policy(halt=True)))
+    stage.is_broken = True  # nobody can be told anything
+
+    with pytest.raises(Retryable):
+        stage.go()
+
+    assert _on(stage) == {ON_ALPHA: BY_CAREFUL}
+
+
+def test_the_round_that_halts_shows_it() -> None:
+    stage = Stage(*_market(fleets.bot("alpha"), fleets.policy(halt=True)))
+
+    stage.go()
+
+    status = stage.named()["careful"].status
+    assert (status.state, status.bots, status.halted_bots) == ("Halted", 1, 1)
+    assert status.condition(ConditionType.READY).status == "True"
+    assert "RiskPolicy default/careful" in stage.named()["alpha"].status.reason
+
+
+def test_a_bot_that_comes_to_match_is_halted_and_one_that_does_no_longer_is_not() -> None:
+    policy = fleets.policy(halt=True, selector={"matchLabels": {"team": "x"}})
+    stage = Stage(*_market(fleets.labelled(fleets.bot("alpha"), team="x"), fleets.bot("beta"), policy))
+    stage.go()
+    assert _on(stage) == {ON_ALPHA: BY_CAREFUL}
+
+    _look_again(stage, fleets.bot("alpha"), fleets.labelled(fleets.bot("beta"), team="x"), policy)
+
+    assert _on(stage) == {ON_BETA: BY_CAREFUL}
+
+
+def test_a_persons_halt_outlives_a_policys_and_the_other_way_round() -> None:
+    stage = Stage(*_market(fleets.bot("alpha"), fleets.policy(halt=True)))
+    stage.store.set_halt("bot/default/alpha", reason="a drill", set_by="ana")
+    stage.go()
+    assert _on(stage) == {"bot/default/alpha": "ana", ON_ALPHA: BY_CAREFUL}
+
+    _look_again(stage, fleets.bot("alpha"), fleets.policy(halt=False))
+    assert _on(stage) == {"bot/default/alpha": "ana"}
+
+    _look_again(stage, fleets.bot("alpha"), fleets.policy(halt=True))
+    stage.store.clear_halt("bot/default/alpha", set_by="ana")
+    _look_again(stage, fleets.bot("alpha"), fleets.policy(halt=True))
+    assert _on(stage) == {ON_ALPHA: BY_CAREFUL}
+
+
+def test_a_deleted_policy_halts_nobody() -> None:
+    stage = Stage(*_market(fleets.bot("alpha"), fleets.policy(halt=True)))
+    stage.go()
+
+    _look_again(stage, fleets.bot("alpha"), fleets.policy(halt=True, deleting=True))
+
+    assert _on(stage) == {}
+    assert "careful" not in stage.named()
+
+
+def test_of_two_policies_each_halts_alone() -> None:
+    both = (fleets.policy("a", halt=True), fleets.policy("b", halt=True))
+    stage = Stage(*_market(fleets.bot("alpha"), *both))
+    stage.go()
+    assert _on(stage) == {ON_ALPHA: "RiskPolicy default/a, RiskPolicy default/b"}
+
+    _look_again(stage, fleets.bot("alpha"), fleets.policy("a"), both[1])
+
+    assert _on(stage) == {ON_ALPHA: "RiskPolicy default/b"}
+
+
+def test_switches_that_are_as_they_should_be_are_not_written_again() -> None:
+    stage = Stage(*_market(fleets.bot("alpha"), fleets.policy(halt=True)))
+    stage.go()
+    actions = len(stage.store._rows.actions)
+
+    _look_again(stage, fleets.bot("alpha"), fleets.policy(halt=True))
+
+    assert len(stage.store._rows.actions) == actions
 
 
 def _annotated(bot: Resource) -> Resource:

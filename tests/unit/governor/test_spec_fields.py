@@ -8,14 +8,12 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
 import pytest
-from governor.conditions import ProcessView
 from governor.plan import Observed, plan
-from governor.status import BotView, bot_status
 from governor.workload import Plan, Verdict
 
 from tests.unit.governor import fleets
 from tradefleet.domain.bots import BotCommand, BotConfig, config_values
-from tradefleet.resources.common import ConditionType, Resource
+from tradefleet.resources.common import Resource
 from tradefleet.resources.model import Model
 from tradefleet.resources.pods import PodTemplate
 from tradefleet.resources.trading_bot import TradingBotSpec
@@ -37,12 +35,6 @@ def _verdict(**spec: Any) -> Verdict | None:
     return next((each for key, each in _planned(**spec).verdicts.items() if key.name == "alpha"), None)
 
 
-def _warning(**spec: Any) -> str:
-    status = bot_status(fleets.bot("alpha", **spec), None, BotView(process=ProcessView(is_ready=True)), {}, now_us=0)
-    found = status.condition(ConditionType.WARNING)
-    return "" if found is None else found.reason
-
-
 # --- places -----------------------------------------------------------------------------------------------------------
 
 
@@ -62,9 +54,9 @@ def in_the_verdict(**spec: Any) -> object:
     return None if found is None else found.reason
 
 
-def in_a_warning(**spec: Any) -> object:
-    """What its status says is not carried out."""
-    return _warning(**spec)
+def in_its_process(**spec: Any) -> object:
+    """What runs it."""
+    return [each.role for each in _planned(**spec).workloads]
 
 
 def in_the_update(**spec: Any) -> object:
@@ -94,7 +86,7 @@ PLACES: dict[str, tuple[dict[str, Any], Place]] = {
     "state": ({"state": "Paused"}, in_the_command),
     "deletion_policy": ({"deletionPolicy": "Flatten"}, in_the_config),
     "update_strategy": ({"updateStrategy": "Manual"}, in_the_update),
-    "placement": ({"placement": "Shared"}, in_a_warning),
+    "placement": ({"placement": "Shared"}, in_its_process),
     "pod_template": ({"podTemplate": {"image": "mine"}}, in_its_pod),
     "seed": ({"seed": 3}, in_the_config),
     "instruments": ({"instruments": ["LTC-USD"]}, in_the_config),

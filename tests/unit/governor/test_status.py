@@ -610,15 +610,22 @@ def test_a_bot_whose_dead_mans_switch_has_acted_says_so(switch, done):
     assert _says(bot_status(bot, None, BotView(process=None), {}, now_us=0), ConditionType.WARNING) is None
 
 
-def test_a_shared_bot_says_that_it_runs_alone_all_the_same():
+def test_a_shared_bot_says_which_process_runs_it():
     bot = fleets.bot("alpha", placement="Shared")
 
-    status = bot_status(bot, None, BotView(process=RUNS), {}, now_us=0)
+    status = bot_status(bot, None, BotView(process=RUNS, host="host-default-simulator-0"), {}, now_us=0)
 
-    warning = _says(status, ConditionType.WARNING)
+    assert status.host == "host-default-simulator-0"
+    assert _says(status, ConditionType.WARNING) is None
+
+
+def test_a_shared_bot_says_that_its_pod_template_counts_for_nothing():
+    bot = fleets.bot("alpha", placement="Shared", podTemplate={"nodeSelector": {"disk": "fast"}})
+
+    warning = _says(bot_status(bot, None, BotView(process=RUNS), {}, now_us=0), ConditionType.WARNING)
+
     assert warning is not None
-    assert warning.reason == "NotShared"
-    assert status.condition(ConditionType.READY).status is ConditionStatus.TRUE
+    assert warning.reason == "PodTemplateIgnored"
 
 
 def test_a_suspended_set_leaves_its_bots_as_they_are():

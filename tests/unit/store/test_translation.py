@@ -2,7 +2,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from tradefleet.domain.errors import FleetError, InvalidValue, OutcomeUnknown, Permanent, Retryable
+from tradefleet.domain.errors import AccessDenied, FleetError, InvalidValue, OutcomeUnknown, Permanent, Retryable
 from tradefleet.store.postgres.translation import translate
 
 
@@ -17,7 +17,7 @@ from tradefleet.store.postgres.translation import translate
         (errors.TooManyConnections("x"), Retryable),
         (errors.UniqueViolation("x"), Permanent),
         (errors.CheckViolation("x"), Permanent),
-        (errors.InsufficientPrivilege("x"), Permanent),
+        (errors.InsufficientPrivilege("x"), AccessDenied),
         (errors.NumericValueOutOfRange("x"), InvalidValue),
         (errors.UndefinedTable("x"), Permanent),
         (psycopg.ProgrammingError("x"), Permanent),

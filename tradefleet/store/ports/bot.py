@@ -82,6 +82,9 @@ class BotStore(LeaseStore, StreamStore, Protocol):
     def read_record(self, uid: BotUid, generation: int, *, after: int, limit: int) -> tuple[bytes, dict[int, bytes]]:
         """Return up to `limit` sources from ordinal `after` on (ordinals start at 0), with the payloads among them."""
 
+    def note_trouble(self, troubles: Mapping[BotUid, str]) -> None:
+        """Write why bots of a shared host are out of it, empty for those that are not. Says nothing of other bots."""
+
     def commit_bots(self, commits: Sequence[BotCommit]) -> frozenset[BotKey]:
         """Commit many bots in one transaction; return those that were still ours (rule 27). The others changed nothing.
 

@@ -20,6 +20,9 @@ class CommandStore(Protocol):
     def bot_command(self, uid: BotUid) -> BotCommand | None:
         """Return one bot's desired state."""
 
+    def host_commands(self, host: str, account: AccountId) -> list[BotCommand]:
+        """Return the desired state of the bots of an account that a shared host runs, sorted by key; no retired one."""
+
     def forget_command(self, uid: BotUid) -> None:
         """Remove a deleted bot that has been wound down."""
 

@@ -1,6 +1,6 @@
 """Numbered streams: what was committed, and what of it has been published (rules 5, 6)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from tradefleet.domain.bar import Bar
@@ -28,6 +28,9 @@ class StreamStore(Protocol):
 
         Raises StreamGap when message after + 1 was written and is trimmed.
         """
+
+    def last_seqs(self, streams: Collection[StreamName]) -> dict[StreamName, int]:
+        """Return the last committed number of each of these streams that there is."""
 
     def last_seq(self, stream: StreamName) -> int:
         """Return the last committed number of a stream (bars included), 0 when it has none."""

@@ -134,3 +134,7 @@ READ_PAYLOADS = """
 SELECT ordinal, payload FROM tradefleet.bot_record_payload
 WHERE fleet = %(fleet)s AND uid = %(uid)s AND generation = %(generation)s
     AND ordinal >= %(after)s AND ordinal < %(end)s ORDER BY ordinal"""
+
+NOTE_TROUBLE = """
+UPDATE tradefleet.bot SET trouble = %(troubles)s::jsonb ->> uid
+WHERE fleet = %(fleet)s AND uid = ANY(%(uids)s) AND trouble <> %(troubles)s::jsonb ->> uid"""

@@ -66,6 +66,12 @@ class PostgresBotStore(PostgresLeases, PostgresStreams):
         payloads = self._session.read(bot_sql.READ_PAYLOADS, {**parameters, "end": after + len(sources)})
         return bytes(sources), dict(payloads)
 
+    def note_trouble(self, troubles: Mapping[BotUid, str]) -> None:
+        """Write why bots of a shared host are out of it, empty for those that are not."""
+        if troubles:
+            parameters = {"fleet": self._session.fleet, "uids": list(troubles), "troubles": to_json(troubles)}
+            self._session.commit(bot_sql.NOTE_TROUBLE, parameters)
+
     def commit_bots(self, commits: Sequence[BotCommit]) -> frozenset[BotKey]:
         """Commit many bots in one transaction; return those that were still ours. The others changed nothing.
 

@@ -14,6 +14,13 @@ OF_ACCOUNT = _COLUMNS + " WHERE fleet = %(fleet)s AND account = %(account)s ORDE
 
 OF_BOT = _COLUMNS + " WHERE fleet = %(fleet)s AND uid = %(uid)s"
 
+# Only a log-in that the bots are assigned to sees them.
+OF_HOST = """
+SELECT command.config, command.state, command.flatten_no, command.reopen_no, command.skip_seq, command.deleting
+FROM tradefleet.bot JOIN tradefleet.bot_command AS command USING (fleet, uid)
+WHERE bot.fleet = %(fleet)s AND bot.host = %(host)s AND bot.retired IS NULL AND command.account = %(account)s
+ORDER BY command.bot, command.uid"""
+
 FORGET = "DELETE FROM tradefleet.bot_command WHERE fleet = %(fleet)s AND uid = %(uid)s"
 
 BOOKS = """

@@ -48,6 +48,11 @@ class PostgresCommandStore:
         rows = self._session.read(command_sql.OF_BOT, {"fleet": self._session.fleet, "uid": uid})
         return _command_of(rows[0]) if rows else None
 
+    def host_commands(self, host: str, account: AccountId) -> list[BotCommand]:
+        """Return the desired state of the bots of an account that a shared host runs, sorted by bot key."""
+        parameters = {"fleet": self._session.fleet, "host": host, "account": account}
+        return [_command_of(row) for row in self._session.read(command_sql.OF_HOST, parameters)]
+
     def forget_command(self, uid: BotUid) -> None:
         """Remove a deleted bot that has been wound down."""
         self._session.commit(command_sql.FORGET, {"fleet": self._session.fleet, "uid": uid})

@@ -13,6 +13,8 @@ STREAM = (
     "SELECT last_seq, published_seq, trimmed_seq FROM tradefleet.stream WHERE fleet = %(fleet)s AND stream = %(stream)s"
 )
 
+LAST_SEQS = "SELECT stream, last_seq FROM tradefleet.stream WHERE fleet = %(fleet)s AND stream = ANY(%(streams)s)"
+
 READ_BARS = """
 SELECT seq, open_us, open, high, low, close, volume FROM tradefleet.bar
 WHERE fleet = %(fleet)s AND exchange = %(exchange)s AND symbol = %(symbol)s AND interval_us = %(interval_us)s

@@ -1,6 +1,6 @@
 """Numbered streams in Postgres."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from tradefleet.domain.bar import MICROSECONDS, Bar
 from tradefleet.domain.errors import Permanent, StreamGap
@@ -33,6 +33,11 @@ class PostgresStreams:
     def last_seq(self, stream: StreamName) -> int:
         """Return the last committed number of a stream (bars included), 0 when it has none."""
         return self._marks(stream)[0]
+
+    def last_seqs(self, streams: Collection[StreamName]) -> dict[StreamName, int]:
+        """Return the last committed number of each of these streams that there is."""
+        parameters = {"fleet": self._session.fleet, "streams": sorted(streams)}
+        return dict(self._session.read(stream_sql.LAST_SEQS, parameters))
 
     def published_seq(self, stream: StreamName) -> int:
         """Return the stream's published mark."""

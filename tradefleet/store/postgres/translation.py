@@ -3,6 +3,7 @@
 import psycopg
 
 from tradefleet.domain.errors import (
+    AccessDenied,
     BarConflict,
     Fenced,
     FleetError,
@@ -53,7 +54,7 @@ def translate(error: psycopg.Error, *, committing: bool) -> FleetError:
     if state == "22003":
         return InvalidValue(f"database: a number is wider than its column: {text}")
     if state == "42501":
-        return Permanent(f"database: this role may not do that: {text}")
+        return AccessDenied(f"database: this role may not do that: {text}")
     if state == "23505":
         return Permanent(f"database: it is stored already: {text}")
     return Permanent(f"database: {text}")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from tradefleet.domain.bots import DeletionPolicy
 from tradefleet.domain.errors import Permanent
-from tradefleet.domain.ids import BotKey, BotUid, executions_stream, orders_stream
+from tradefleet.domain.ids import BotKey, BotUid, bot_scopes, executions_stream, orders_stream
 from tradefleet.domain.instrument import Instrument
 from tradefleet.store.checks import CHUNK_INPUTS
 from tradefleet.store.postgres import bot_sql, halt_sql, stream_sql, upkeep_sql
@@ -34,15 +34,16 @@ class PostgresFleetStore:
             {"fleet": self._session.fleet, "exchange": exchange, "instruments": to_json(rows)},
         )
 
-    def register_bot(self, bot: BotKey, uid: BotUid, *, db_role: str = "") -> None:
+    def register_bot(self, bot: BotKey, uid: BotUid, *, db_role: str = "", host: str = "") -> None:
         """Make the bot's row, its two streams and its halt switch. Raises Permanent for a UID of another bot."""
         parameters = {
             "fleet": self._session.fleet,
             "uid": uid,
             "bot": bot,
             "db_role": db_role,
+            "host": host,
             "streams": [orders_stream(uid), executions_stream(uid)],
-            "scopes": [f"bot/{bot}"],
+            "scopes": list(bot_scopes(bot)),
         }
         with self._session.transaction() as transaction:
             if not transaction.run(upkeep_sql.REGISTER_BOT, parameters).fetchall():

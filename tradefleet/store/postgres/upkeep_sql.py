@@ -3,10 +3,19 @@
 CREATE_FLEET = """
 INSERT INTO tradefleet.fleet (fleet, created_us) VALUES (%(fleet)s, tradefleet.now_us()) ON CONFLICT DO NOTHING"""
 
-REGISTER_BOT = """
-INSERT INTO tradefleet.bot (fleet, uid, bot, db_role) VALUES (%(fleet)s, %(uid)s, %(bot)s, %(db_role)s)
-ON CONFLICT (fleet, uid) DO UPDATE SET db_role = EXCLUDED.db_role WHERE bot.bot = EXCLUDED.bot
-RETURNING uid"""
+_MOVES = "(known.db_role NOT IN ('', EXCLUDED.db_role))"
+
+# A bot that gets another log-in moves: its epoch rises, so the process that ran it can commit nothing more, and the
+# next one need not wait for the lease.
+REGISTER_BOT = f"""
+INSERT INTO tradefleet.bot AS known (fleet, uid, bot, db_role, host)
+VALUES (%(fleet)s, %(uid)s, %(bot)s, %(db_role)s, %(host)s)
+ON CONFLICT (fleet, uid) DO UPDATE SET db_role = EXCLUDED.db_role, host = EXCLUDED.host,
+    epoch = known.epoch + {_MOVES}::int, holder = CASE WHEN {_MOVES} THEN '' ELSE known.holder END,
+    lease_until_us = CASE WHEN {_MOVES} THEN 0 ELSE known.lease_until_us END,
+    trouble = CASE WHEN {_MOVES} THEN '' ELSE known.trouble END
+WHERE known.bot = EXCLUDED.bot
+RETURNING uid"""  # noqa: S608 - a condition without parameters
 
 PUT_INSTRUMENTS = """
 INSERT INTO tradefleet.instrument (fleet, exchange, symbol, base, quote, tick, lot, base_scale, quote_scale)

@@ -33,10 +33,13 @@ bots = Table(
     number("first_request_seq", default=0),
     number("request_count", default=0),
     Column("request_hash", Text(collation="C"), nullable=False, server_default=text("''")),
+    Column("host", Text(collation="C"), nullable=False, server_default=text("''")),
+    Column("trouble", Text(collation="C"), nullable=False, server_default=text("''")),
     # With all three columns: a holder's statements name its role (by policy) and the key, in whatever plan.
     Index(None, "db_role", "fleet", "uid"),
     postgresql_with=REWRITTEN,
-    comment="Lease, positions and open chunk (tail) of the record. retired: the policy a bot was deleted with.",
+    comment="Lease, positions and open chunk (tail) of the record. retired: the policy a bot was deleted with. "
+    "host: the shared process that runs it; trouble: why that put it out.",
 )
 
 bot_commands = Table(

@@ -6,7 +6,7 @@ from typing import Any
 
 from tradefleet.domain.bots import Closure
 from tradefleet.domain.executions import Adoption, Execution, Fill
-from tradefleet.domain.ids import UID_HASH_LENGTH, BotKey, BotUid, ClientOrderId, Symbol
+from tradefleet.domain.ids import UID_HASH_LENGTH, BotKey, BotUid, ClientOrderId, Symbol, bot_scopes
 from tradefleet.domain.orders import Reason, Side
 from workloads.exchange.gateway.account import BotAccount, restore_account
 from workloads.exchange.gateway.config import GatewayConfig
@@ -104,7 +104,7 @@ class GatewayState:
     def is_halted(self, bot: BotKey) -> bool:
         """True when a switch stops this bot from raising risk."""
         halts = self.halts
-        return bool(halts) and ("fleet" in halts or f"account/{self.config.account}" in halts or f"bot/{bot}" in halts)
+        return bool(halts) and not halts.isdisjoint(("fleet", f"account/{self.config.account}", *bot_scopes(bot)))
 
     def owner(self, client_order_id: ClientOrderId) -> BotAccount | None:
         """Return the bot whose UID an order id opens with; None when it is nobody's here."""
