@@ -1,4 +1,4 @@
-"""What the Governor tells the fleet: the desired state of each bot, and the halts that were asked for.
+"""What the Governor tells the fleet: each bot's desired state, the halts that were asked for, reports that are ready.
 
 What binds are the rows; the messages tell whoever looks, at once and without a log-in to the database. Each carries a
 whole state, never a change to one (rule 11), so all of them are sent again when a Governor starts, and one that got
@@ -8,17 +8,20 @@ lost is sent again as it is by then.
 import hashlib
 import json
 from collections.abc import Callable, Collection
+from decimal import Decimal
 from typing import Final
 
+from governor.job import FinishedReport
 from governor.workload import Command
 from tradefleet.bus.errors import BusFull, NotDelivered
 from tradefleet.bus.ports import Bus
 from tradefleet.domain.bots import BotCommand, config_values
-from tradefleet.domain.ids import BotUid
+from tradefleet.domain.ids import BotKey, BotUid
 from tradefleet.messages.codec import encode
 from tradefleet.messages.control import BotCommanded, RiskAction, RiskCommanded
 from tradefleet.messages.fields import Message
-from tradefleet.messages.topics import COMMANDS, RISK_MANAGEMENT, bot_key
+from tradefleet.messages.performance import ReportFinished
+from tradefleet.messages.topics import COMMANDS, REPORTS, RISK_MANAGEMENT, bot_key
 from tradefleet.store.ports import Halt
 
 GOVERNOR: Final = "governor"  # whom the end of a halt is told of by: the row does not say who switched it off
@@ -32,10 +35,13 @@ class Announcements:
         self._wall_us = wall_us
         self._commands: dict[BotUid, BotCommand] = {}  # as they were sent
         self._halts: dict[str, Halt] = {}
+        self._reports: dict[tuple[str, BotKey], str] = {}  # their hashes
         self._seq = 0
 
-    def tell(self, commands: Collection[Command], halts: Collection[Halt]) -> None:
-        """Publish the commands and halts that are not known to be told. Does not wait; never raises for the broker."""
+    def tell(
+        self, commands: Collection[Command], halts: Collection[Halt], reports: Collection[FinishedReport] = ()
+    ) -> None:
+        """Publish what is not known to be told. Does not wait; never raises for the broker."""
         self._bus.serve()
         wanted = {each.command.config.uid: each.command for each in commands}
         self._commands = {uid: command for uid, command in self._commands.items() if uid in wanted}
@@ -44,6 +50,36 @@ class Announcements:
                 self._commands[uid] = command
                 self._publish(COMMANDS.name, bot_key(command.config.key), self._commanded(command), self._forget(uid))
         self._tell_halts({halt.scope: halt for halt in halts})
+        self._tell_reports({(each.report, each.bot): each for each in reports})
+
+    def _tell_reports(self, finished: dict[tuple[str, BotKey], FinishedReport]) -> None:
+        self._reports = {key: told for key, told in self._reports.items() if key in finished}
+        for key, each in sorted(finished.items()):
+            if self._reports.get(key) != each.content_hash:
+                self._reports[key] = each.content_hash
+                self._publish(REPORTS.name, bot_key(each.bot), self._finished(each), self._forget_report(key))
+
+    def _finished(self, report: FinishedReport) -> ReportFinished:
+        self._seq += 1
+        values = report.values
+        return ReportFinished(
+            stream="reports",
+            stream_seq=self._seq,
+            event_time_us=self._wall_us(),
+            bot=report.bot,
+            report=report.report,
+            from_us=report.from_us,
+            to_us=report.to_us,
+            quote=values["quote"],
+            start_equity=Decimal(values["startEquity"]),
+            end_equity=Decimal(values["endEquity"]),
+            hold=None if values["hold"] is None else Decimal(values["hold"]),
+            fees=Decimal(values["fees"]),
+            fills=values["fills"],
+            measures=dict(values["measures"]),
+            location=report.location,
+            content_hash=report.content_hash,
+        )
 
     def _tell_halts(self, active: dict[str, Halt]) -> None:
         before, self._halts = self._halts, active
@@ -95,6 +131,12 @@ class Announcements:
     def _forget(self, uid: BotUid) -> Callable[[], None]:
         def forget() -> None:
             self._commands.pop(uid, None)
+
+        return forget
+
+    def _forget_report(self, key: tuple[str, BotKey]) -> Callable[[], None]:
+        def forget() -> None:
+            self._reports.pop(key, None)
 
         return forget
 

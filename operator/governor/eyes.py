@@ -10,7 +10,7 @@ from governor.status import AccountView
 from governor.workload import account_of
 from tradefleet.domain.bots import Closure, config_from_values
 from tradefleet.domain.ids import BotKey, BotUid, Symbol
-from tradefleet.domain.progress import Participant, Phase
+from tradefleet.domain.progress import FEED, Participant, Phase
 from tradefleet.domain.statistics import BotStatistics
 from tradefleet.resources.common import Resource
 from tradefleet.resources.dataset import Dataset
@@ -24,16 +24,19 @@ from workloads.backtest.lockstep import RunView
 from workloads.feeds.content_hash import SeriesContent, dataset_hash
 
 ROWS_OF_A_STEP_MAX: Final = 100_000
+EVER_US: Final = 2**63 - 1  # later than any market time
 OWN_BLOB: Final = "gateway"  # the state row of the gateway machine that belongs to no bot
 BOT_BLOB: Final = "bot/"
 
 _RUNS: Final = "SELECT run, participant FROM tradefleet.run_participant WHERE fleet = %(fleet)s"
 _LAST_FEED_ROW: Final = """
-SELECT market_us, has_left FROM tradefleet.progress WHERE fleet = %(fleet)s AND run = %(run)s AND phase = %(phase)s
+SELECT market_us, has_left FROM tradefleet.progress
+WHERE fleet = %(fleet)s AND run = %(run)s AND phase = %(phase)s AND participant = %(feed)s
 ORDER BY market_us DESC LIMIT 1"""
 _LEFT: Final = """
 SELECT DISTINCT participant FROM tradefleet.progress
-WHERE fleet = %(fleet)s AND run = %(run)s AND has_left AND participant LIKE 'bot:%%'"""
+WHERE fleet = %(fleet)s AND run = %(run)s AND has_left AND participant LIKE 'bot:%%'
+    AND market_us < %(before_us)s"""
 _COMMANDS: Final = "SELECT uid, config FROM tradefleet.bot_command WHERE fleet = %(fleet)s"
 _BLOBS: Final = (
     "SELECT account, key, value FROM tradefleet.gateway_blob WHERE fleet = %(fleet)s AND account = ANY(%(accounts)s)"
@@ -92,7 +95,9 @@ class Eyes:
             if self._is_finished(run, runs[run]):
                 self._finished.add(run)
         left = (  # asked for only when some bot is on its way out of a run
-            {name for run in runs.keys() - self._finished for (name,) in self._read(_LEFT, run=run)} if ending else ()
+            {name for run in runs.keys() - self._finished for (name,) in self._read(_LEFT, run=run, before_us=EVER_US)}
+            if ending
+            else ()
         )
         blobs = list(self._read(_BLOBS, accounts=accounts))
         own = {account: json.loads(value) for account, key, value in blobs if key == OWN_BLOB}
@@ -133,11 +138,11 @@ class Eyes:
 
     def _is_finished(self, run: str, participants: Iterable[Participant]) -> bool:
         """Return whether the last step of the data has ended; only the rows of that step are read."""
-        rows = self._read(_LAST_FEED_ROW, run=run, phase=int(Phase.FEED))
+        rows = self._read(_LAST_FEED_ROW, run=run, phase=int(Phase.FEED), feed=FEED)
         if not rows or not rows[0][1]:
             return False
         last_us = rows[0][0]
-        gone = {name for (name,) in self._read(_LEFT, run=run)}
+        gone = {name for (name,) in self._read(_LEFT, run=run, before_us=last_us)}
         view = RunView(set(participants) - gone)
         view.offer(
             self._runs.progress_from(
@@ -181,6 +186,8 @@ def _books(blobs: Iterable[tuple[str, str, bytes]]) -> Iterable[tuple[str, Books
                 closures={Closure(cause): why for cause, why in state["closures"].items()},
                 unreadable_seq=state["unreadable_seq"],
                 is_drawn_down=state["is_drawn_down"],
+                absent_since_us=state.get("absent_since_us", 0),  # books of before the switch have no such thing
+                is_abandoned=state.get("is_abandoned", False),
             ),
         )
 

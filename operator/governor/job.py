@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tradefleet.domain.ids import BotKey
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
@@ -28,3 +30,16 @@ class JobFacts:
     is_running: bool = False
     result: Mapping[str, Any] | None = None
     error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedReport:
+    """A report that a Backtest has made of one of its bots. `values` are those of the job's result."""
+
+    report: str  # unique in the fleet
+    bot: BotKey
+    location: str
+    content_hash: str
+    from_us: int
+    to_us: int
+    values: Mapping[str, Any]

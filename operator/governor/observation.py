@@ -22,6 +22,8 @@ class Books:
     closures: Mapping[Closure, str]
     unreadable_seq: int
     is_drawn_down: bool
+    absent_since_us: int = 0  # when nobody was seen to run it, UTC; 0 while somebody does
+    is_abandoned: bool = False  # its dead man's switch has acted since
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

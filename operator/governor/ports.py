@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from governor.job import Job, JobFacts
+from governor.job import FinishedReport, Job, JobFacts
 from governor.observation import Seen
 from governor.plan import WarmUp
 from governor.workload import Command, ProcessFacts, Workload
@@ -71,7 +71,11 @@ class Renderer(Protocol):
         """
 
     def facts(self) -> Mapping[str, ProcessFacts]:
-        """Return what is known of each process, by the workload's name."""
+        """Return what is known of each process, by the workload's name.
+
+        One that still runs another digest than was asked for is STARTING, whatever it answers: a set goes on to the
+        next bots when the ones before are Ready.
+        """
 
     def owners(self) -> Collection[ResourceKey]:
         """Return the resources of which something runs, or is started again."""
@@ -100,8 +104,10 @@ class Logins(Protocol):
 class Announcer(Protocol):
     """Tells the fleet's broker what changed. `governor.announcements.Announcements` does, as long as there is one."""
 
-    def tell(self, commands: Collection[Command], halts: Collection[Halt]) -> None:
-        """Publish the commands and halts that are not known to be told."""
+    def tell(
+        self, commands: Collection[Command], halts: Collection[Halt], reports: Collection[FinishedReport] = ()
+    ) -> None:
+        """Publish the commands, halts and reports that are not known to be told."""
 
 
 class Upkeep(Protocol):

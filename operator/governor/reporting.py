@@ -8,17 +8,19 @@ from governor.conditions import ProcessView, plain_status
 from governor.dataset_status import dataset_status, is_made_up
 from governor.job import JobFacts
 from governor.observation import Seen
-from governor.status import AccountView, BotView, bot_status, exchange_status, feed_status, set_status
+from governor.sets import trouble_of, wanted_bots
+from governor.status import AccountView, BotView, Span, bot_status, exchange_status, feed_status, set_status
 from governor.tasks import dataset_view, job_status
 from governor.workload import Plan, ProcessFacts, ProcessState, Role, account_of, workload_name
 from tradefleet.domain.ids import BotUid
-from tradefleet.resources.bot_set import BotSet, expand
+from tradefleet.resources.bot_set import BotSet
 from tradefleet.resources.common import Phase, Resource, ResourceKey, Status
 from tradefleet.resources.dataset import Dataset
 from tradefleet.resources.exchange import Exchange
 from tradefleet.resources.feed import Feed
 from tradefleet.resources.machines import machine_instruments
 from tradefleet.resources.problems import InvalidResource
+from tradefleet.resources.replay_plan import range_of
 from tradefleet.resources.trading_bot import TradingBot
 
 Values = dict[str, Any]
@@ -120,6 +122,7 @@ class _Reporter:
             closures={} if books is None else books.closures,
             unreadable_seq=0 if books is None else books.unreadable_seq,
             is_drawn_down=books is not None and books.is_drawn_down,
+            abandoned_since_us=books.absent_since_us if books is not None and books.is_abandoned else 0,
             refold_inputs=self._seen.refolds.get(uid, 0),
             refused=self._seen.refusals.get(uid, ""),
             has_drifted=bot.key in self._planned.drifted,
@@ -197,20 +200,39 @@ class _Reporter:
             bots=sum((bot.key.namespace, bot.spec.exchange_ref.name) == place for bot in self._bots),
             bars=self._seen.bars.get("/".join(place), 0),
             market_us=self._market_us.get(place, 0),
+            span=self._span(feed),
             is_finished=feed.metadata.uid in self._seen.finished,
             is_synthetic=self._is_synthetic(feed),
             now_us=self._now_us,
         )
 
-    def _is_synthetic(self, feed: Feed) -> bool:
+    def _played(self, feed: Feed) -> list[Dataset]:
         references = feed.spec.replay.dataset_refs if feed.spec.replay is not None else ()
-        found = [self._by_key.get(ResourceKey("Dataset", feed.key.namespace, each.name)) for each in references]
-        return any(isinstance(each, Dataset) and is_made_up(each, self._resources) for each in found)
+        found = (self._by_key.get(ResourceKey("Dataset", feed.key.namespace, each.name)) for each in references)
+        return [each for each in found if isinstance(each, Dataset)]
+
+    def _is_synthetic(self, feed: Feed) -> bool:
+        return any(is_made_up(each, self._resources) for each in self._played(feed))
+
+    def _span(self, feed: Feed) -> Span | None:
+        """Return from when to when a replay plays; None as long as that is not known of all its Datasets."""
+        views = [dataset_view(each, self._jobs, self._seen.recorded, self._resources) for each in self._played(feed)]
+        spans = [
+            (view.found.first_us, view.found.last_us)
+            for view in views
+            if view.found is not None and view.found.first_us is not None and view.found.last_us is not None
+        ]
+        if feed.spec.replay is None or not spans or len(spans) < len(views):
+            return None
+        start_us, end_us = range_of(feed.spec.replay)
+        first_us, last_us = min(first for first, _ in spans), max(last for _, last in spans)
+        return max(first_us, start_us or first_us), min(last_us, end_us or last_us)
 
     def _set(self, bot_set: BotSet) -> Status:
         mine = [bot for bot in self._bots if bot.metadata.annotations.get(OWNER_ANNOTATION) == bot_set.metadata.uid]
         try:
-            wanted = len(expand(bot_set))
+            wanted = wanted_bots(bot_set, mine)
+            trouble = trouble_of(bot_set, self._resources)
         except InvalidResource as error:
             return type(bot_set.status)(
                 **plain_status(
@@ -222,7 +244,7 @@ class _Reporter:
                     now_us=self._now_us,
                 )
             )
-        return set_status(bot_set, self._planned.verdicts.get(bot_set.key), mine, wanted, now_us=self._now_us)
+        return set_status(bot_set, trouble, mine, wanted, now_us=self._now_us)
 
 
 def statuses_of(

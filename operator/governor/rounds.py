@@ -17,7 +17,7 @@ from governor.plan import Observed, plan
 from governor.ports import Ports
 from governor.reporting import statuses_of
 from governor.sets import change_of
-from governor.tasks import dataset_view, jobs_of
+from governor.tasks import dataset_view, finished_reports, jobs_of
 from governor.workload import Plan
 from tradefleet.domain.bots import BotCommand, DeletionPolicy
 from tradefleet.domain.errors import Permanent
@@ -64,7 +64,8 @@ class Rounds:
         self._jobs = self._ports.jobs.tend(jobs_of(state.resources, planned.verdicts))
         self._show(planned, state)
         self._remove_ended(planned, state)
-        self._ports.announcer.tell(planned.commands, state.seen.halts)
+        reports = finished_reports(state.resources, self._jobs)
+        self._ports.announcer.tell(planned.commands, state.seen.halts, reports)
         self._ports.upkeep.tend(planned.commands, runs=state.seen.runs, finished=state.seen.finished)
 
     def _look(self) -> _State:

@@ -2,7 +2,7 @@
 observed.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -27,9 +27,12 @@ from tradefleet.resources.bot_set import BotSet, BotSetStatus
 from tradefleet.resources.common import ConditionType, Phase
 from tradefleet.resources.exchange import Exchange, ExchangeStatus
 from tradefleet.resources.feed import Feed, FeedStatus
-from tradefleet.resources.trading_bot import TradingBot, TradingBotStatus
+from tradefleet.resources.trading_bot import DeadManAction, Placement, TradingBot, TradingBotStatus
 
 WHOLE_PPM = 1_000_000
+
+Span = tuple[int, int]
+"""First and last open time of a history, market time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,7 @@ class BotView:
     closures: Mapping[Closure, str] = field(default_factory=dict)
     unreadable_seq: int = 0
     is_drawn_down: bool = False
+    abandoned_since_us: int = 0  # since when nobody ran it, once its dead man's switch has acted, UTC; 0 otherwise
     refold_inputs: int = 0
     refused: str = ""
     has_drifted: bool = False
@@ -146,7 +150,7 @@ def _judge_bot(bot: TradingBot, verdict: Verdict | None, view: BotView) -> Judge
 
 
 def _warnings(bot: TradingBot, view: BotView) -> dict[str, str]:
-    """Return why a bot takes no new risk at present, and what its restart will suffer from, by reason."""
+    """Return why a bot takes no new risk at present, and what of it is not as its owner expects, by reason."""
     found = {}
     reopen = f"`tradefleet resume {bot.metadata.name} --reopen`"
     if view.halted:
@@ -160,10 +164,21 @@ def _warnings(bot: TradingBot, view: BotView) -> dict[str, str]:
         )
     if view.is_drawn_down:
         found["Drawdown"] = f"takes no new risk: its equity fell as far as risk.maxDrawdownPercent allows: {reopen}"
+    switch = bot.spec.dead_man_switch
+    if view.abandoned_since_us and switch is not None:
+        done = "sold its position" if switch.action is DeadManAction.FLATTEN else "canceled its orders"
+        found["DeadManSwitch"] = (
+            f"no process has run it since {instant(view.abandoned_since_us)}, so its dead man's switch has {done}: it "
+            "trades again when a process runs it"
+        )
     if view.refold_inputs > REFOLD_INPUTS_MAX:
         found["SlowRestart"] = (
             f"its restart folds {view.refold_inputs:,} inputs again, more than {REFOLD_INPUTS_MAX:,}: its strategy "
             "keeps what it does not declare: declare it with state(), or change the spec, which begins a new record"
+        )
+    if bot.spec.placement is Placement.SHARED:
+        found["NotShared"] = (
+            "runs in a process of its own: placement Shared is not carried out yet, and changes nothing but memory"
         )
     return found
 
@@ -287,11 +302,13 @@ def feed_status(
     bots: int,
     bars: int,
     market_us: int,
+    span: Span | None,
     is_finished: bool,
     is_synthetic: bool,
     now_us: int,
 ) -> FeedStatus:
-    """Return a feed's status."""
+    """Return a feed's status; `market_us` is how far it is, 0 for nothing yet, `span` what it plays where known."""
+    is_over = is_finished or (process is not None and process.has_ended)
     if feed.metadata.deletion_timestamp is not None:
         message = "ends" if verdict is None else verdict.message
         judged = Judgement(phase=Phase.STOPPING, reason="Deleting", message=message)
@@ -299,7 +316,7 @@ def feed_status(
         judged = Judgement(phase=Phase.STOPPED, is_ready=True, reason="Suspended", message="suspended")
     elif verdict is not None:
         judged = judged_by_verdict(verdict)
-    elif is_finished or (process is not None and process.has_ended):
+    elif is_over:
         message = "the replay has come to its end"
         judged = Judgement(phase=Phase.SUCCEEDED, is_ready=True, reason="ReplayFinished", message=message)
     else:
@@ -309,18 +326,33 @@ def feed_status(
         bots=bots,
         bars=bars,
         market_time=instant(market_us) if market_us else None,
+        progress_percent=100 if is_over else _percent(market_us, span),
         synthetic=is_synthetic,
     )
 
 
+def _percent(market_us: int, span: Span | None) -> int | None:
+    """Return how far market time is within `span`, in whole percent: 100 is for what has ended, and not said before."""
+    if span is None:
+        return None
+    first_us, last_us = span
+    passed_us = max(0, min(market_us, last_us) - first_us)
+    return min(99, passed_us * 100 // max(1, last_us - first_us))
+
+
 def set_status(
-    bot_set: BotSet, verdict: Verdict | None, bots: Iterable[TradingBot], wanted: int, *, now_us: int
+    bot_set: BotSet,
+    verdict: Verdict | None,
+    bots: Iterable[TradingBot],
+    wanted: Collection[TradingBot],
+    *,
+    now_us: int,
 ) -> BotSetStatus:
-    """Return a set's status from those of its bots."""
-    mine = list(bots)
-    ready = sum(says(bot.status, ConditionType.READY) for bot in mine)
-    failed = sum(says(bot.status, ConditionType.STALLED) for bot in mine)
-    updated = sum(bot.status.observed_generation == bot.metadata.generation for bot in mine)
+    """Return a set's status from those of its bots; `wanted` are the bots as they should be."""
+    mine = {bot.key: bot for bot in bots}
+    ready = sum(says(bot.status, ConditionType.READY) for bot in mine.values())
+    failed = sum(says(bot.status, ConditionType.STALLED) for bot in mine.values())
+    updated = sum(bot.key in mine and mine[bot.key].digest() == bot.digest() for bot in wanted)
     if bot_set.metadata.deletion_timestamp is not None:
         judged = Judgement(phase=Phase.STOPPING, reason="Deleting", message=f"waits for {len(mine)} bots to end")
     elif verdict is not None:
@@ -328,16 +360,23 @@ def set_status(
     elif bot_set.spec.suspend:
         judged = Judgement(phase=Phase.STOPPED, is_ready=True, reason="Suspended", message="its bots stay as they are")
     elif failed:
-        worst = next(bot for bot in mine if says(bot.status, ConditionType.STALLED))
+        worst = next(bot for bot in mine.values() if says(bot.status, ConditionType.STALLED))
         message = f"{worst.metadata.name}: {worst.status.reason or 'is stalled'}"
         judged = Judgement(phase=Phase.FAILED, is_stalled=True, reason="BotsStalled", message=message)
-    elif ready < wanted or len(mine) != wanted:
-        message = f"{ready} of {wanted} bots are Ready"
+    elif updated < len(wanted) and len(mine) == len(wanted):
+        message = f"{updated} of {len(wanted)} bots have the newest spec, {ready} are Ready"
+        judged = Judgement(phase=Phase.STARTING, reason="BotsChanging", message=message)
+    elif ready < len(wanted) or len(mine) != len(wanted):
+        message = f"{ready} of {len(wanted)} bots are Ready"
         judged = Judgement(phase=Phase.STARTING, reason="BotsStarting", message=message)
     else:
         judged = Judgement(phase=Phase.RUNNING, is_ready=True, reason="Running")
     return BotSetStatus(
-        **status_fields(bot_set, judged, now_us=now_us), bots=wanted, ready=ready, updated=updated, failed=failed
+        **status_fields(bot_set, judged, now_us=now_us),
+        bots=len(wanted),
+        ready=ready,
+        updated=updated,
+        failed=failed,
     )
 
 

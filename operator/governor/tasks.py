@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from governor.conditions import ProcessView, instant, judged_by_verdict, plain_status, status_fields
 from governor.dataset_status import DatasetFacts, DatasetView, is_made_up
-from governor.job import Job, JobFacts
-from governor.workload import Verdict
+from governor.job import FinishedReport, Job, JobFacts
+from governor.workload import Verdict, unique_name
 from tradefleet.domain.errors import FleetError
-from tradefleet.domain.ids import Symbol
+from tradefleet.domain.ids import BotKey, Symbol
 from tradefleet.resources.backtest import Backtest, BacktestStatus
 from tradefleet.resources.common import Metadata, Phase, Resource, ResourceKey, Status
 from tradefleet.resources.dataset import Dataset
@@ -23,6 +23,8 @@ from tradefleet.resources.trading_bot import TradingBot
 
 DATASET_MODULE: Final = "governor.dataset_job"
 BACKTEST_MODULE: Final = "governor.backtest_job"
+NO_POLICIES: Final = "is not carried out yet: what limits bots is each one's risk and the limits of its Exchange"
+HALT_IN_VAIN: Final = "; its halt: true stops nobody: run `tradefleet halt`"
 
 
 def jobs_of(resources: Sequence[Resource], verdicts: Mapping[ResourceKey, Verdict]) -> list[Job]:
@@ -72,7 +74,7 @@ def job_status(
         case Backtest():
             return _backtest_status(resource, facts.get(_name(resource)), verdict, now_us)
         case RiskPolicy():
-            message = "is not carried out by a local fleet: limits come from each bot's risk and the Exchange's limits"
+            message = NO_POLICIES + (HALT_IN_VAIN if resource.spec.halt else "")
             return type(resource.status)(
                 **plain_status(
                     resource, phase=Phase.FAILED, reason="NotSupported", message=message, is_stalled=True, now_us=now_us
@@ -80,6 +82,29 @@ def job_status(
             )
         case _:
             return None
+
+
+def finished_reports(resources: Iterable[Resource], facts: Mapping[str, JobFacts]) -> list[FinishedReport]:
+    """Return the reports of the Backtests that are done, one for each bot."""
+    found = []
+    for each in resources:
+        done = facts.get(_name(each)) if isinstance(each, Backtest) else None
+        if done is None or done.result is None or "finished" not in done.result:
+            continue
+        told = done.result["finished"]
+        found += [
+            FinishedReport(
+                report=f"backtest/{each.key.namespace}/{each.key.name}/{each.metadata.generation}",
+                bot=BotKey(bot["bot"]),
+                location=told["location"],
+                content_hash=told["contentHash"],
+                from_us=told["fromUs"],
+                to_us=told["toUs"],
+                values=bot,
+            )
+            for bot in told["bots"]
+        ]
+    return found
 
 
 def dataset_view(
@@ -156,7 +181,7 @@ def _backtest_status(
 
 
 def _name(resource: Resource) -> str:
-    return f"{resource.kind.lower()}-{resource.key.namespace}-{resource.key.name}"
+    return unique_name(resource.kind.lower(), resource.key)
 
 
 def _ticks(dataset: Dataset, resources: Iterable[Resource]) -> dict[Symbol, Decimal]:

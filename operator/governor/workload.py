@@ -5,9 +5,10 @@ And what a renderer says of the processes in return.
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from tradefleet.domain.bots import BotCommand
 from tradefleet.domain.ids import AccountId
@@ -15,6 +16,9 @@ from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.progress import Participant
 from tradefleet.resources.common import ResourceKey
 from tradefleet.resources.exchange import Exchange
+
+NAME_LENGTH_MAX: Final = 63  # of a DNS label
+NAME_HASH_LENGTH: Final = 12  # hex digits: among a million names, two alike once in 500 fleets
 
 
 class Role(StrEnum):
@@ -27,9 +31,25 @@ class Role(StrEnum):
     RECORDER = "recorder"
 
 
+def unique_name(prefix: str, owner: ResourceKey) -> str:
+    """Return a name for what a resource has of a kind: no other resource has the same, and it is a DNS label.
+
+    `prefix` says of which kind, a word without '-'. The name is `prefix-namespace-name` where that reads in one way
+    only and is short enough. Else nobody could tell team/a-bot from team-a/bot, so two '-' follow the prefix, which no
+    readable name has, and a hash stands at the end.
+    """
+    readable = f"{prefix}-{owner.namespace}-{owner.name}"
+    if re.fullmatch("[a-z0-9]+", owner.namespace) and len(readable) <= NAME_LENGTH_MAX:
+        return readable
+    ending = hashlib.sha256(f"{owner.namespace}/{owner.name}".encode()).hexdigest()[:NAME_HASH_LENGTH]
+    words = re.sub("[^a-z0-9]+", "-", f"{owner.namespace}-{owner.name}")
+    begin = f"{prefix}--{words}"[: NAME_LENGTH_MAX - NAME_HASH_LENGTH - 1].rstrip("-")
+    return f"{begin}-{ending}"
+
+
 def workload_name(role: Role, owner: ResourceKey) -> str:
-    """Return the name of a resource's process in a role: unique in the fleet and DNS-safe."""
-    return f"{role}-{owner.namespace}-{owner.name}"
+    """Return the name of a resource's process in a role: unique in the fleet, and a DNS label."""
+    return unique_name(role, owner)
 
 
 def account_of(exchange: Exchange) -> AccountId:

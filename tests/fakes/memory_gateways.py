@@ -15,7 +15,7 @@ from tradefleet.domain.errors import (
     Permanent,
     StreamGap,
 )
-from tradefleet.domain.ids import AccountId, BotKey, StreamName
+from tradefleet.domain.ids import AccountId, BotKey, BotUid, StreamName
 from tradefleet.domain.venue import VoidRequest
 from tradefleet.store.checks import (
     check_gateway_commit,
@@ -25,6 +25,7 @@ from tradefleet.store.checks import (
     uid_of,
 )
 from tradefleet.store.ports import (
+    Absences,
     GatewayCommit,
     GatewayRecord,
     Halt,
@@ -47,6 +48,12 @@ class MemoryGateways(MemoryLeases, MemoryStreams, MemoryRuns, MemoryHalts):
             blobs=dict(row.blobs),
             unsettled=[row.unsettled[number] for number in sorted(row.unsettled)],
         )
+
+    def absences(self, bots: Sequence[BotUid]) -> Absences:
+        now_us = self._database.clock_us()
+        leases = {uid: row.lease for uid in bots if (row := self._rows.bots.get(uid)) is not None}
+        absent = (uid for uid, lease in leases.items() if not lease.holder or lease.until_us <= now_us)
+        return Absences(wall_us=now_us, bots=frozenset(absent))
 
     @contextmanager
     def gateway_transaction(self, account: AccountId) -> Iterator["MemoryGatewayTransaction"]:
@@ -153,10 +160,11 @@ class MemoryGatewayTransaction:
         self.staged: GatewayCommit | None = None
 
     def requests(self, after: Mapping[StreamName, int], *, limit: int) -> list[OutboxMessage]:
-        found: list[OutboxMessage] = []
-        for stream in sorted(after):
-            found += self._store.read_stream(stream, after=after[stream], limit=limit - len(found))
-        return found
+        found = [
+            message for stream in after for message in self._store.read_stream(stream, after=after[stream], limit=limit)
+        ]
+        found.sort(key=lambda message: (message.seq - after[message.stream], message.stream))
+        return sorted(found[:limit], key=lambda message: (message.stream, message.seq))
 
     def halts(self, bots: Sequence[BotKey]) -> list[Halt]:
         shared = self._store._share(self._account, bots)

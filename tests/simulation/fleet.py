@@ -24,7 +24,8 @@ from tradefleet.runtime.ports import Worker
 from tradefleet.store.ports import OutboxMessage, RunId
 from workloads.backtest.engine import steps
 from workloads.exchange.gateway.config import GatewayConfig
-from workloads.exchange.gateway_worker import GatewayPlan, GatewayWorker
+from workloads.exchange.gateway_plan import GatewayPlan
+from workloads.exchange.gateway_worker import GatewayWorker
 from workloads.exchange.venue.config import VenueConfig
 from workloads.exchange.venue_worker import VenuePlan, VenueWorker
 from workloads.feeds.worker import FeedPlan, FeedWorker
@@ -47,7 +48,7 @@ class Fleet:
         self.scenario = chosen
         self.rng = rng = Random(chosen.seed)
         self.bars = make_bars(rng, chosen.bars)
-        self.configs = make_configs(rng, chosen.bots)
+        self.configs = make_configs(rng, chosen)
         self.instruments = make_instruments()
         self.time = Time(START_US)
         self.run = RunId("run") if chosen.lockstep else None

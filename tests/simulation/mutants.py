@@ -90,10 +90,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "lease not looked at before sending",
         (
             Change(
-                _GATEWAY,
-                "        if self._clock.monotonic_us() >= self._lease.deadline_us - plan.request_timeout_us:\n"
-                "            self._lease = self._store.renew(self._lease, ttl_us=plan.lease_ttl_us)\n"
-                "            if self",
+                "workloads.exchange.gateway_lease",
+                "        if self._is_too_late:\n            self._renew()\n            if self",
                 "        if False:\n            if self",
             ),
         ),
@@ -102,7 +100,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "cancel of an order that never arrived dropped",
         (Change(_LINE, "isinstance(request, CancelOrder | AmendOrder) and request.client_order_id in lost", "False"),),
-        seeds=(233,),
+        seeds=(732,),
     ),
     Mutant(
         "number that was settled without arriving not sent",
@@ -280,9 +278,9 @@ MUTANTS: tuple[Mutant, ...] = (
                 "        for record in records:\n            self._apply(record)\n"
                 "        self._offset = self._journal.append(payloads)[-1]\n        self._seq += len(payloads)\n",
             ),
-            Change(_VENUE, "                self._failure = error\n", ""),
+            Change(_VENUE, "            self._failure = error\n", ""),
         ),
-        seeds=(10,),
+        seeds=(17,),
     ),
     Mutant(
         "progress row written before the journal",
@@ -310,7 +308,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "            self.bot.on_terms(terms)\n",
             ),
         ),
-        seeds=(111,),
+        seeds=(728,),
     ),
     Mutant(
         "edited exchange not in the journal",

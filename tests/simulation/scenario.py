@@ -38,6 +38,7 @@ class Scenario:
     bots: int
     rate: float
     fault_ticks: int
+    strategies: tuple[tuple[str, dict[str, float | int]], ...] = STRATEGIES
 
 
 def scenario(seed: int) -> Scenario:
@@ -84,11 +85,11 @@ def make_bars(rng: Random, count: int) -> list[Bar]:
     return bars
 
 
-def make_configs(rng: Random, count: int) -> list[BotConfig]:
+def make_configs(rng: Random, chosen: Scenario) -> list[BotConfig]:
     """Return bots of different strategies, some with protection, some that refuse old data."""
     configs = []
-    for number in range(count):
-        name, parameters = rng.choice(STRATEGIES)
+    for number in range(chosen.bots):
+        name, parameters = rng.choice(chosen.strategies)
         protects = rng.random() < 0.5
         configs.append(
             BotConfig(

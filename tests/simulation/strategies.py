@@ -3,6 +3,7 @@
 from tradefleet.domain.bar import MINUTE_US, Bar
 from tradefleet.domain.executions import Execution
 from tradefleet.domain.orders import OrderType, Side
+from workloads.exchange.gateway_requests import REQUESTS_MAX
 from workloads.strategy.api import Strategy
 from workloads.strategy.declared import state
 
@@ -75,3 +76,18 @@ class Undeclared(Restless):
         """Remember, and let it show in the next decision."""
         self.heard.add(execution.client_order_id)
         self.seen += len(self.heard) % 2
+
+
+class Burst(Strategy):
+    """Asks for more orders at once than a gateway reads at a time."""
+
+    name = "burst"
+
+    seen: int = state(0)
+
+    def on_bar(self, bar: Bar) -> None:
+        """Bid very often, once."""
+        self.seen += 1
+        if self.seen == 2:
+            for _ in range(REQUESTS_MAX + 20):
+                self.limit(Side.BUY, 0.001, bar.close * 1.02, bar.symbol)

@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 
 from tests.simulation.runner import Summary, run_seed
+from tests.simulation.scenario import Scenario
+from tests.simulation.world import World
 
 SEEDS = int(os.environ.get("TRADEFLEET_SIMULATION_SEEDS", "250"))
 KEPT = Path(__file__).with_name("kept_seeds.txt")
@@ -29,3 +31,18 @@ def test_no_fault_loses_or_doubles_anything() -> None:
     assert not summary.failed, summary.text()
     assert not summary.silent, f"these faults never struck, so nothing was learned about them: {summary.silent}"
     assert summary.fills > SEEDS, f"{summary.fills} fills in {SEEDS} seeds: the bots hardly trade"
+
+
+def test_a_turn_of_more_requests_than_are_read_at_a_time_is_that_of_the_backtest() -> None:
+    burst = Scenario(
+        seed=3,
+        lockstep=True,
+        meddles=False,
+        keeps_numbers=True,
+        bars=6,
+        bots=1,
+        rate=0.0,
+        fault_ticks=0,
+        strategies=(("tests.simulation.strategies:Burst", {}),),
+    )
+    World(burst).play()  # compares the ledger at its end

@@ -34,7 +34,6 @@ class Wire:
     sent_risky: Callable[[ClientOrderId], None]  # told of each order or amendment that raises risk as it arrives
     tried: set[ClientOrderId] = field(default_factory=set)
     asked: set[ClientOrderId] = field(default_factory=set)
-    arrived: set[ClientOrderId] = field(default_factory=set)
     accepted: dict[ClientOrderId, int] = field(default_factory=dict)
     pulled: int = 0  # the last of the venue's own report numbers that the adapter has
     log: list[VenueReport] = field(default_factory=list)  # the adapter's reports, where the venue keeps no numbers
@@ -58,10 +57,9 @@ class Wire:
         for request in requests:
             if self.keeps_numbers and request.no <= taken:
                 continue
-            if isinstance(request, SubmitOrder):
-                doubled = not self.keeps_numbers and request.client_order_id in self.arrived
-                assert not doubled, f"{request.client_order_id} reached the venue twice"
-                self.arrived.add(request.client_order_id)
+            if isinstance(request, SubmitOrder) and not self.keeps_numbers:
+                is_known = worker.query(account, request.client_order_id) is not None
+                assert not is_known, f"{request.client_order_id} reached the venue twice"
 
     def note_risk(self, worker: VenueWorker, account: AccountId, requests: Sequence[VenueRequest]) -> None:
         """Look at what may raise risk of requests that leave: how long they are under way is nobody's choice."""
@@ -208,7 +206,6 @@ class VenueDoor:
             worker.receive(self._account, self._numbered(worker, requests))
         except (Retryable, OutcomeUnknown, Fenced) as error:
             self._process = None
-            self._wire.arrived -= {request.client_order_id for request in requests if isinstance(request, SubmitOrder)}
             raise OutcomeUnknown("simulated: the venue failed while it took the request") from error
 
     def _numbered(self, worker: VenueWorker, requests: Sequence[VenueRequest]) -> list[VenueRequest]:

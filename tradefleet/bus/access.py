@@ -26,7 +26,6 @@ from tradefleet.messages.topics import (
     OHLC_LIVE,
     OHLC_STABLE,
     ORDERS,
-    REPORTS,
     RISK_STATE,
     SOCIAL,
     TICKER,
@@ -44,7 +43,7 @@ WRITERS: Final[Mapping[str, Sequence[Topic]]] = {
     "gateway": (EXECUTIONS, RISK_STATE, METRICS, DEAD_LETTER),
     "bot": (ORDERS, DEAD_LETTER),
     "recorder": (DEAD_LETTER,),
-    GUEST: (OHLC_LIVE, TICKER, TRADES, BOOK, REPORTS, SOCIAL),
+    GUEST: (OHLC_LIVE, TICKER, TRADES, BOOK, SOCIAL),
 }
 """What each user may write: one for each kind of workload (every bot is the same), and one for programs of others."""
 

@@ -285,6 +285,10 @@ class OutboxPublisher:
         with contextlib.suppress(BusFull):  # figures that nobody takes may be dropped
             self._bus.publish(topic, key, payload)
 
+    def is_delivered(self, stream: StreamName, seq: int) -> bool:
+        """Return whether all up to `seq` has been delivered, of a stream that was swept at the start."""
+        return self._reached.get(stream, seq) >= seq
+
     def serve(self) -> None:
         """Note deliveries; now and then write the marks and send again what failed. Never raises for the broker."""
         self._bus.serve()

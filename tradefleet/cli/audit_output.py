@@ -18,4 +18,5 @@ def print_audit(invariants: Iterable[Invariant]) -> None:
         numbers=(1,),
         styles=[["", "", "bold red" if each.findings else "green"] for each in found],
         title="Audit",
+        is_prose=True,
     )

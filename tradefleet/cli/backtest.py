@@ -11,6 +11,7 @@ import typer
 
 from tradefleet.cli import printing
 from tradefleet.cli.files import check_writable, write_whole
+from tradefleet.cli.ranking import print_ranking
 from tradefleet.cli.strategy import import_from_here
 from tradefleet.domain.errors import InvalidValue
 
@@ -33,6 +34,7 @@ HELP = (
     "[dim]$[/dim] tradefleet backtest examples/quickstart\n\n"
     "[dim]$[/dim] tradefleet backtest bots.yaml exchange.yaml --data kraken_BTC-USD_1m.csv --report report.html\n\n"
     "[dim]$[/dim] tradefleet backtest fleet/ --from 2018-04-04 --to 2018-04-05 -o csv > results.csv\n\n"
+    "[dim]$[/dim] tradefleet backtest research/ --backtest spring --ledger spring.txt\n\n"
     "Exit status: 0 when the run is done, 1 when a strategy raised, 2 when something in the files is wrong."
 )
 
@@ -46,30 +48,46 @@ def backtest(
     ],
     data: Annotated[
         list[Path] | None,
-        typer.Option("--data", metavar="FILE", help="Candles in place of the files' own data; may be given often."),
+        typer.Option(
+            "--data",
+            metavar="FILE",
+            help="Candles in place of the files' own data: btc.csv, btc.parquet. May be given often.",
+        ),
     ] = None,
     instrument: Annotated[
-        str | None, typer.Option(help="Instrument of --data, where the file's name does not say it: BTC-USD.")
+        str | None,
+        typer.Option(metavar="SYMBOL", help="Instrument of --data, where the file's name does not say it: BTC-USD."),
     ] = None,
     interval: Annotated[
-        str | None, typer.Option(help="Length of the bars in --data, where the name does not say it: 1m.")
+        str | None,
+        typer.Option(
+            metavar="LENGTH", help="Length of the bars in --data, where the name does not say it: 1m, 1h, 1d."
+        ),
     ] = None,
     start: Annotated[
         str | None,
         typer.Option("--from", metavar="TIME", help="First moment, UTC: 2018-04-04 or 2018-04-04T12:30:00Z."),
     ] = None,
     end: Annotated[
-        str | None, typer.Option("--to", metavar="TIME", help="First moment that is no longer part of it, UTC.")
+        str | None,
+        typer.Option("--to", metavar="TIME", help="First moment that is no longer part of it, UTC: 2018-04-05."),
     ] = None,
     name: Annotated[
-        str | None, typer.Option("--backtest", metavar="NAME", help="Run this Backtest instead of the files' bots.")
+        str | None,
+        typer.Option("--backtest", metavar="NAME", help="Run this Backtest instead of the files' bots: spring."),
     ] = None,
-    output: Annotated[str, typer.Option("-o", "--output", help="table, wide, json, yaml or csv.")] = "table",
+    output: Annotated[
+        str, typer.Option("-o", "--output", metavar="FORMAT", help="table, wide, json, yaml or csv.")
+    ] = "table",
     report: Annotated[
         Path | None, typer.Option(metavar="OUT.html", help="Write a report: one file that opens without a network.")
     ] = None,
     ledger: Annotated[
-        Path | None, typer.Option(metavar="OUT.txt", help="Write the canonical ledger: every fill and equity figure.")
+        Path | None,
+        typer.Option(
+            metavar="OUT.txt",
+            help="Write the canonical ledger: every fill and equity figure, to compare two runs with diff.",
+        ),
     ] = None,
 ) -> None:
     """Run the command; its help is `HELP`."""
@@ -187,42 +205,14 @@ def _progress(watcher: "Watcher") -> "Iterator[Watcher]":
 
 
 def _print(result: "BacktestResult", output: str) -> None:
-    from workloads.backtest.output import (  # noqa: PLC0415
-        OPTIONAL_KEYS,
-        SYNTHETIC_LABEL,
-        csv_text,
-        document,
-        shown_names,
-        summary_lines,
-        table_columns,
-    )
+    from workloads.backtest.output import csv_text, document  # noqa: PLC0415
 
     if output == "csv":
         sys.stdout.write(csv_text(result))
-        return
-    if output in ("json", "yaml"):
+    elif output in ("json", "yaml"):
         printing.print_values(document(result), output)
-        return
-    columns = table_columns(result, wide=output == "wide")
-    ranked = result.ranked
-    names = shown_names(result)
-    made_up = f" on {SYNTHETIC_LABEL} data" if result.data.is_synthetic else ""
-    place_of = {column.key: place for place, column in enumerate(columns)}
-    printing.print_rows(
-        [column.name for column in columns],
-        [[names[bot.key], *(column.text(bot) for column in columns[1:])] for bot in ranked],
-        numbers=[place for place, column in enumerate(columns) if column.is_number],
-        styles=[[_style(column.gains(bot)) for column in columns] for bot in ranked],
-        title=f"{result.title}{made_up}: ranked by VsHold, what a bot made beyond holding",
-        optional=[place_of[key] for key in OPTIONAL_KEYS],
-    )
-    sys.stdout.write("\n" + "\n".join(summary_lines(result)) + "\n")
-
-
-def _style(gain: float | None) -> str:
-    if not gain:
-        return ""
-    return "green" if gain > 0 else "red"
+    else:
+        print_ranking(result, result.title, wide=output == "wide")
 
 
 def _strategy_failure(error: "StrategyError") -> str:

@@ -32,6 +32,7 @@ _FILE: Final = re.compile(r".*[.](csv|csv[.]gz|parquet)", re.ASCII | re.IGNORECA
 
 app = typer.Typer(
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode="rich",
     help="Import and check candles: CSV (also .gz), Parquet, or a query against your own SQL database.\n\n"
     "[dim]$[/dim] tradefleet data check coinbase_BTC-USD_1m_2018-04-04_3d.csv.gz\n\n"
@@ -41,35 +42,54 @@ app = typer.Typer(
 )
 
 DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", metavar="FOLDER", help="Data folder of the local fleet to work on.")
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        metavar="FOLDER",
+        help="The local fleet's data folder. Default: TRADEFLEET_HOME, else ~/.local/share/tradefleet/default.",
+    ),
 ]
-Output = Annotated[str, typer.Option("-o", "--output", help="table, json or yaml.")]
+Output = Annotated[str, typer.Option("-o", "--output", metavar="FORMAT", help="table, json or yaml.")]
 Instrument = Annotated[
-    str | None, typer.Option(help="Instrument of the candles, where the file's name does not say it: BTC-USD.")
+    str | None,
+    typer.Option(metavar="SYMBOL", help="Instrument of the candles, where the file's name does not say it: BTC-USD."),
 ]
-Interval = Annotated[str | None, typer.Option(help="Length of the bars, where the file's name does not say it: 1m.")]
+Interval = Annotated[
+    str | None,
+    typer.Option(metavar="LENGTH", help="Length of the bars, where the file's name does not say it: 1m, 1h, 1d."),
+]
 Format = Annotated[
-    str | None, typer.Option("--format", help="csv or parquet, where the end of the name does not say it.")
+    str | None,
+    typer.Option("--format", metavar="FORMAT", help="csv or parquet, where the end of the name does not say it."),
 ]
 Columns = Annotated[
     str, typer.Option(metavar="FIELD=NAME,...", help="Columns whose names differ: open_time=Date,volume=Volume BTC.")
 ]
 TimeUnitName = Annotated[
-    str, typer.Option("--time-unit", help="How open times are written: auto, s, ms, us, ns or iso8601.")
+    str, typer.Option("--time-unit", metavar="UNIT", help="How open times are written: auto, s, ms, us, ns or iso8601.")
 ]
 UrlEnvironment = Annotated[
     str | None,
     typer.Option(
-        "--sql-url-env", metavar="VARIABLE", help="Environment variable with the URL of your own database (SQLAlchemy)."
+        "--sql-url-env",
+        metavar="VARIABLE",
+        help="Environment variable with the URL of your own database: PRICES_URL=postgresql://me@host/prices.",
     ),
 ]
 Query = Annotated[
-    str | None, typer.Option(help="SELECT to run there, ordered by open time; named parameters as :symbol.")
+    str | None,
+    typer.Option(
+        metavar="SELECT", help='What to run there: "SELECT * FROM candles WHERE symbol = :symbol ORDER BY open_time".'
+    ),
 ]
-TableName = Annotated[str | None, typer.Option("--table", help="Table to read there, in place of a query.")]
+TableName = Annotated[
+    str | None, typer.Option("--table", metavar="TABLE", help="Table to read there, in place of a query: candles.")
+]
 Parameters = Annotated[
     list[str] | None,
-    typer.Option("--param", metavar="NAME=VALUE", help="Named parameter of the query; may be repeated."),
+    typer.Option(
+        "--param", metavar="NAME=VALUE", help="Named parameter of the query: symbol=BTC-USD. May be given often."
+    ),
 ]
 
 
@@ -78,13 +98,14 @@ def import_candles(
     files: Annotated[list[Path] | None, typer.Argument(metavar="FILES...", help="Files of candles.")] = None,
     dataset: Annotated[
         str | None,
-        typer.Option(help="Where to: NAME or NAMESPACE/NAME. Default: the venue that all files are named after."),
+        typer.Option(metavar="NAME", help="Where to: spring-2018. Default: the venue that all files are named after."),
     ] = None,
     exchange: Annotated[
         str,
         typer.Option(
             metavar="NAMESPACE/NAME",
-            help="The Exchange whose history this is: what its feed stores and this dataset are then one.",
+            help="The Exchange whose history this is: default/kraken. What its feed stores and this dataset are then "
+            "one.",
         ),
     ] = "",
     instrument: Instrument = None,
@@ -108,8 +129,8 @@ def import_candles(
 
     [dim]$[/dim] tradefleet data import candles.csv --instrument BTC-USD --interval 5m --dataset mine
 
-    [dim]$[/dim] tradefleet data import --sql-url-env PRICES_URL --table candles --instrument BTC-USD --interval 1m \\
-    --dataset mine
+    [dim]$[/dim] tradefleet data import --sql-url-env PRICES_URL --table candles \\
+    --instrument BTC-USD --interval 1m --dataset mine
     """
     from workloads.feeds.importing import import_sources  # noqa: PLC0415 - imported by who runs them
     from workloads.feeds.ports import DatasetTarget  # noqa: PLC0415

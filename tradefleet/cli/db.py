@@ -9,6 +9,7 @@ from tradefleet.domain.errors import Permanent, Retryable
 
 app = typer.Typer(
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode="rich",
     help="Upgrade and check the schema of the fleet's database (TRADEFLEET_DATABASE_URL). A local fleet does this by "
     "itself; these are for a database of your own.\n\n"

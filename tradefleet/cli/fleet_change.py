@@ -44,7 +44,9 @@ def delete(
     data_dir: DataFolder = None,
     namespace: Namespace = DEFAULT,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until they are gone.")] = True,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait; the deletion goes on afterwards.")] = WAIT_S,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", help="How long to wait; the deletion goes on afterwards.")
+    ] = WAIT_S,
 ) -> None:
     """Delete resources, as their deletionPolicy says: a bot's orders are canceled, its position sold, or all is kept.
 
@@ -176,7 +178,9 @@ def halt(
     ] = None,
     data_dir: DataFolder = None,
     namespace: Namespace = DEFAULT,
-    reason: Annotated[str, typer.Option(help="Why; shown wherever the halt shows.")] = "asked for by a person",
+    reason: Annotated[
+        str, typer.Option(metavar="TEXT", help="Why; shown wherever the halt shows.")
+    ] = "asked for by a person",
     clear: Annotated[bool, typer.Option("--clear", help="End the halt.")] = False,
     show: Annotated[bool, typer.Option("--show", help="Show the halts that are on, and change nothing.")] = False,
 ) -> None:
@@ -207,8 +211,11 @@ def halt(
             else:
                 halts.set_halt(scope, reason=reason, set_by=user_name())
                 sys.stdout.write(f"{scope} is halted: {reason}\n")
-        for each in halts.active_halts() if show else ():
-            sys.stdout.write(f"{each.scope} is halted by {each.set_by}: {each.reason}\n")
+        if show:
+            active = [f"{each.scope} is halted by {each.set_by}: {each.reason}\n" for each in halts.active_halts()]
+            sys.stdout.writelines(active or ["there is no halt\n"])
+        elif not clear:
+            sys.stdout.write(f"it ends with `{' '.join(['tradefleet halt', *(words or []), '--clear'])}`\n")
     finally:
         session.close()
 

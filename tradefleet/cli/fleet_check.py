@@ -13,7 +13,7 @@ from tradefleet.domain.ids import BotUid
 EXIT_FOUND: Final = 1
 OUTPUTS: Final = ("table", "json", "yaml")
 
-Output = Annotated[str, typer.Option("-o", "--output", help="table, json or yaml.")]
+Output = Annotated[str, typer.Option("-o", "--output", metavar="FORMAT", help="table, json or yaml.")]
 
 
 def audit(data_dir: DataFolder = None, output: Output = "table") -> None:

@@ -17,6 +17,7 @@ import typer
 from tradefleet.cli import printing
 from tradefleet.cli.audit_output import print_audit
 from tradefleet.cli.files import check_writable, write_whole
+from tradefleet.cli.ranking import print_ranking
 from tradefleet.domain.errors import Permanent, Retryable
 
 if TYPE_CHECKING:
@@ -45,7 +46,10 @@ def demo(
         typer.Option("--data", metavar="FILE", help="Candles to trade; may be given often. Default: a made-up market."),
     ] = None,
     speed: Annotated[
-        str, typer.Option(help="lockstep: two runs rank alike. max: as fast as can be. 60x: sixty times real time.")
+        str,
+        typer.Option(
+            metavar="SPEED", help="lockstep: two runs rank alike. max: as fast as can be. 60x: sixty times real time."
+        ),
     ] = "lockstep",
     report: Annotated[Path, typer.Option(metavar="OUT.html", help="Where the report is written.")] = Path(REPORT),
     data_dir: Annotated[
@@ -131,7 +135,8 @@ def _run(fleet: "LocalFleet", wanted: "DemoFleet", report: Path) -> bool:
     finally:
         session.close()
     checked = _audit(fleet)
-    _print_ranking(made)
+    print_ranking(made.result, "The demo's bots")
+    sys.stdout.write("\n")
     print_audit(checked.invariants)
     for finding in checked.findings:
         sys.stdout.write(f"{finding}\n")
@@ -239,7 +244,7 @@ def _display() -> Iterator[_Show]:
 
             def __call__(self, bots: "Sequence[TradingBot]", feeds: "Sequence[Feed]", wanted: "DemoFleet") -> None:
                 """Draw it anew."""
-                live.update(_table(bots, feeds, wanted), refresh=True)
+                live.update(_table(bots, feeds, wanted, live.console.width), refresh=True)
 
         yield OnScreen()
 
@@ -271,41 +276,40 @@ def _market_text(feeds: "Sequence[Feed]", wanted: "DemoFleet") -> str:
     return f"{made_up} {reached or 'not open yet'}"
 
 
-def _table(bots: "Sequence[TradingBot]", feeds: "Sequence[Feed]", wanted: "DemoFleet") -> "Table":
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    table = Table(
-        box=None, header_style="bold", title=_market_text(feeds, wanted), title_justify="left", pad_edge=False
-    )
-    for name, is_number in (
-        ("Bot", False),
-        ("Phase", False),
-        ("Position", True),
-        ("Equity", True),
-        ("VsHold", True),
-        ("Orders", True),
-        ("Fills", True),
-        ("Bar", True),
-    ):
-        table.add_column(name, justify="right" if is_number else "left", no_wrap=True)
+def _table(bots: "Sequence[TradingBot]", feeds: "Sequence[Feed]", wanted: "DemoFleet", width: int) -> "Table":
+    """Return the bots, the best first, in the columns that fit into the width."""
+    rows, styles = [], []
     for bot in sorted(bots, key=lambda bot: (-(bot.status.vs_hold or Decimal("-Infinity")), bot.key)):
         status = bot.status
         gain = status.vs_hold
-        style = "" if not gain else ("green" if gain > 0 else "red")
-        table.add_row(
-            Text(bot.metadata.name),
-            Text(str(status.phase or "Pending"), style=_PHASE_STYLES.get(str(status.phase), "")),
-            Text(_position(bot)),
-            Text(_amount(status.equity)),
-            Text(_amount(gain, sign=True), style=style),
-            Text(str(status.open_orders or 0)),
-            Text(f"{status.fills or 0:,}"),
-            Text(status.last_bar_age or "–"),
+        phase = str(status.phase or "Pending")
+        rows.append(
+            [
+                bot.metadata.name,
+                phase,
+                _position(bot),
+                _amount(status.equity),
+                _amount(gain, sign=True),
+                str(status.open_orders or 0),
+                f"{status.fills or 0:,}",
+                status.last_bar_age or "–",
+            ]
         )
-    return table
+        gain_style = "" if not gain else ("green" if gain > 0 else "red")
+        styles.append(["", _PHASE_STYLES.get(phase, ""), "", "", gain_style, "", "", ""])
+    return printing.make_table(
+        _COLUMNS,
+        rows,
+        numbers=range(2, len(_COLUMNS)),
+        styles=styles,
+        title=_market_text(feeds, wanted),
+        left_out=printing.too_many(_COLUMNS, rows, _OPTIONAL, width),
+    )
 
 
+_COLUMNS: Final = ("Bot", "Phase", "Position", "Equity", "VsHold", "Orders", "Fills", "Bar")
+# What a narrow window does without; the first leaves first.
+_OPTIONAL: Final = tuple(map(_COLUMNS.index, ("Bar", "Orders", "Phase", "Position", "Fills")))
 _PHASE_STYLES: Final = {"Running": "green", "Failed": "bold red", "Starting": "yellow", "WarmingUp": "yellow"}
 
 
@@ -318,28 +322,3 @@ def _amount(amount: Decimal | None, *, sign: bool = False) -> str:
     if amount is None:
         return "–"
     return format(amount.quantize(Decimal("0.01")), "+,f" if sign else ",f")
-
-
-# --- the end ----------------------------------------------------------------------------------------------------------
-
-
-def _print_ranking(made: "FleetResult") -> None:
-    from workloads.backtest.output import SYNTHETIC_LABEL, summary_lines, table_columns  # noqa: PLC0415
-
-    result = made.result
-    columns = table_columns(result)
-    made_up = f" on {SYNTHETIC_LABEL} data" if result.data.is_synthetic else ""
-    printing.print_rows(
-        [column.name for column in columns],
-        [[column.text(bot) for column in columns] for bot in result.ranked],
-        numbers=[place for place, column in enumerate(columns) if column.is_number],
-        styles=[[_style(column.gains(bot)) for column in columns] for bot in result.ranked],
-        title=f"The demo's bots{made_up}: ranked by VsHold, what a bot made beyond holding",
-    )
-    sys.stdout.write("\n" + "\n".join(summary_lines(result)) + "\n\n")
-
-
-def _style(gain: float | None) -> str:
-    if not gain:
-        return ""
-    return "green" if gain > 0 else "red"

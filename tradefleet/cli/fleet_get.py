@@ -14,7 +14,7 @@ import typer
 from tradefleet.cli import printing
 from tradefleet.cli.fleet_target import DEFAULT, DataFolder, Namespace, kind_called, local_fleet, named, open_resources
 from tradefleet.domain.errors import Permanent
-from tradefleet.resources.common import PrinterColumn, Resource
+from tradefleet.resources.common import PrinterColumn, Resource, ResourceKey
 from tradefleet.resources.kinds import KINDS
 from tradefleet.resources.load import dump
 
@@ -29,7 +29,7 @@ EVENTS: Final = 15
 NOTHING: Final = "<none>"
 _CONDITION: Final = re.compile(r"[.]status[.]conditions\[\?\(@[.]type==\"(?P<type>\w+)\"\)\][.](?P<field>\w+)")
 
-Output = Annotated[str, typer.Option("-o", "--output", help="table, wide, json, yaml or name.")]
+Output = Annotated[str, typer.Option("-o", "--output", metavar="FORMAT", help="table, wide, json, yaml or name.")]
 
 
 def get(
@@ -248,8 +248,8 @@ def logs(
     data_dir: DataFolder = None,
     namespace: Namespace = DEFAULT,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with what comes.")] = False,
-    tail: Annotated[int, typer.Option(min=0, help="How many of the last lines.")] = LINES,
-    output: Annotated[str, typer.Option("-o", "--output", help="text or json.")] = "text",
+    tail: Annotated[int, typer.Option(metavar="NUMBER", min=0, help="How many of the last lines.")] = LINES,
+    output: Annotated[str, typer.Option("-o", "--output", metavar="FORMAT", help="text or json.")] = "text",
 ) -> None:
     """Show what a bot, gateway or feed has logged.
 
@@ -281,8 +281,11 @@ def logs(
 
 
 def _log_name(name: str, there: Sequence[str], namespace: str) -> str:
-    bare = name.rpartition("/")[2]
-    candidates = [name, *(f"{role}-{namespace}-{bare}" for role in ("bot", "gateway", "feed", "venue"))]
+    from governor.workload import Role, unique_name  # noqa: PLC0415 - imported by who runs it
+
+    owner = ResourceKey("", namespace, name.rpartition("/")[2])
+    prefixes = (Role.BOT, Role.GATEWAY, Role.FEED, Role.VENUE, Role.RECORDER, "dataset", "backtest")
+    candidates = [name, *(unique_name(prefix, owner) for prefix in prefixes)]
     for each in candidates:
         if each in there:
             return each

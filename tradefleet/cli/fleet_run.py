@@ -35,12 +35,12 @@ def up(
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Stay, and stop the fleet with Ctrl-C or when this process ends.")
     ] = False,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait until every resource is Ready.")] = WAIT_S,
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long to wait until all are Ready.")] = WAIT_S,
     postgres_port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Port of Postgres. Default: a free one.")
+        int | None, typer.Option(metavar="PORT", min=1, max=65535, help="Port of Postgres. Default: a free one.")
     ] = None,
     kafka_port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Port of Kafka. Default: a free one.")
+        int | None, typer.Option(metavar="PORT", min=1, max=65535, help="Port of Kafka. Default: a free one.")
     ] = None,
 ) -> None:
     """Start a fleet on this machine from resource files.
@@ -109,7 +109,7 @@ def apply(
     ],
     data_dir: DataFolder = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until every resource is Ready.")] = False,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait with --wait.")] = WAIT_S,
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long to wait with --wait.")] = WAIT_S,
 ) -> None:
     """Change the running fleet to what the files say: all of it, or nothing when something in them is wrong.
 

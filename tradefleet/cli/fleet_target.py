@@ -27,7 +27,9 @@ DataFolder = Annotated[
         help="The fleet's data folder. Default: TRADEFLEET_HOME, else ~/.local/share/tradefleet/default.",
     ),
 ]
-Namespace = Annotated[str, typer.Option("-n", "--namespace", help="Namespace of the names that are given.")]
+Namespace = Annotated[
+    str, typer.Option("-n", "--namespace", metavar="NAME", help="Namespace of the names that are given.")
+]
 
 
 class NotFound(Permanent):

@@ -6,6 +6,8 @@ wait for pydantic. What a command is called and does stands here.
 
 import importlib
 import importlib.util
+import inspect
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +21,8 @@ from tradefleet.domain.errors import FleetError, Permanent
 
 EXIT_FAILED = 1  # the command could not do it: a strategy raised, a service is away
 EXIT_WRONG_INPUT = 2  # the user must change something: a file, a field, an option
+
+_LINE_BREAK = re.compile(r"(?<![\n\\])\n(?!\n)")  # inside a paragraph; after a backslash it belongs to a command
 
 RESEARCH, FLEET, DATA = "Research", "Fleet", "Data"
 
@@ -85,9 +89,18 @@ class LazyCommand(TyperCommand):
         """Return the real command."""
         assert self.name is not None
         loaded = typer.main.get_command(importlib.import_module(self._entry.module).app)
-        if self._entry.is_group or not isinstance(loaded, TyperGroup):
-            return loaded
-        return loaded.commands[self.name]
+        if not self._entry.is_group and isinstance(loaded, TyperGroup):
+            loaded = loaded.commands[self.name]
+        _flow(loaded)
+        return loaded
+
+
+def _flow(command: Any) -> None:  # noqa: ANN401 - a command of the Click that Typer carries inside
+    """Let the help of a command, or of a group's, fill the terminal's lines: Typer keeps those of a docstring."""
+    if command.help:
+        command.help = _LINE_BREAK.sub(" ", inspect.cleandoc(command.help))
+    for each in getattr(command, "commands", {}).values():
+        _flow(each)
 
 
 class LazyGroup(TyperGroup):

@@ -28,7 +28,7 @@ def import_from_here() -> None:
 
 @app.command("list")
 def list_strategies(
-    output: Annotated[str, typer.Option("-o", "--output", help="table, json or yaml.")] = "table",
+    output: Annotated[str, typer.Option("-o", "--output", metavar="FORMAT", help="table, json or yaml.")] = "table",
 ) -> None:
     """List the built-in strategies with their parameters.
 
@@ -53,7 +53,7 @@ def list_strategies(
 @app.command("describe")
 def describe_strategy(
     name: Annotated[str, typer.Argument(help="A built-in strategy, or your own class written module:Class.")],
-    output: Annotated[str, typer.Option("-o", "--output", help="table, json or yaml.")] = "table",
+    output: Annotated[str, typer.Option("-o", "--output", metavar="FORMAT", help="table, json or yaml.")] = "table",
 ) -> None:
     """Show what a strategy does, and each of its parameters with range and default.
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode="rich",
     help="Read the fleet's messages.\n\n"
     "[dim]$[/dim] tradefleet topic list\n\n"
@@ -34,7 +35,7 @@ class NoBroker(Permanent):
 
 @app.command("list")
 def list_topics(
-    output: Annotated[str, typer.Option("--output", "-o", help="table, json or yaml.")] = "table",
+    output: Annotated[str, typer.Option("-o", "--output", metavar="FORMAT", help="table, json or yaml.")] = "table",
 ) -> None:
     """List the topics, their keys and what they carry.
 
@@ -64,17 +65,28 @@ def list_topics(
 def read(
     topic: Annotated[str, typer.Argument(help="The topic, such as trading.executions.")],
     output: Annotated[
-        str, typer.Option("--output", "-o", help="json (a line each) or yaml (a document each).")
+        str, typer.Option("-o", "--output", metavar="FORMAT", help="json (a line each) or yaml (a document each).")
     ] = "json",
-    key: Annotated[list[str] | None, typer.Option("--key", help="Only messages of this key; may be repeated.")] = None,
+    key: Annotated[
+        list[str] | None,
+        typer.Option("--key", metavar="KEY", help="Only messages of this key: default/alpha. May be given often."),
+    ] = None,
     from_beginning: Annotated[bool, typer.Option("--from-beginning", help="The oldest first, all there are.")] = False,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes; Ctrl-C ends.")] = False,
-    limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many.")] = None,
+    limit: Annotated[
+        int | None, typer.Option("-n", "--limit", metavar="NUMBER", min=1, help="At most so many.")
+    ] = None,
     broker: Annotated[
-        str | None, typer.Option("--broker", help="host:port of the fleet's Kafka. Default: that of the local fleet.")
+        str | None,
+        typer.Option("--broker", metavar="HOST:PORT", help="The fleet's Kafka. Default: that of the local fleet."),
     ] = None,
     data_dir: Annotated[
-        Path | None, typer.Option("--data-dir", metavar="FOLDER", help="The data folder of a local fleet.")
+        Path | None,
+        typer.Option(
+            "--data-dir",
+            metavar="FOLDER",
+            help="The local fleet's data folder. Default: TRADEFLEET_HOME, else ~/.local/share/tradefleet/default.",
+        ),
     ] = None,
 ) -> None:
     """Show the newest messages of a topic (ten, unless --limit says otherwise), or all from the beginning.

@@ -74,6 +74,14 @@ class DeletionPolicy(StrEnum):
     KEEP = "Keep"
 
 
+@frozen()
+class DeadManSwitch:
+    """What the gateway does for a running bot without a process: it cancels its orders, and may sell its positions."""
+
+    after_us: int  # how long it may be without one, by the wall's clock
+    flattens: bool = False
+
+
 class Closure(StrEnum):
     """Why a bot takes no new risk although its owner wants it to trade (rule 9), by who can resolve it."""
 
@@ -99,6 +107,7 @@ class BotConfig:
     warmup_bars: int = 1  # the first decision falls on the close of this bar
     seed: int = 0
     deletion_policy: DeletionPolicy = DeletionPolicy.CANCEL_ORDERS
+    dead_man: DeadManSwitch | None = None  # None: nothing happens
 
 
 @frozen()
@@ -129,8 +138,8 @@ def config_values(config: BotConfig) -> dict[str, object]:
 
 
 def config_from_values(values: dict[str, Any]) -> BotConfig:
-    """Return the config that `config_values` wrote."""
-    sizing = dict(values["sizing"])
+    """Return the config that `config_values` wrote, in this release or in one before the dead man's switch."""
+    sizing, dead_man = dict(values["sizing"]), values.get("dead_man")
     if sizing["quote_amount"] is not None:
         sizing["quote_amount"] = Decimal(sizing["quote_amount"])
     sizing["method"] = SizingMethod(sizing["method"])
@@ -141,5 +150,6 @@ def config_from_values(values: dict[str, Any]) -> BotConfig:
             "limits": RiskLimits(**values["limits"]),
             "symbols": tuple(values["symbols"]),
             "deletion_policy": DeletionPolicy(values["deletion_policy"]),
+            "dead_man": None if dead_man is None else DeadManSwitch(**dead_man),
         }
     )

@@ -15,14 +15,13 @@ class Book(StrEnum):
     LOCKED = "LOCKED"  # reserved for open orders
     TRADE = "TRADE"  # what the other sides of its trades received (positive) and gave (negative)
     FEE = "FEE"  # what the venue received in fees
-    EXTERNAL = "EXTERNAL"  # where wallets are filled from and emptied to
+    EXTERNAL = "EXTERNAL"  # where wallets are filled from
 
 
 class EntryKind(StrEnum):
     """What a transaction was for."""
 
     DEPOSIT = "DEPOSIT"
-    WITHDRAWAL = "WITHDRAWAL"
     RESERVE = "RESERVE"
     RELEASE = "RELEASE"
     TRADE = "TRADE"
@@ -70,21 +69,20 @@ class Wallet:
 
     def apply(self, reference: str, postings: Iterable[Posting]) -> None:
         """Post to FREE and LOCKED; the other books are only written down. Raises LedgerImbalance, changing nothing."""
-        changes: dict[tuple[Book, str], int] = {}
+        free: dict[str, int] = {}  # what the changed assets come to
+        locked: dict[str, int] = {}
         for posting in postings:
-            if posting.book is Book.FREE or posting.book is Book.LOCKED:
-                place = (posting.book, posting.asset)
-                changes[place] = changes.get(place, 0) + posting.atoms
-        for (book, asset), atoms in changes.items():
-            found = self._side(book).get(asset, 0) + atoms
-            if found < 0:
-                raise LedgerImbalance(f"ledger transaction {reference}: {book} {asset} would be {found} atoms")
-        for (book, asset), atoms in changes.items():
-            side = self._side(book)
-            side[asset] = side.get(asset, 0) + atoms
-
-    def _side(self, book: Book) -> dict[str, int]:
-        return self.free if book is Book.FREE else self.locked
+            book, asset = posting.book, posting.asset
+            if book is Book.FREE:
+                free[asset] = free.get(asset, self.free.get(asset, 0)) + posting.atoms
+            elif book is Book.LOCKED:
+                locked[asset] = locked.get(asset, self.locked.get(asset, 0)) + posting.atoms
+        for book, found in ((Book.FREE, free), (Book.LOCKED, locked)):
+            for asset, atoms in found.items():
+                if atoms < 0:
+                    raise LedgerImbalance(f"ledger transaction {reference}: {book} {asset} would be {atoms} atoms")
+        self.free.update(free)
+        self.locked.update(locked)
 
     def total(self, asset: str) -> int:
         """Return free plus locked atoms of `asset`."""

@@ -6,6 +6,7 @@ InvalidValue (or InvalidOrder, for terms that contradict each other).
 
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 
 from tradefleet.domain.bar import Bar
 from tradefleet.domain.errors import InvalidValue
@@ -31,13 +32,18 @@ from tradefleet.messages.trading import AmendRequested, CancelRequested, OrderEx
 BotRequestMessage = OrderRequested | AmendRequested | CancelRequested
 
 
+@lru_cache(maxsize=1_024)  # ticks and lots are few, and every message has several of them
+def _grid_units(unit: Decimal) -> int:
+    return money_units(unit)
+
+
 def _amount(count: int, unit: Decimal) -> Decimal:
     """Return `count` times `unit` exactly; `Decimal`'s own product would round to the context's 28 digits."""
-    return money_of_units(count * money_units(unit))
+    return money_of_units(count * _grid_units(unit))
 
 
 def _count(amount: Decimal, unit: Decimal, what: str) -> int:
-    count, rest = divmod(money_units(amount), money_units(unit))
+    count, rest = divmod(money_units(amount), _grid_units(unit))
     if rest:
         raise InvalidValue(f"{what} must be a multiple of {unit}, was {amount}")
     return count

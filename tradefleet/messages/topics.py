@@ -160,7 +160,8 @@ REPORTS: Final = Topic(
     messages=(ReportFinished,),
     partitions=1,
     retention_ms=MONTH_MS,
-    about="Finished reports.",
+    about="Reports of Backtests that are ready, one message for each bot; again after a restart of the Governor.",
+    written_by="the Governor",
 )
 SOCIAL: Final = Topic(
     name="signals.social",

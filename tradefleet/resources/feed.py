@@ -155,9 +155,9 @@ class FeedStatus(Status):
     bots: Whole | None = Field(default=None, description="TradingBots that read the feed.")
     bars: Whole | None = Field(default=None, description="Closed bars brought so far.")
     market_time: str | None = Field(default=None, description="Market time that the feed has reached, UTC.")
-    last_bar_age: str | None = Field(default=None, description="How old the last bar was when status was written.")
-    progress_percent: Whole | None = Field(default=None, description="How far a replay is.")
-    reconnects: Whole | None = Field(default=None, description="How often the connection came back.")
+    progress_percent: Whole | None = Field(
+        default=None, description="How far a replay is in the market time of its Datasets; 100 when it has ended."
+    )
     synthetic: bool | None = Field(default=None, description="Whether the data is made up.")
 
 
@@ -170,6 +170,13 @@ class Feed(Resource):
         PrinterColumn(name="Speed", path=".spec.replay.speed", description="Speed of a replay."),
         PrinterColumn(name="Bars", path=".status.bars", description="Closed bars so far.", type="integer"),
         PrinterColumn(name="Market", path=".status.marketTime", description="Market time reached."),
+        PrinterColumn(
+            name="Progress",
+            path=".status.progressPercent",
+            description="How far, in percent.",
+            type="integer",
+            priority=1,
+        ),
         PrinterColumn.ready(),
         PrinterColumn.phase(),
         PrinterColumn.age(),

@@ -130,15 +130,16 @@ def _texts(source: str | Path, stdin: TextIO | None, *, recursive: bool) -> Iter
 
 def _read(path: Path) -> str:
     """Return the text of `path`; not more than can be read, so that a huge file costs nothing."""
-    place = Place(file=str(path), line=1)
+    place = Place(file=str(path))
     try:
         with path.open(encoding="utf-8-sig") as stream:
             return stream.read(TEXT_LENGTH_MAX + 1)
     except FileNotFoundError as error:
-        raise InvalidResource([Problem(message="there is no such file", place=place)]) from error
+        message, remedy = "there is no such file or folder", "check the path"
+        raise InvalidResource([Problem(message=message, remedy=remedy, place=place)]) from error
     except UnicodeDecodeError as error:
         message = f"is not text in UTF-8: {error.reason} at byte {error.start}"
-        raise InvalidResource([Problem(message=message, place=place)]) from error
+        raise InvalidResource([Problem(message=message, remedy="name YAML files in UTF-8", place=place)]) from error
     except OSError as error:
         raise InvalidResource([Problem(message=f"cannot be read: {error.strerror}", place=place)]) from error
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from tradefleet.domain.bots import BotConfig, RiskLimits
+from tradefleet.domain.bots import DeadManSwitch as MachineDeadManSwitch
 from tradefleet.domain.bots import Sizing as MachineSizing
 from tradefleet.domain.errors import InvalidValue
 from tradefleet.domain.ids import BotKey, BotUid, Symbol
@@ -17,7 +18,15 @@ from tradefleet.resources.common import Resource
 from tradefleet.resources.exchange import Exchange, TradedInstrument
 from tradefleet.resources.model import FieldPath
 from tradefleet.resources.problems import InvalidResource, Problem
-from tradefleet.resources.trading_bot import BotSettings, Risk, Sizing, TradingBot
+from tradefleet.resources.trading_bot import (
+    BotSettings,
+    DeadManAction,
+    DeadManSwitch,
+    Risk,
+    Sizing,
+    TradingBot,
+)
+from tradefleet.resources.values import duration_us
 
 BPS = Decimal(10_000)  # basis points in one
 PERCENT = Decimal(100)
@@ -63,6 +72,7 @@ def bot_config(bot: TradingBot, exchange: Exchange, *, warmup_bars: int) -> BotC
         warmup_bars=warmup_bars,
         seed=spec.seed,
         deletion_policy=spec.deletion_policy,
+        dead_man=machine_dead_man(spec.dead_man_switch),
     )
 
 
@@ -97,6 +107,13 @@ def machine_sizing(sizing: Sizing) -> MachineSizing:
         kelly_cap=float(sizing.kelly_cap),
         rebalance_threshold=float(sizing.rebalance_threshold),
     )
+
+
+def machine_dead_man(switch: DeadManSwitch | None) -> MachineDeadManSwitch | None:
+    """Return what the gateway does for a bot that nobody runs, None for nothing."""
+    if switch is None:
+        return None
+    return MachineDeadManSwitch(after_us=duration_us(switch.after), flattens=switch.action is DeadManAction.FLATTEN)
 
 
 def machine_limits(owner: Resource, settings: BotSettings, *, quote_scale: int) -> RiskLimits:

@@ -48,13 +48,15 @@ NOTHING = _Nothing()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where in the files something was said. Lines and documents count from 1."""
+    """Where in the files something was said. Lines and documents count from 1; line 0 is the file as a whole."""
 
     file: str
-    line: int
+    line: int = 0
     document: int = 1
 
     def __str__(self) -> str:
+        if not self.line:
+            return self.file
         return f"{self.file}:{self.line} (document {self.document})"
 
 

@@ -64,6 +64,9 @@ class Publisher(Protocol):
     def sweep(self, streams: Sequence[StreamName]) -> None:
         """Publish again what these streams hold above their published marks (rule 6)."""
 
+    def is_delivered(self, stream: StreamName, seq: int) -> bool:
+        """Return whether all up to `seq` of a stream that was swept has been delivered."""
+
     def serve(self) -> None:
         """Note what was delivered and send again what was not. To be called in every step, also an idle one."""
 

@@ -55,6 +55,7 @@ def run_process(settings: ProcessSettings, build: Callable[[Process], Worker]) -
             worker = build(process)
             # Modules and classes are here to stay: each full collection would look through all of them, 10 ms and more.
             gc.freeze()
+            gc.enable()  # a `main` of which there are many switches it off while it loads
             loop = _loop(process, worker, stop)
             status = loop.run()
             _LOG.info("ended with status %d (%s)", status, status.name.lower())

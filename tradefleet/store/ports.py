@@ -336,7 +336,10 @@ class GatewayTransaction(Protocol):
     """One open transaction of a gateway."""
 
     def requests(self, after: Mapping[StreamName, int], *, limit: int) -> list[OutboxMessage]:
-        """Return committed requests above the given positions: stream by stream in name order, gapless in each."""
+        """Return committed requests above the given positions: stream by stream in name order, gapless in each.
+
+        When there are more than `limit`, every stream gets as many as any other, as far as it has them.
+        """
 
     def halts(self, bots: Sequence[BotKey]) -> list[Halt]:
         """Return the switches that are on for the account or the bots, and lock the switches FOR SHARE till the end."""
@@ -349,8 +352,19 @@ class GatewayTransaction(Protocol):
         """
 
 
+@frozen()
+class Absences:
+    """The bots that no process holds at `wall_us`, on the database's clock."""
+
+    wall_us: int
+    bots: frozenset[BotUid]
+
+
 class GatewayStore(LeaseStore, StreamStore, Protocol):
     """What a gateway's edge needs."""
+
+    def absences(self, bots: Sequence[BotUid]) -> Absences:
+        """Return which of these bots no process holds: the lease was never taken, given back, or is expired."""
 
     def load_gateway(self, account: AccountId) -> GatewayRecord | None:
         """Return what was committed, None for a new account."""

@@ -113,7 +113,8 @@ def _chosen_backtest(files: _Files, wish: Wish) -> Backtest | None:
     if wish.backtest is not None:
         if wish.backtest not in there:
             message = f"there is no Backtest {wish.backtest} in the files"
-            raise InvalidResource([Problem(message=message, remedy=suggestion(wish.backtest, there))])
+            remedy = suggestion(wish.backtest, there) or "they have none: leave --backtest out to run their bots"
+            raise InvalidResource([Problem(message=message, remedy=remedy)])
         return there[wish.backtest]
     if files.has_bots or not there:
         return None

@@ -2,9 +2,13 @@
 
 `RunView` folds the rows, which sort by (market time, round, phase), into the turn that is due now and the
 participants that have not yet taken theirs. It is pure: the edges feed it rows and ask.
+
+Who may write a row may write nonsense into it: the log-in of a bot is a stranger's code. So a row counts for its
+participant's own phases and own streams alone.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from tradefleet.domain.frozen import frozen
 from tradefleet.domain.ids import StreamName, executions_stream, orders_stream
@@ -22,6 +26,13 @@ from tradefleet.domain.progress import (
 from workloads.backtest.step import Step, Turn
 
 FEED_TURN = Turn(Phase.FEED, 0)
+BARS_STREAMS = "bars/"  # how the names of a feed's streams begin
+
+_PHASES_OF = {
+    FEED: (Phase.FEED,),
+    VENUE: (Phase.VENUE_BARS, Phase.VENUE_REQUESTS),
+    GATEWAY: (Phase.GATEWAY_REPORTS, Phase.GATEWAY_REQUESTS),
+}
 
 
 @frozen(kw_only=False)
@@ -47,6 +58,7 @@ class RunView:
             bot = participant_bot(participant)
             if bot is not None:
                 self._bots[participant] = (executions_stream(bot[1]), orders_stream(bot[1]))
+        self._gateways = frozenset({VENUE_REQUESTS_STREAM, *(executions for executions, _ in self._bots.values())})
         self.heads: dict[StreamName, int] = {}  # last number of each stream that the rows so far declare
         self.market_us = 0  # the step under way, or the last one that ended
         self._step = Step()
@@ -93,8 +105,10 @@ class RunView:
         return min(self._bars, default=None)
 
     def offer(self, rows: Iterable[Progress]) -> None:
-        """Take rows; those of steps and turns that are over are ignored."""
-        for row in rows:
+        """Take rows; those of steps and turns that are over are ignored, and what is not their participant's to say."""
+        for row in map(self._own_part, rows):
+            if row is None:
+                continue
             if row.phase is Phase.FEED:
                 if row.market_us > self.market_us:
                     self._bars[row.market_us] = row
@@ -103,6 +117,25 @@ class RunView:
                 place = (row.market_us, row.round, int(row.phase))
                 self._early.setdefault(place, {})[row.participant] = row
         self._settle()
+
+    def _own_part(self, row: Progress) -> Progress | None:
+        """Return a row with nothing in it but its participant's own streams; None in another's phase."""
+        participant = row.participant
+        if row.phase not in _PHASES_OF.get(participant, (Phase.BOTS,)):
+            return None
+        if participant == FEED:
+            foreign = [stream for stream in row.produced if not stream.startswith(BARS_STREAMS)]
+        elif participant == VENUE:
+            foreign = [stream for stream in row.produced if stream != REPORTS_STREAM]
+        elif participant == GATEWAY:
+            foreign = [stream for stream in row.produced if stream not in self._gateways]
+        elif participant in self._bots:
+            foreign = [stream for stream in row.produced if stream != self._bots[participant][1]]
+        else:
+            return None
+        if not foreign:
+            return row
+        return replace(row, produced={stream: seq for stream, seq in row.produced.items() if stream not in foreign})
 
     def due(self) -> Due | None:
         """Return the turn that waits for somebody, None while the next step is not known yet or the run is over."""
@@ -123,7 +156,7 @@ class RunView:
             turn = self._step.turn
             assert turn is not None
             rows = self._early.get((self.market_us, turn.round, int(turn.phase)), {})
-            self._taken.update(rows)
+            self._taken.update((name, row) for name, row in rows.items() if name in self._waiting)
             if not self._waiting <= self._taken.keys():
                 return
             self._close_turn()

@@ -4,95 +4,35 @@ In a free run its inputs come as they arrive; in a lockstep run the progress row
 turn. The machine, the transaction and what follows the commit are the same.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from operator import attrgetter
-from typing import Protocol
 
 from tradefleet.domain.bar import Bar
-from tradefleet.domain.errors import InvalidValue, OutcomeUnknown, Permanent, Retryable
-from tradefleet.domain.ids import (
-    BotKey,
-    BotUid,
-    StreamName,
-    Symbol,
-    bars_stream,
-    executions_stream,
-    orders_stream,
-)
-from tradefleet.domain.instrument import Instrument
+from tradefleet.domain.ids import StreamName, executions_stream, orders_stream
 from tradefleet.domain.orders import BotRequest, Reason
-from tradefleet.domain.progress import (
-    GATEWAY,
-    REPORTS_STREAM,
-    VENUE_REQUESTS_STREAM,
-    Phase,
-    Progress,
-)
-from tradefleet.domain.statistics import BotStatistics
-from tradefleet.domain.venue import (
-    VenueReport,
-    VenueRequest,
-)
-from tradefleet.messages.codec import UndecodableMessage, decode, encode
-from tradefleet.messages.convert import request_of, statistics_message
+from tradefleet.domain.progress import Phase
+from tradefleet.domain.venue import VenueReport, VenueRequest
 from tradefleet.messages.convert_journal import journal_stream
-from tradefleet.messages.topics import METRICS
-from tradefleet.messages.trading import AmendRequested, CancelRequested, OrderRequested
-from tradefleet.runtime.follower import RunFollower
 from tradefleet.runtime.ports import Clock, Publisher, Streams
-from tradefleet.store.ports import (
-    GATEWAY_ROLE,
-    DeadLetter,
-    GatewayCommit,
-    GatewayStore,
-    GatewayTransaction,
-    HaltStore,
-    Lease,
-    OutboxMessage,
-    RunId,
-    RunStore,
-    gateway_lease,
-)
+from tradefleet.store.ports import DeadLetter, GatewayCommit, GatewayTransaction
 from workloads.backtest.engine import steps
-from workloads.backtest.lockstep import Due, RunView
-from workloads.exchange.gateway.config import GatewayConfig
+from workloads.backtest.lockstep import Due
 from workloads.exchange.gateway.effects import GatewayEffects
 from workloads.exchange.gateway.machine import Gateway
-from workloads.exchange.gateway.order import SUBMIT
 from workloads.exchange.gateway.reconciliation import VenueStatement
 from workloads.exchange.gateway_commit import build_commit, restore_machine
+from workloads.exchange.gateway_figures import BotFigures
+from workloads.exchange.gateway_lease import AccountLease
 from workloads.exchange.gateway_line import VenueLine
 from workloads.exchange.gateway_log import GatewayLog
-from workloads.exchange.ports import CommandSource, VenuePort
+from workloads.exchange.gateway_plan import GatewayDatabase, GatewayPlan
+from workloads.exchange.gateway_requests import Unreadable, read_requests
+from workloads.exchange.gateway_turns import GatewayTurns, in_turn
+from workloads.exchange.gateway_upkeep import Upkeep
+from workloads.exchange.ports import VenuePort
 from workloads.exchange.risk_states import RiskStates
 
-REQUESTS_MAX = 400  # taken in one transaction
-ANNOUNCE_US = 250_000  # between two announcements of figures
-UPKEEP_US = 1_000_000  # how often commands and halts are looked at without a hint
-
-
-class GatewayDatabase(GatewayStore, RunStore, HaltStore, CommandSource, Protocol):
-    """Everything the gateway reads and writes."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GatewayPlan:
-    """How this gateway runs. Times in microseconds of the wall's clock."""
-
-    config: GatewayConfig
-    exchange: str  # "namespace/name"
-    holder: str
-    generation: int
-    owner: str = ""  # UID of the Exchange
-    bar_streams: tuple[StreamName, ...] = ()  # beyond the finest ones: bots of coarser intervals have figures too
-    executions_topic: str
-    reports_topic: str
-    run: RunId | None = None
-    lease_ttl_us: int = 15_000_000
-    request_timeout_us: int = 5_000_000
-    look_every_us: int = 30_000_000  # between two comparisons of the books with the venue, in a free run
-    look_again_us: int = 2_000_000  # and where they differed, or a bot's books are in doubt
+MARKS_WAIT_US = 10_000  # how long marks and figures, which nobody waits for, may wait for an order to commit with
 
 
 class GatewayWorker:
@@ -111,35 +51,30 @@ class GatewayWorker:
         self._plan = plan
         self._store = store
         self._streams = streams
-        self._line = VenueLine(venue, clock, request_timeout_us=plan.request_timeout_us)
-        self._publisher = publisher
-        self._log = GatewayLog(plan.config.instruments)
-        self._risk_states = RiskStates(publisher)
         self._clock = clock
-        finest = (bars_stream(plan.exchange, symbol, interval) for symbol, interval in plan.config.finest_us.items())
-        self._bar_streams = sorted({*plan.bar_streams, *finest})
+        self._publisher = publisher
+        self._line = VenueLine(venue, clock, request_timeout_us=plan.request_timeout_us)
+        self._lease = AccountLease(plan, store=store, line=self._line, clock=clock)
+        self._upkeep = Upkeep(plan, store=store, line=self._line, publisher=publisher, clock=clock)
+        self._log = GatewayLog(plan.config.instruments)
+        self._figures = BotFigures(publisher, plan.config.instruments)
+        self._risk_states = RiskStates(publisher)
+        self._bar_streams = plan.bars
         self._journal = journal_stream(plan.exchange)  # of a simulator: a record says that there may be reports
         self.machine = Gateway(plan.config)
-        self._lease: Lease | None = None
-        self._is_in_doubt = False  # a predecessor's orders may be under way without bound, and that is not committed
+        self._turns: GatewayTurns | None = None  # of a lockstep run
         self._version = 0
         self._positions: dict[StreamName, int] = {}
-        self._figures: dict[BotKey, BotStatistics] = {}  # newest of each bot, not announced yet
-        self._announced = 0
-        self._announce_at_us = 0
-        self._upkeep_at_us = 0
-        self._looked_us: int | None = None  # when the books were last compared with the venue
         self._has_more = False  # the last transaction was full: more requests may wait
         self._has_sent = False  # the venue may have answered by now, and nothing else would wake us up
-        self._view: RunView | None = None
-        self._follower: RunFollower | None = None
+        self._commit_at_us: int | None = None  # when the bars that were applied are to be committed at the latest
 
     # --- life -----------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Take the lease, become the gateway that committed last, and ask the venue about what is unsettled."""
         plan = self._plan
-        self._take_lease()
+        self._lease.take()
         self.machine = Gateway(plan.config)
         record = self._store.load_gateway(plan.config.account)
         self._version, self._positions = 0, {}
@@ -147,126 +82,110 @@ class GatewayWorker:
             restore_machine(self.machine, record)
             self._version = record.version
             self._positions = dict(record.positions)
-        self._upkeep_at_us = 0
-        self._looked_us = None
+        self._upkeep.start()
         self._has_more = self._has_sent = False
+        self._commit_at_us = None
         books = self.machine.accounts.values()
         self._publisher.sweep([executions_stream(account.config.uid) for account in books])
         self._streams.start({stream: self._positions.get(stream, 0) for stream in self._bar_streams})
         if plan.run is not None:
-            self._view = RunView(self._store.participants(plan.run))
-            self._follower = RunFollower(self._store, plan.run, [GATEWAY_ROLE], self._view)
-            self._follower.refresh()
+            self._turns = GatewayTurns(plan.run, self._store, self._bar_streams)
         self._line.start([] if record is None else [row.request for row in record.unsettled])
-        if self._is_in_doubt:
+        if self._lease.is_in_doubt:
             self.machine.on_doubt("this gateway took over from one that may still have orders under way")
         self._reconnect()
 
-    def _take_lease(self) -> None:
-        """Take the lease; be silent for a while when another process had it and has not given it back (rule 3).
-
-        After an answer that got lost nobody knows whether that was so: the next call would say that it is ours already.
-        """
-        plan = self._plan
-        try:
-            self._lease = self._store.acquire(
-                gateway_lease(plan.config.account),
-                holder=plan.holder,
-                generation=plan.generation,
-                owner=plan.owner,
-                ttl_us=plan.lease_ttl_us,
-            )
-        except OutcomeUnknown:
-            self._follow_another()
-            raise
-        if self._lease.took_over:
-            self._follow_another()
-
-    def _follow_another(self) -> None:
-        self._line.be_silent()
-        self._is_in_doubt = not self._line.is_bounded
-
     def stop(self) -> None:
         """Give the lease back."""
-        if self._lease is not None:
-            self._store.release(self._lease)
-            self._lease = None
+        self._lease.give_back()
 
     @property
     def epoch(self) -> int:
         """The epoch of our lease, 0 without one."""
-        return 0 if self._lease is None else self._lease.epoch
+        return self._lease.epoch
 
     @property
     def is_finished(self) -> bool:
         """True when the lockstep run has ended."""
-        return self._view is not None and self._view.is_finished
+        return self._turns is not None and self._turns.is_finished
 
     def step(self, timeout_us: int) -> bool:
         """Do one bounded piece of work."""
-        self._renew()
+        self._lease.keep()
         self._publisher.serve()
         if self._line.is_broken:
             self._reconnect()
             if self._line.is_asking:
                 self._clock.sleep_us(min(timeout_us, self._line.wait_us))
                 return False
-        if self._follower is not None:
-            return self._lockstep(timeout_us)
+        if self._turns is not None:
+            return self._lockstep(self._turns, timeout_us)
         return self._free(timeout_us)
-
-    def _renew(self) -> None:
-        plan, lease = self._plan, self._lease
-        assert lease is not None, "step() before start()"
-        if self._clock.monotonic_us() >= lease.deadline_us - plan.lease_ttl_us // 2:
-            self._lease = self._store.renew(lease, ttl_us=plan.lease_ttl_us)
 
     # --- free run -------------------------------------------------------------------------------------------------
 
     def _free(self, timeout_us: int) -> bool:
-        due = self._clock.monotonic_us() >= self._upkeep_at_us
+        due = self._upkeep.is_due
         wanted = due or self._has_more
-        items = self._streams.poll(0 if wanted or self._has_sent else timeout_us)
+        answered = due or self._has_sent
+        if wanted or answered:
+            timeout_us = 0
+        elif self._commit_at_us is not None:
+            timeout_us = min(timeout_us, max(0, self._commit_at_us - self._clock.monotonic_us()))
+        items = self._streams.poll(timeout_us)
+        answered = answered or not items  # not beside news that a bot answers just now: the venue may be busy with it
         self._has_more = self._has_sent = False
         bars: list[Bar] = []
         for item in items:
             if item.bar is not None:
                 bars.append(item.bar)
                 self._positions[item.stream] = item.seq
-            elif item.stream != self._journal:
+            elif item.stream == self._journal:
+                answered = True
+            else:
                 wanted = True
         bars.sort(key=attrgetter("close_us"))  # instruments come by partitions of their own
-        statement = self._look() if due else None
-        reports = self._line.reports(self.machine.report_no)
-        if not (bars or reports or wanted):
-            return False
+        statement = self._upkeep.statement(self.machine) if due else None
+        reports = self._line.reports(self.machine.report_no) if answered else []
+        if not (reports or wanted):
+            return self._apply_quietly(bars)
         self._transact(bars=bars, reports=reports, take_requests=wanted, upkeep=due, statement=statement)
         if due:
-            self._upkeep_at_us = self._clock.monotonic_us() + UPKEEP_US
+            self._upkeep.put_off()
         return True
+
+    def _apply_quietly(self, bars: Sequence[Bar]) -> bool:
+        """Apply bars, and commit at once only what somebody waits for.
+
+        The bots answer these very bars in a moment: marks and figures can be committed together with their orders.
+        Until then nothing of them leaves, and after a crash the bars are read again.
+        """
+        machine = self.machine
+        for moment_us, step_bars in steps(bars):
+            machine.on_bars(moment_us, step_bars)
+        now_us = self._clock.monotonic_us()
+        if bars and self._commit_at_us is None:
+            self._commit_at_us = now_us + MARKS_WAIT_US
+        if machine.is_waited_for or (self._commit_at_us is not None and now_us >= self._commit_at_us):
+            self._transact()
+            return True
+        return bool(bars)
 
     # --- lockstep -------------------------------------------------------------------------------------------------
 
-    def _lockstep(self, timeout_us: int) -> bool:
-        assert self._view is not None
-        assert self._follower is not None
-        due = self._view.due_of(GATEWAY)
-        if due is None:
-            self._follower.wait(timeout_us)
-            due = self._view.due_of(GATEWAY)
+    def _lockstep(self, turns: GatewayTurns, timeout_us: int) -> bool:
+        due = turns.due(timeout_us)
         if due is None:
             return False
         if due.turn.phase is Phase.GATEWAY_REPORTS:
-            return self._reports_turn(due, timeout_us)
+            return self._reports_turn(turns, due, timeout_us)
         refuse = Reason.TOO_MANY_ROUNDS if due.turn.is_last_round else Reason.NONE
         self._transact(due=due, take_requests=True, refuse=refuse)
         return True
 
-    def _reports_turn(self, due: Due, timeout_us: int) -> bool:
-        assert self._view is not None
-        heads = self._view.heads
+    def _reports_turn(self, turns: GatewayTurns, due: Due, timeout_us: int) -> bool:
         reports: list[VenueReport] = []
-        last = heads.get(REPORTS_STREAM, 0)
+        last = turns.last_report_no
         if last > self.machine.report_no:
             reports = [report for report in self._line.reports(self.machine.report_no) if report.no <= last]
             if not reports or reports[-1].no < last:
@@ -275,16 +194,15 @@ class GatewayWorker:
         bars: list[Bar] = []
         first = due.turn.round == 0
         if first and due.has_bars:
-            wanted = {stream: heads[stream] for stream in self._bar_streams if stream in heads}
-            for items in self._streams.until(wanted).values():
+            for items in self._streams.until(turns.bar_heads).values():
                 for item in items:
                     assert item.bar is not None
                     bars.append(item.bar)
                     self._positions[item.stream] = item.seq
-            bars.sort(key=lambda bar: (bar.symbol, bar.interval_us))
-        is_due = first and self._clock.monotonic_us() >= self._upkeep_at_us
+            bars.sort(key=in_turn)
+        is_due = first and self._upkeep.is_due
         if is_due:
-            self._upkeep_at_us = self._clock.monotonic_us() + UPKEEP_US
+            self._upkeep.put_off()
         self._transact(due=due, bars=bars, reports=reports, upkeep=is_due)
         return True
 
@@ -305,11 +223,16 @@ class GatewayWorker:
         machine = self.machine
         market_us = due.market_us if due is not None else max([machine.now_us, *(bar.close_us for bar in bars)])
         if statement is not None and machine.on_statement(statement):
-            self._looked_us = self._clock.monotonic_us()
+            self._upkeep.note_look()
         if upkeep:
-            self._take_commands(market_us)
+            self._upkeep.take_commands(machine, market_us)
+            self._upkeep.look_for_bots(machine, market_us)
         with self._store.gateway_transaction(self._plan.config.account) as transaction:
-            requests, unreadable = self._read_requests(transaction) if take_requests else ([], [])
+            requests: list[BotRequest] = []
+            unreadable: list[Unreadable] = []
+            if take_requests:
+                # A turn of a lockstep run is what was asked for in it, however much that is.
+                requests, unreadable, self._has_more = read_requests(machine, transaction, whole=due is not None)
             if upkeep:
                 machine.on_halts([halt.scope for halt in self._store.active_halts()], market_us)
             if requests:
@@ -324,10 +247,10 @@ class GatewayWorker:
             for bot in effects.accounts:
                 account = machine.accounts[bot]
                 self._positions[orders_stream(account.config.uid)] = account.request_seq
-            letters = [_letter(row, why) for _, row, why in unreadable]
+            letters = [each.letter for each in unreadable]
             commit = self._write(transaction, effects, due, letters)
-        if commit.progress is not None and self._view is not None:
-            self._view.offer([commit.progress])
+        if commit.progress is not None and self._turns is not None:
+            self._turns.offer(commit.progress)
         self._after(commit, effects)
 
     def _write(
@@ -337,119 +260,38 @@ class GatewayWorker:
         due: Due | None,
         dead_letters: Sequence[DeadLetter] = (),
     ) -> GatewayCommit:
-        plan, machine = self._plan, self.machine
-        assert self._lease is not None
-        progress: Progress | None = None
-        if due is not None:
-            progress = Progress(
-                participant=GATEWAY,
-                market_us=due.market_us,
-                round=due.turn.round,
-                phase=due.turn.phase,
-                produced=self._produced(effects),
-            )
+        plan, machine, turns = self._plan, self.machine, self._turns
+        row = None if due is None or turns is None else turns.row(due, machine, effects)
         commit = build_commit(
             machine,
             effects,
             dead_letters=dead_letters,
-            lease=self._lease,
+            lease=self._lease.value,
             version=self._version,
             positions=self._positions,
             executions_topic=plan.executions_topic,
             reports_topic=plan.reports_topic,
-            progress=progress,
-            run=plan.run if progress is not None else None,
+            progress=row,
+            run=plan.run if row is not None else None,
         )
         transaction.write(commit)
         return commit
 
-    def _produced(self, effects: GatewayEffects) -> dict[StreamName, int]:
-        """Return the last numbers of what this turn brings to others: executions that no row has told of, and again
-        those of bots that have not had their turn since, so that this row can wake everybody who has one next.
-        """
-        assert self._view is not None
-        produced: dict[StreamName, int] = {}
-        if effects.venue_requests:
-            produced[VENUE_REQUESTS_STREAM] = self.machine.request_no
-        heads, fresh, listening = self._view.heads, self._view.fresh, self._view.executions
-        for _, account in sorted(self.machine.accounts.items()):
-            stream = executions_stream(account.config.uid)
-            if stream in listening and (account.execution_seq > heads.get(stream, 0) or stream in fresh):
-                produced[stream] = account.execution_seq
-        return produced
-
     def _after(self, commit: GatewayCommit, effects: GatewayEffects) -> None:
         """What may leave now that the commit is durable."""
         self._version += 1
-        self._is_in_doubt = False  # it is in the rows now
+        self._commit_at_us = None
+        self._lease.is_in_doubt = False  # it is in the rows now
         self._line.note(effects.venue_requests, commit.settled)
         if commit.executions:
             self._publisher.publish(commit.executions)
-        self._log.tell(effects, commit.dead_letters, now_us=self._clock.monotonic_us())
-        self._announce(effects)
-        self._risk_states.tell(self.machine, epoch=self.epoch, now_us=self._clock.monotonic_us())
+        now_us = self._clock.monotonic_us()
+        self._log.tell(effects, commit.dead_letters, now_us=now_us)
+        self._figures.tell(effects.statistics, self.machine.accounts, now_us=now_us)
+        self._risk_states.tell(self.machine, epoch=self.epoch, now_us=now_us)
         if effects.venue_requests:
             self._send(effects.venue_requests)
             self._has_sent = True
-
-    def _announce(self, effects: GatewayEffects) -> None:
-        """Tell whoever looks how the bots stand: the newest figures of each, a few times a second."""
-        self._figures.update({figures.bot: figures for figures in effects.statistics})
-        now_us = self._clock.monotonic_us()
-        if not self._figures or now_us < self._announce_at_us:
-            return
-        self._announce_at_us = now_us + ANNOUNCE_US
-        figures, self._figures = self._figures, {}
-        for each in figures.values():
-            account = self.machine.accounts.get(each.bot)
-            if account is None:
-                continue  # it is gone since
-            self._announced += 1
-            message = statistics_message(
-                each,
-                StreamName(f"metrics/{account.config.uid}"),
-                self._announced,
-                account.instruments[0].quote_scale,
-                self._plan.config.instruments,
-            )
-            self._publisher.announce(METRICS.name, each.bot, encode(message))
-
-    def _take_commands(self, market_us: int) -> None:
-        """Take what the bots' owners want. A bot that cannot be traded so is refused; the others go on."""
-        refusals: dict[BotUid, str] = {}
-        commands = self._store.bot_commands(self._plan.config.account)
-        for command in commands:
-            try:
-                self.machine.on_command(command, market_us)
-            except Permanent as error:
-                refusals[command.config.uid] = str(error)
-        self.machine.on_refusals(refusals)
-        self.machine.forget({command.config.uid for command in commands})
-
-    def _read_requests(
-        self, transaction: GatewayTransaction
-    ) -> tuple[list[BotRequest], list[tuple[BotKey, OutboxMessage, str]]]:
-        """Return the committed requests that were not applied, in the order of (bot, seq), and those that cannot be.
-
-        One that cannot be read stops its bot's stream: what follows it stays where it is (rule 9). A bot that takes no
-        new risk for another reason is still heard, since it may cancel.
-        """
-        readable = [account for account in self.machine.accounts.values() if not account.unreadable_seq]
-        after = {orders_stream(account.config.uid): account.request_seq for account in readable}
-        bots = {orders_stream(account.config.uid): account.key for account in readable}
-        requests: list[BotRequest] = []
-        unreadable: dict[StreamName, tuple[BotKey, OutboxMessage, str]] = {}
-        rows = transaction.requests(after, limit=REQUESTS_MAX)
-        self._has_more = len(rows) == REQUESTS_MAX
-        for row in rows:
-            if row.stream in unreadable:
-                continue
-            try:
-                requests.append(_request_in(row, bots[row.stream], self._plan.config.instruments))
-            except Permanent as error:
-                unreadable[row.stream] = (bots[row.stream], row, f"request {row.seq} cannot be read: {error}")
-        requests.sort(key=lambda request: (request.bot, request.seq))
-        return requests, list(unreadable.values())
 
     def _lock_halts(self, transaction: GatewayTransaction, requests: Sequence[BotRequest], market_us: int) -> None:
         """Hold the switches of these bots till the commit, and tell the machine how they stand."""
@@ -495,12 +337,7 @@ class GatewayWorker:
 
     def _hand_over(self, requests: Sequence[VenueRequest]) -> None:
         """Send, if there is time enough for it before our lease may be another's (rule 3)."""
-        plan = self._plan
-        assert self._lease is not None
-        if self._clock.monotonic_us() >= self._lease.deadline_us - plan.request_timeout_us:
-            self._lease = self._store.renew(self._lease, ttl_us=plan.lease_ttl_us)
-            if self._clock.monotonic_us() >= self._lease.deadline_us - plan.request_timeout_us:
-                raise Retryable(f"gateway of {plan.config.account}: renewing the lease took as long as it lasts")
+        self._lease.have_time_to_send()
         self._line.send(requests)
 
     def _reconnect(self) -> None:
@@ -508,27 +345,3 @@ class GatewayWorker:
         missing = self._line.reconnect(self.machine.request_no)
         if missing:
             self._send(missing)
-
-    def _look(self) -> VenueStatement | None:
-        """Return what the venue says of the account, now and then; None in between, or when it cannot say just now."""
-        machine, plan = self.machine, self._plan
-        wait_us = plan.look_again_us if machine.is_in_doubt else plan.look_every_us
-        if self._looked_us is not None and self._clock.monotonic_us() < self._looked_us + wait_us:
-            return None
-        known = [order_id for order_id, order in machine.orders.items() if SUBMIT not in order.open_requests]
-        return self._line.statement(machine.report_no, known, self._clock.wall_us())
-
-
-def _letter(row: OutboxMessage, why: str) -> DeadLetter:
-    return DeadLetter(topic=row.topic, stream=row.stream, seq=row.seq, key=row.key, reason=why, payload=row.payload)
-
-
-def _request_in(row: OutboxMessage, bot: BotKey, instruments: Mapping[Symbol, Instrument]) -> BotRequest:
-    """Return the request in a row of a bot's stream. Raises Permanent, also for one that speaks for somebody else."""
-    message = decode(row.payload)
-    if not isinstance(message, OrderRequested | AmendRequested | CancelRequested):
-        raise UndecodableMessage(f"expected a bot's request, found a {message.type}")
-    request = request_of(message, instruments)
-    if (request.bot, request.seq) != (bot, row.seq):
-        raise InvalidValue(f"it says that it is request {request.seq} of bot {request.bot}")
-    return request

@@ -17,7 +17,8 @@ from tradefleet.store.ports import RunId, StreamStore
 from tradefleet.store.postgres.databases import GatewayDatabase, VenueDatabase
 from workloads.exchange.adapters.server import VenueServer
 from workloads.exchange.adapters.simulator import SimulatorVenue
-from workloads.exchange.gateway_worker import GatewayPlan, GatewayWorker
+from workloads.exchange.gateway_plan import GatewayPlan
+from workloads.exchange.gateway_worker import GatewayWorker
 from workloads.exchange.settings import ExchangeSettings, GatewaySettings, VenueSettings
 from workloads.exchange.venue_worker import VenuePlan, VenueWorker
 

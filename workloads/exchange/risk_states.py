@@ -1,12 +1,12 @@
 """How each scope of a gateway stands, told to whoever looks: halted or not, how far below its peak, how much at risk.
 
-Whole states in a compacted topic, a few times a second at most and only what has changed. A message has no effect and
+Whole states in a compacted topic, once a second at most and only what has changed. A message has no effect and
 may get lost: the next bar brings the next state, and a gateway that starts tells all of them again.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from tradefleet.domain.ids import StreamName
 from tradefleet.domain.money import PPM, from_atoms
@@ -14,11 +14,19 @@ from tradefleet.messages.codec import encode
 from tradefleet.messages.control import RiskMode, RiskStateChanged
 from tradefleet.messages.topics import RISK_STATE
 from tradefleet.runtime.ports import Publisher
-from workloads.exchange.gateway.account import BotAccount
 from workloads.exchange.gateway.machine import Gateway
 
-TELL_US: Final = 250_000  # between two looks
+TELL_US: Final = 1_000_000  # between two looks: each goes over every open order
 EPOCH_BITS: Final = 32  # of a generation, below the epoch: a later gateway's states are always the newer ones
+
+
+class _Figures(NamedTuple):
+    """A bot's money, in quote atoms."""
+
+    peak_atoms: int
+    equity_atoms: int
+    exposure_atoms: int
+    quote_scale: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,20 +78,23 @@ def _standings(machine: Gateway) -> Iterator[_Standing]:
 
     Bots of several quote assets cannot be added up: such an account's figures are 0, its halts are told all the same.
     """
-    accounts = list(machine.accounts.values())
-    for each in accounts:
-        yield _standing(machine, f"bot/{each.key}", [each])
-    quotes = {(each.instruments[0].quote, each.instruments[0].quote_scale) for each in accounts}
-    yield _standing(machine, f"account/{machine.config.account}", accounts if len(quotes) == 1 else [])
+    figures: list[_Figures] = []
+    quotes: set[tuple[str, int]] = set()
+    for each in machine.accounts.values():
+        quotes.add((each.quote, each.instruments[0].quote_scale))
+        equity, exposure = each.mark_equity(machine.marks), machine.exposure_atoms(each.key)
+        figures.append(_Figures(each.peak_equity_atoms, equity, exposure, each.instruments[0].quote_scale))
+        yield _standing(machine, f"bot/{each.key}", figures[-1:])
+    yield _standing(machine, f"account/{machine.config.account}", figures if len(quotes) == 1 else [])
 
 
-def _standing(machine: Gateway, scope: str, accounts: Iterable[BotAccount]) -> _Standing:
+def _standing(machine: Gateway, scope: str, figures: Iterable[_Figures]) -> _Standing:
     peak = equity = exposure = scale = 0
-    for each in accounts:
-        peak += each.peak_equity_atoms
-        equity += each.mark_equity(machine.marks)
-        exposure += machine.exposure_atoms(each.key)
-        scale = each.instruments[0].quote_scale
+    for each in figures:
+        peak += each.peak_atoms
+        equity += each.equity_atoms
+        exposure += each.exposure_atoms
+        scale = each.quote_scale
     above = {"fleet", f"account/{machine.config.account}", scope}
     return _Standing(
         scope=scope,

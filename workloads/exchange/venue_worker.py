@@ -75,7 +75,7 @@ class VenueWorker:
         self._lease: Lease | None = None
         self._fold = VenueFold(plan.exchange, store=store, bus=bus)
         self._is_folded = False  # until then an order that is in the journal would look unknown
-        self._failure: FleetError | None = None  # of the journal, in a server's thread
+        self._failure: FleetError | None = None  # of the journal, in whatever thread
         self._inbox = VenueInbox(self._fold.request_no)
         self._polls = 0  # since something began to wait in a free run
         self._view: RunView | None = None
@@ -249,12 +249,17 @@ class VenueWorker:
         ]
 
     def _commit(self, records: Sequence[JournalRecord]) -> None:
-        """Append and apply. After an error in another thread nobody knows where the journal ends: nothing follows."""
+        """Append and apply. After an error nobody knows where the journal ends: nothing follows it."""
         if self._failure is not None:
             raise self._failure
-        if records:
+        if not records:
+            return
+        try:
             self._fold.commit(records)
-            self._inbox.forget_taken()
+        except FleetError as error:
+            self._failure = error
+            raise
+        self._inbox.forget_taken()
 
     # --- what the server asks -------------------------------------------------------------------------------------
 
@@ -266,8 +271,6 @@ class VenueWorker:
         again by the next `step`; until the journal was folded again nobody knows what is in it, so nothing is taken.
         """
         with self._folded():
-            if self._failure is not None:
-                raise self._failure
             taken = self._fold.request_no(account)
             fresh = [request for request in requests if request.no > taken]
             if not fresh:
@@ -279,8 +282,7 @@ class VenueWorker:
             try:
                 now_us = self._fold.market_us
                 self._commit(self._records_of(self._inbox.decided_by(now_us), now_us))
-            except FleetError as error:
-                self._failure = error
+            except FleetError:
                 self._inbox.remove(account, fresh)  # their sender is told, and asks before it sends them again
                 raise
 
@@ -330,9 +332,12 @@ class VenueWorker:
 
     @contextmanager
     def _folded(self) -> Iterator[None]:
-        """Hold the machine. Raises Retryable while its journal is not folded: nothing true could be said."""
+        """Hold the machine. Raises Retryable while its journal is not folded: nothing true could be said.
+
+        So it is after an append that failed: what it was to write may be there, and would look unknown.
+        """
         with self.changed:
-            if not self._is_folded:
+            if not self._is_folded or self._failure is not None:
                 raise Retryable(f"exchange {self._plan.exchange}: its journal is being read: ask again in a moment")
             yield
 

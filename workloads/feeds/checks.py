@@ -18,6 +18,7 @@ Row = tuple[int, int, float, float, float, float, float]
 ZERO_VOLUME_RUN_MIN = 30  # bars in a row without a trade that are worth a warning
 OUTLIER_TIMES = 20.0  # a move this many times the typical one …
 OUTLIER_MIN = 0.01  # … and of at least this part of the price is worth a warning
+OUTLIER_COUNTS = 4.0  # times the typical move, as which a greater one counts
 TYPICAL_BARS = 64  # memory of the typical move, and how many bars are watched before the first warning
 REGULAR_STEPS_MAX = 16  # so many steps, all of the same length, show that the interval is wrong
 REGULAR_STEPS_MIN = 3  # the same at the end of a short source
@@ -262,7 +263,8 @@ class _Watch:
 
     def see(self, number: int, bar: Bar) -> None:
         """Look at the next bar."""
-        if bar.volume == 0.0:
+        _, _, _, _, high, low, bar_close, volume = bar
+        if volume == 0.0:
             if not self._quiet_count:
                 self._quiet_number = number
                 self._quiet = [bar, bar]
@@ -272,19 +274,21 @@ class _Watch:
             self.end_of_quiet()
         close = self._close
         if close:
-            up = bar.high / close - 1.0
-            down = close / bar.low - 1.0
-            move = max(down, up)
+            up = high / close - 1.0
+            down = close / low - 1.0
+            move = down if down > up else up
             typical = self._typical
-            if move > OUTLIER_MIN and move > OUTLIER_TIMES * typical and self._seen >= TYPICAL_BARS:
-                self._outlier(number, bar, move, down > up)
-            if self._seen < TYPICAL_BARS:
-                self._seen += 1
-                self._typical = typical + (move - typical) / self._seen
+            seen = self._seen
+            if seen < TYPICAL_BARS:
+                self._seen = seen = seen + 1
+                self._typical = typical + (move - typical) / seen
             else:
+                if move > OUTLIER_MIN and move > OUTLIER_TIMES * typical:
+                    self._outlier(number, bar, move, down > up)
                 # An outlier counts as a moderate move: it must not hide the next one.
-                self._typical = typical + (min(move, 4.0 * typical) - typical) / TYPICAL_BARS
-        self._close = bar.close
+                most = OUTLIER_COUNTS * typical
+                self._typical = typical + ((move if move < most else most) - typical) / TYPICAL_BARS
+        self._close = bar_close
 
     def end_of_quiet(self) -> None:
         """Close a run without volume, if there is one."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection
 
 from governor.announcements import Announcements
+from governor.job import FinishedReport
 from governor.workload import Command
 from tradefleet.bus.kafka import KafkaBus
 from tradefleet.bus.kafka_client import KafkaSettings
@@ -19,14 +20,16 @@ class LocalAnnouncer:
         self._announcements: Announcements | None = None
         self._told_at = ""
 
-    def tell(self, commands: Collection[Command], halts: Collection[Halt]) -> None:
-        """Publish the commands and halts that are not known to be told."""
+    def tell(
+        self, commands: Collection[Command], halts: Collection[Halt], reports: Collection[FinishedReport] = ()
+    ) -> None:
+        """Publish the commands, halts and reports that are not known to be told."""
         settings = self._kafka()
         if self._announcements is None or self._told_at != settings.bootstrap:
             self.close()
             self._bus = KafkaBus(settings)
             self._announcements, self._told_at = Announcements(self._bus, self._wall_us), settings.bootstrap
-        self._announcements.tell(commands, halts)
+        self._announcements.tell(commands, halts, reports)
 
     def close(self) -> None:
         """Let go of the broker."""

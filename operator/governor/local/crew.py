@@ -261,6 +261,8 @@ class Crew:
         now_s = self._clock()
         if member.stopping_since_s is None:
             member.stopping_since_s = now_s
+            # It may answer for some time yet, but what was asked for is not what it runs.
+            member.state, member.reason, member.message = ProcessState.STARTING, "", ""
             member.child.send(signal.SIGTERM)
         elif now_s - member.stopping_since_s > STOP_GRACE_S:
             member.child.kill()

@@ -3,10 +3,8 @@
 So both are shown by the same tables and the same report, and their canonical ledgers have comparable hashes.
 """
 
-from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
@@ -18,7 +16,7 @@ from tradefleet.domain.canonical import CanonicalFill
 from tradefleet.domain.executions import Adoption, Execution
 from tradefleet.domain.ids import BotKey, StreamName, Symbol, executions_stream
 from tradefleet.domain.instrument import Instrument
-from tradefleet.domain.orders import OrderStatus, OrderTerms, OrderType, Side
+from tradefleet.domain.orders import OrderStatus, Side
 from tradefleet.messages.codec import decode_as
 from tradefleet.messages.convert import execution_of
 from tradefleet.messages.trading import OrderExecuted
@@ -30,7 +28,7 @@ from tradefleet.store.postgres.commands import PostgresCommandStore
 from tradefleet.store.postgres.session import Session
 from tradefleet.store.postgres.streams import PostgresStreams
 from workloads.backtest.plan import BacktestPlan, MarketPlan
-from workloads.backtest.record import NO_HOLD, BotRecord, trade_record
+from workloads.backtest.record import NO_HOLD, BotRecord, TradeRecord, trade_record
 from workloads.backtest.report_data import ReportData
 from workloads.backtest.report_of_backtest import CandleCollector, report_data
 from workloads.backtest.results import BacktestResult, BotResult, DataFacts
@@ -40,6 +38,8 @@ from workloads.feeds.findings import Findings
 from workloads.feeds.times import format_time
 from workloads.strategy.books import adoption_of
 from workloads.strategy.registry import load_strategy
+
+from .trades import Closes, KeptTrades, reference_ticks
 
 CHUNK: Final = 5_000
 
@@ -53,6 +53,7 @@ SELECT bot, market_us, quote, equity_atoms, hold_atoms, peak_equity_atoms, reali
 FROM tradefleet.statistics WHERE fleet = %(fleet)s AND uid = %(uid)s ORDER BY market_us"""
 _ORDERS: Final = """
 SELECT client_order_id, created_us FROM tradefleet.trade_order WHERE fleet = %(fleet)s AND uid = %(uid)s"""
+_TRIMMED: Final = "SELECT trimmed_seq FROM tradefleet.stream WHERE fleet = %(fleet)s AND stream = %(stream)s"
 _FILLS: Final = """
 SELECT market_us, bot, number, symbol, side, price_ticks, lots, fee_atoms, fee_asset
 FROM tradefleet.fill WHERE fleet = %(fleet)s AND uid = ANY(%(uids)s)"""
@@ -75,29 +76,6 @@ class FleetResult:
         return replace(made, title=title, subtitle=f"A fleet of processes over Kafka and Postgres{span}")
 
 
-class Closes:
-    """The closes of an exchange's bars. Series may come one after the other, as they are read."""
-
-    def __init__(self) -> None:
-        self._found: dict[Symbol, list[tuple[int, int, float]]] = {}  # time, length of the bar, close
-        self._is_sorted = True
-
-    def add(self, bar: Bar) -> None:
-        """Take a bar."""
-        self._found.setdefault(bar.symbol, []).append((bar.close_us, bar.interval_us, bar.close))
-        self._is_sorted = False
-
-    def last(self, symbol: Symbol, market_us: int) -> float | None:
-        """Return the newest close at a time: of the longest bar, where several ended then; None before the first."""
-        if not self._is_sorted:
-            for each in self._found.values():
-                each.sort()
-            self._is_sorted = True
-        found = self._found.get(symbol, [])
-        place = bisect_right(found, market_us, key=itemgetter(0))
-        return found[place - 1][2] if place else None
-
-
 @dataclass(slots=True)
 class _Market:
     """One exchange while it is read."""
@@ -107,18 +85,6 @@ class _Market:
     bots: list[BotConfig]
     streams: list[StreamName]
     closes: Closes = field(default_factory=Closes)
-
-
-def reference_ticks(terms: OrderTerms, created_us: int, instrument: Instrument, closes: Closes) -> int | None:
-    """Return what an order's price is measured against: a stop's trigger, the last close when an order at market was
-    made; None for an order with a price of its own.
-    """
-    if terms.type is OrderType.STOP:
-        return terms.trigger_ticks
-    if terms.type is not OrderType.MARKET:
-        return None
-    close = closes.last(terms.symbol, created_us)
-    return None if close is None else instrument.nearest_ticks(close)
 
 
 def fleet_result(
@@ -243,21 +209,35 @@ class _Reader:
             record.equity.append(point.equity_atoms)
             record.hold.append(NO_HOLD if point.hold_atoms is None else point.hold_atoms)
             record.in_market.append(1 if any(lots for _, lots in point.positions) else 0)
+        after = self._trimmed(executions_stream(config.uid))
+        told: set[tuple[str, str]] = set()
+        denied: set[str] = set()
+        trades: list[TradeRecord] = []
         created_us = dict(self._read(_ORDERS, uid=config.uid))
-        for execution in self._executions(market, config):
+        for execution in self._executions(market, config, after):
             if execution.fill is not None:
                 instrument = market.instruments[execution.terms.symbol]
                 made_us = created_us.get(execution.client_order_id, execution.market_us)
                 reference = reference_ticks(execution.terms, made_us, instrument, market.closes)
-                trade = trade_record(execution, instrument, reference)
-                record.slippage_atoms += trade.slippage_atoms
-                record.trades.append(trade)
+                trades.append(trade_record(execution, instrument, reference))
+                told.add((execution.client_order_id, execution.fill.trade_id))
             elif execution.status is OrderStatus.DENIED:
                 record.denied[execution.reason] += 1
+                denied.add(execution.client_order_id)
+        if after:
+            kept = KeptTrades(self._session, config.uid)
+            trades = [*kept.trades(market.instruments, market.closes, without=told), *trades]
+            record.denied.update(kept.denials(without=denied))
+        record.trades += trades
+        record.slippage_atoms = sum(trade.slippage_atoms for trade in trades)
         return record
 
-    def _executions(self, market: _Market, config: BotConfig) -> Iterator[Execution]:
-        stream, after = executions_stream(config.uid), 0
+    def _trimmed(self, stream: StreamName) -> int:
+        rows = self._read(_TRIMMED, stream=stream)
+        return int(rows[0][0]) if rows else 0
+
+    def _executions(self, market: _Market, config: BotConfig, after: int) -> Iterator[Execution]:
+        stream = executions_stream(config.uid)
         while found := self._streams.read_stream(stream, after=after, limit=CHUNK):
             after = found[-1].seq
             for message in found:

@@ -21,8 +21,10 @@ from tradefleet.store.roles import Component
 from .broker import Broker
 from .database import Database
 from .home import FleetFacts, Home, now_us
+from .patience import insist
 
 CONNECT_TIMEOUT_S: Final = 5
+TOPICS_TIMEOUT_US: Final = 90_000_000  # as long as the broker may take to start
 
 Tell = Callable[[str], None]
 
@@ -65,7 +67,13 @@ class Services:
         self._tell("starting Kafka")
         self._broker.start()
         self._tell("creating topics")
-        self._prepare_topics()
+        # A broker answers before it does what it is asked; on a busy machine that takes its time.
+        insist(
+            self._prepare_topics,
+            timeout_us=TOPICS_TIMEOUT_US,
+            clock=SystemClock(),
+            tell=lambda error: self._tell(f"creating topics: {error}"),
+        )
 
     def revive(self) -> bool:
         """Start again what has died; True when something had."""
@@ -123,6 +131,7 @@ class Services:
             raise Retryable(f"database: cannot connect: {str(error).strip()}") from error
 
     def _prepare_topics(self) -> None:
+        """Grant access and make topics. What was done before is left as it is, so it may be cut short and repeated."""
         grant_access(self.kafka(), SystemClock())
         with KafkaBus(self.kafka()) as bus:
             prepare_topics(bus, now_us())

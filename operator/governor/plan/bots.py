@@ -15,6 +15,8 @@ from tradefleet.domain.bots import BotCommand, BotConfig, DeletionPolicy, RunSta
 from tradefleet.domain.errors import FleetError
 from tradefleet.domain.ids import BotUid
 from tradefleet.domain.progress import FEED, GATEWAY, VENUE, bot_participant
+from tradefleet.resources.common import ResourceKey
+from tradefleet.resources.machines import machine_dead_man
 from tradefleet.resources.to_domain import bot_config
 from tradefleet.resources.trading_bot import TradingBot
 
@@ -41,6 +43,11 @@ def _configs(draft: Draft, market: Market) -> Iterator[tuple[TradingBot, BotConf
             draft.say(bot, "ModeMismatch", message, stalled=True)
             _tell_only(draft, market, bot)
             continue
+        elsewhere = _other_feed(draft, market, bot)
+        if elsewhere is not None and bot.metadata.deletion_timestamp is None:
+            draft.say(bot, "FeedNotPlaying", elsewhere, stalled=False)
+            _tell_only(draft, market, bot)
+            continue
         missing = [symbol for symbol in bot.spec.instruments if not market.brings(symbol, bot.spec.interval_us)]
         if missing and bot.metadata.deletion_timestamp is None:
             message = f"waits for a Feed that brings {bot.spec.interval} bars of {', '.join(missing)}: apply one"
@@ -60,6 +67,23 @@ def _configs(draft: Draft, market: Market) -> Iterator[tuple[TradingBot, BotConf
         yield bot, _settled_config(draft, bot, config)
 
 
+def _other_feed(draft: Draft, market: Market, bot: TradingBot) -> str | None:
+    """Return why a bot's feedRef holds it back; None when the Feed it names plays its market, or it names none."""
+    reference = bot.spec.feed_ref
+    if reference is None or (market.feed is not None and market.feed.metadata.name == reference.name):
+        return None
+    exchange = market.exchange.metadata.name
+    named = draft.get(ResourceKey("Feed", bot.key.namespace, reference.name))
+    if named is None:
+        return f"waits for Feed {reference.name} in namespace {bot.key.namespace}, its feedRef: apply it"
+    if market.feed is None:
+        return f"waits for Feed {reference.name}, its feedRef, to play the market of Exchange {exchange}"
+    return (
+        f"waits for Feed {reference.name}, its feedRef: Exchange {exchange} is played by Feed "
+        f"{market.feed.metadata.name}: name that one, or take feedRef out"
+    )
+
+
 def _settled_config(draft: Draft, bot: TradingBot, config: BotConfig) -> BotConfig:
     """Return the config to run: a generation of its own only for what changes the bot, not for pausing it.
 
@@ -70,9 +94,10 @@ def _settled_config(draft: Draft, bot: TradingBot, config: BotConfig) -> BotConf
         return config
     if replace(config, generation=told.generation) == told:
         return told
-    # What happens at its end is the gateway's affair, not the strategy's: it needs no new generation.
-    if replace(config, generation=told.generation, deletion_policy=told.deletion_policy) == told:
-        return replace(told, deletion_policy=config.deletion_policy)
+    # What happens at its end, or without a process, is the gateway's affair: the strategy needs no new generation.
+    obeying = replace(told, deletion_policy=config.deletion_policy, dead_man=config.dead_man)
+    if replace(obeying, generation=config.generation) == config:
+        return obeying
     if bot.spec.updates_by_itself:
         return config
     draft.drifted.add(bot.key)
@@ -112,7 +137,8 @@ def _tell_only(draft: Draft, market: Market, bot: TradingBot) -> None:
     """Let the gateway hear what the owner wants of a bot that cannot run now."""
     told = draft.observed.configs.get(BotUid(bot.metadata.uid or ""))
     if told is not None:
-        config = replace(told, deletion_policy=DeletionPolicy(bot.spec.deletion_policy))
+        dead_man = machine_dead_man(bot.spec.dead_man_switch)
+        config = replace(told, deletion_policy=DeletionPolicy(bot.spec.deletion_policy), dead_man=dead_man)
         draft.commands.append(_command(market, bot, config))
 
 

@@ -1,9 +1,11 @@
 """The processes of a fleet, with the settings that each of them reads."""
 
+from dataclasses import replace
+
 from governor.plan.markets import Market
 from governor.workload import Role, Workload, workload_name
 from tradefleet.domain.bar import parse_interval
-from tradefleet.domain.bots import BotConfig, config_values
+from tradefleet.domain.bots import BotConfig, DeletionPolicy, config_values
 from tradefleet.domain.money import plain_decimal
 from tradefleet.resources.common import Resource
 from tradefleet.resources.dataset import Dataset
@@ -81,12 +83,13 @@ def recorder_workload(dataset: Dataset, market: Market, *, made_up: bool) -> Wor
 
 
 def bot_workload(market: Market, bot: TradingBot, config: BotConfig) -> Workload:
-    """Return the process of one bot."""
+    """Return the process of one bot. What its gateway does for it is kept out: a change of that restarts nobody."""
+    own = replace(config, deletion_policy=DeletionPolicy.CANCEL_ORDERS, dead_man=None)
     return Workload(
         name=workload_name(Role.BOT, bot.key),
         role=Role.BOT,
         owner=bot.key,
-        settings={"bots": [config_values(config)], "exchange": market.settings, "run": market.run},
+        settings={"bots": [config_values(own)], "exchange": market.settings, "run": market.run},
         bot_uid=config.uid,
     )
 

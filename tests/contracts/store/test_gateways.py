@@ -28,7 +28,7 @@ from tests.contracts.store.samples import (
 )
 from tests.contracts.store.worlds import World
 from tradefleet.domain.errors import Fenced, LedgerImbalance, NonDeterministic, Permanent, StreamGap
-from tradefleet.domain.ids import ClientOrderId, executions_stream, orders_stream
+from tradefleet.domain.ids import BotUid, ClientOrderId, executions_stream, orders_stream
 from tradefleet.domain.ledger import Book
 from tradefleet.domain.orders import OrderStatus, OrderTerms, OrderType, Reason, Side, TimeInForce
 from tradefleet.domain.progress import GATEWAY, Phase, Progress
@@ -241,6 +241,21 @@ def test_requests_come_stream_by_stream_above_the_positions(world: World) -> Non
         assert transaction.requests({beta: 2}, limit=3) == []
 
 
+def test_a_stream_of_many_requests_leaves_room_for_the_others(world: World) -> None:
+    host = world.bot(BOT, UID)
+    world.bot(OTHER_BOT, OTHER_UID)
+    lease, record = take_bot(host)
+    host.commit_bots([bot_commit(lease, record.version, requests=range(1, 31))])
+    other_lease, other_record = take_bot(host, bot=OTHER_BOT, uid=OTHER_UID)
+    host.commit_bots([bot_commit(other_lease, other_record.version, bot=OTHER_BOT, uid=OTHER_UID, requests=[1, 2])])
+    beta = orders_stream(OTHER_UID)
+    with world.gateway().gateway_transaction(ACCOUNT) as transaction:
+        found = transaction.requests({beta: 0, ORDERS: 20}, limit=2)
+        assert found == [message(ORDERS, 21), message(beta, 1)]
+        found = transaction.requests({beta: 0, ORDERS: 20}, limit=8)
+        assert found == [*(message(ORDERS, number) for number in range(21, 27)), message(beta, 1), message(beta, 2)]
+
+
 def test_executions_continue_their_streams(world: World) -> None:
     store = world.gateway()
     lease = take_gateway(store)
@@ -387,3 +402,30 @@ def test_accounts_of_two_fleets_never_meet(world: World) -> None:
     neighbour = world.neighbour().gateway()
     assert neighbour.load_gateway(ACCOUNT) is None
     write(neighbour, gateway_commit(take_gateway(neighbour), orders=[order(1)], executions=executions([1])))
+
+
+# --- absences -----------------------------------------------------------------------------------------------------
+
+
+def test_a_bot_is_absent_that_never_had_a_process_gave_its_lease_back_or_let_it_expire(world: World) -> None:
+    store, host = world.gateway(), world.bot(BOT, UID)
+    world.bot(OTHER_BOT, OTHER_UID)
+    both = [UID, OTHER_UID]
+    assert store.absences(both).bots == {UID, OTHER_UID}
+
+    lease, _ = take_bot(host)
+    other_lease, _ = take_bot(host, bot=OTHER_BOT, uid=OTHER_UID)
+    assert store.absences(both).bots == set()
+
+    host.release(lease)
+    assert store.absences(both).bots == {UID}
+    assert store.absences([OTHER_UID]).bots == set()
+    world.expire(other_lease.name)
+    assert store.absences(both).bots == {UID, OTHER_UID}
+
+
+def test_absences_are_told_with_the_databases_time_and_of_bots_that_are_known(world: World) -> None:
+    store = world.gateway()
+    first = store.absences([BotUid("nobody")])
+    assert first.bots == set()
+    assert store.absences([]).wall_us >= first.wall_us > 0

@@ -35,7 +35,8 @@ def test_the_demo_ends_with_a_ranking_a_clean_audit_and_the_ledger_of_the_backte
     )
 
     assert fleet.processes() == []
-    assert out.count("default/demo-") == 8
+    ranking = out.partition("ranked by VsHold")[2].partition("\n\n")[0]
+    assert ranking.count("\ndemo-") == 8
     assert "a bot's ledger has no gap" in out
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "demo-buy-and-hold-btc-usd" in page

@@ -5,14 +5,17 @@ import os
 import signal
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import pytest
 from governor.housekeeping import Housekeeping, Retention
 from governor.local.fleet import LocalFleet
+from governor.local.results import fleet_result
 from governor.workload import Command
 
 from tests.integration.fleet import files
@@ -114,12 +117,14 @@ def test_what_a_person_says_about_a_closed_stream_reaches_the_gateway(fleet: Fle
 def test_a_halt_is_shown_and_stops_new_risk_until_it_is_cleared(fleet: FleetCommands) -> None:
     fleet.wait_for("the bot has open buys", lambda: _open_buys(fleet, "cancels") > 0)
 
-    fleet.ok("halt", "tb/cancels", "--reason", "a test")
+    said = fleet.ok("halt", "tb/cancels", "--reason", "a test")
+    assert "it ends with `tradefleet halt tb/cancels --clear`" in said
 
     fleet.wait_for("no open buys", lambda: _open_buys(fleet, "cancels") == 0)
     assert "bot/default/cancels is halted" in fleet.ok("halt", "--show")
     fleet.wait_for("the status says so", lambda: "a test" in fleet.bot("cancels")["status"].get("reason", ""))
     fleet.ok("halt", "tb/cancels", "--clear")
+    assert fleet.ok("halt", "--show") == "there is no halt\n"
     fleet.wait_for("buys again", lambda: _open_buys(fleet, "cancels") > 0)
 
 
@@ -316,8 +321,34 @@ def test_messages_of_closed_records_go_and_nothing_is_lost(fleet: FleetCommands)
     fleet.wait_for("no requests but of the bot that is left", is_trimmed)
 
     assert fleet.query("SELECT count(*) FROM tradefleet.bot_generation") == [(0,)]
+    trimmed = "SELECT trimmed_seq FROM tradefleet.stream WHERE stream = 'executions/' || (%s)"
+    uid = fleet.bot("hold")["metadata"]["uid"]
+
+    def has_lost_executions() -> bool:
+        _keep_house(fleet)
+        return fleet.query(trimmed, [uid])[0][0] > 0
+
+    fleet.wait_for("executions of a closed record to go", has_lost_executions)
+    _results_are_whole(fleet, uid)
     fleet.ok("audit")
     assert fleet.ok("verify-parity", "hold").count("the same byte for byte") == 1
+
+
+def _results_are_whole(fleet: FleetCommands, uid: str) -> None:
+    """Results tell of every fill once, whether its message is trimmed or not."""
+    booked = fleet.query("SELECT market_us, side, lots, price_ticks FROM tradefleet.fill WHERE uid = %s", [uid])
+    local = LocalFleet(fleet.home)
+    resources, session = local.resources(), local.session()
+    try:
+        result = fleet_result(session, resources.all(), title="Life", elapsed_s=1.0).result
+    finally:
+        resources.close()
+        session.close()
+    (found,) = [each for each in result.bots if each.key == "default/hold"]
+    trades = [(each.market_us, each.side, each.lots, each.price_ticks) for each in found.record.trades]
+    assert trades == sorted(trades, key=itemgetter(0))
+    assert Counter(booked) <= Counter(trades)
+    assert len(trades) == sum(fill.bot == "default/hold" for fill in result.fills)
 
 
 def test_a_killed_supervisor_takes_its_children_along_and_up_carries_on(fleet: FleetCommands) -> None:

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import psycopg
 
-from tests.integration.lockstep.fleet import BROKER, POSTGRES, SUPERVISOR, Fleet
+from tests.integration.lockstep.fleet import BROKER, POSTGRES, SUPERVISOR
 from tests.integration.lockstep.injected import sitecustomize as points
-from tests.integration.lockstep.watch import Flight, Watch, participant_of
+from tests.integration.lockstep.run import Run
+from tests.integration.lockstep.watch import Flight, bot_of, participant_of
+from tradefleet.domain.bar import MINUTE_US
 
 BOT, GATEWAY, VENUE, FEED = "bot", "gateway", "venue", "feed"
 BACKEND = "postgres backend"
@@ -21,6 +23,7 @@ KINDS = (BOT, GATEWAY, VENUE, FEED, BROKER, POSTGRES, BACKEND, SUPERVISOR)
 SHARED = (BROKER, POSTGRES, SUPERVISOR)  # whoever's turn it is stands on them
 POLL_S = 0.005
 BACK_S = 60.0  # until a killed process must run again, on a machine that others use too
+SOON_US = 60 * MINUTE_US  # of market time: bots that trade within it are struck alike
 FIRE_S = 180.0  # until a minute has begun, or an armed point was passed: it may take a trade
 JITTER_S = 0.08
 FEED_PART = 0.6  # a feed is ahead of its run: after this part of it there may be nothing left to do
@@ -115,9 +118,10 @@ def has_fired(folder: Path, name: str) -> bool:
 class Killer:
     """Strikes `targets` in an order and at minutes drawn from `seed`, while a run goes on."""
 
-    def __init__(self, fleet: Fleet, watch: Watch, *, seed: int, minutes: int, targets: Sequence[Target]) -> None:
-        self._fleet = fleet
-        self._watch = watch
+    def __init__(self, run: Run, *, seed: int, minutes: int, targets: Sequence[Target]) -> None:
+        self._fleet = run.fleet
+        self._watch = run.watch
+        self._trades_us = run.reference.trades_us
         self._rng = random.Random(seed)
         self.hits: list[Hit] = []
         self._plan = self._draw(targets, minutes)
@@ -131,19 +135,33 @@ class Killer:
         return [(minute, target) for minute, _, target in sorted(drawn, key=lambda each: each[:2])]
 
     def strike_all(self) -> None:
-        """Return when all have been struck."""
+        """Return when all have been struck, or when the run has ended before."""
         for minute, target in self._plan:
-            self._wait(lambda least=minute: self._watch.minutes >= least, FIRE_S, f"minute {minute}")
+            self._wait(
+                lambda least=minute: self._watch.minutes >= least or self._watch.is_finished, FIRE_S, f"minute {minute}"
+            )
+            if self._watch.is_finished:
+                return
             self._strike(target)
 
     def _strike(self, target: Target) -> None:
         time.sleep(self._rng.random() * JITTER_S)
         names = self._fleet.names(target.carrier or target.kind) or [target.kind]
-        name = self._rng.choice(names)
         if target.point is None:
-            self._at_random(target, name)
-        else:
-            self._at_point(target, name)
+            self._at_random(target, self._rng.choice(names))
+            return
+        passes = 1 if target.kind == FEED else self._rng.randrange(1, 4)  # a feed commits an hour at once
+        if target.busy and BOT in (target.kind, target.carrier):
+            names = self._that_trade_soon(names, passes)
+        self._at_point(target, self._rng.choice(names), passes)
+
+    def _that_trade_soon(self, names: Sequence[str], trades: int) -> Sequence[str]:
+        """Return the bots that have so many trades soon, as the backtest knows; where none has, who has them first."""
+        now_us = self._watch.market_us + MINUTE_US  # what fills in the next step was asked for before
+        times = {name: [us for us in self._trades_us.get(bot_of(name), ()) if us > now_us] for name in names}
+        at_us = {name: each[trades - 1] for name, each in times.items() if len(each) >= trades}
+        last_us = max(now_us + SOON_US, min(at_us.values(), default=0))
+        return [name for name, found_us in at_us.items() if found_us <= last_us] or names
 
     def _at_random(self, target: Target, name: str) -> None:
         pid = self._alive(name)
@@ -152,11 +170,11 @@ class Killer:
         self._revive(target, pid)
         self._note(target, name, "", flight)
 
-    def _at_point(self, target: Target, name: str) -> None:
+    def _at_point(self, target: Target, name: str, passes: int) -> None:
         """Arm a point in a process, wait until it was passed, and look at what is in flight after the kill."""
         order = {
             "point": target.point,
-            "passes": 1 if target.kind == FEED else self._rng.randrange(1, 4),  # a feed commits an hour at once
+            "passes": passes,
             "delay_us": self._rng.randrange(100, 1_500),
             "busy": target.busy,
         }
@@ -164,7 +182,11 @@ class Killer:
         pid = self._alive(name) if not target.carrier else self._victim(target, name)
         folder = self._fleet.points
         arm(folder, name, {**order, "pid": pid if target.carrier else None})
-        self._wait(lambda: has_fired(folder, name), FIRE_S, f"{name} {target.point}")
+        self._wait(
+            lambda: has_fired(folder, name) or self._watch.is_finished, FIRE_S, f"{name} to pass {target.point!r}"
+        )
+        if not has_fired(folder, name):
+            return
         self._revive(target, pid)
         doing = json.loads((folder / f"{name}.fired").read_text(encoding="utf-8"))["doing"]
         flight = self._watch.flight()

@@ -2,10 +2,11 @@
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tradefleet.domain.ids import BotKey
 from tradefleet.resources.load import load
 from workloads.backtest.from_resources import plan_backtest
 from workloads.backtest.given_data import Wish
@@ -18,11 +19,12 @@ DAY_BARS = 1_440
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """The canonical ledger of the backtest, and its hash."""
+    """The canonical ledger of the backtest, its hash, and when each bot trades in it."""
 
     lines: Sequence[str]
     digest: str
     fills: int
+    trades_us: Mapping[BotKey, Sequence[int]]
 
 
 def write_resources(folder: Path, *, bars: int = DAY_BARS, source: Path = HERE) -> Path:
@@ -40,4 +42,7 @@ def backtest(path: Path) -> Reference:
     if str(INJECTED) not in sys.path:
         sys.path.append(str(INJECTED))  # where the user's own strategy is
     result = run_backtest(plan_backtest(load([path]), Wish()))
-    return Reference(tuple(result.ledger()), result.ledger_hash, len(result.fills))
+    trades_us: dict[BotKey, list[int]] = {}
+    for market_us, bot in sorted({(fill.market_us, fill.bot) for fill in result.fills}):
+        trades_us.setdefault(bot, []).append(market_us)
+    return Reference(tuple(result.ledger()), result.ledger_hash, len(result.fills), trades_us)

@@ -16,7 +16,7 @@ CHANGED = "bot-default-averages"  # it trades at the market, so each of its lots
 @pytest.mark.timeout(1_200)  # two to three minutes on two cores of its own
 def test_a_fleet_whose_processes_are_killed_has_the_ledger_of_the_backtest(tmp_path):
     with running(tmp_path, write_resources(tmp_path, bars=DAY_BARS)) as run:
-        killer = Killer(run.fleet, run.watch, seed=1, minutes=DAY_BARS, targets=TARGETS)
+        killer = Killer(run, seed=1, minutes=DAY_BARS, targets=TARGETS)
         killer.strike_all()
         run.come_to_the_end()
         assert not run.differences()

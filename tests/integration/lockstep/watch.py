@@ -8,6 +8,7 @@ from typing import TypeVar
 from tradefleet.domain.bar import MINUTE_US
 from tradefleet.domain.canonical import canonical_hash
 from tradefleet.domain.errors import OutcomeUnknown, Retryable
+from tradefleet.domain.ids import BotKey
 from tradefleet.domain.progress import GATEWAY, VENUE, Participant, Phase
 from tradefleet.runtime.follower import RunFollower
 from tradefleet.store.ports import RunId
@@ -85,6 +86,12 @@ class Watch:
             self._first_us = self._patiently(lambda: self._session.read(_FIRST_BAR, self._key))[0][0]
         return (self._view.market_us - self._first_us) // MINUTE_US + 1 if self._view.market_us else 0
 
+    @property
+    def market_us(self) -> int:
+        """The step under way; 0 before the first."""
+        self._refresh()
+        return self._view.market_us
+
     def flight(self) -> Flight:
         """Return what is in flight now."""
         self._refresh()
@@ -121,11 +128,15 @@ class Watch:
 
 def participant_of(component: str, participants: frozenset[Participant]) -> Participant | None:
     """Return who a workload is in the run; None for a feed, which only declares steps."""
-    kind, _, rest = component.partition("-")
+    kind = component.partition("-")[0]
     if kind == "venue":
         return VENUE
     if kind == "gateway":
         return GATEWAY
-    wanted = rest.replace("-", "/", 1)
-    found = [each for each in participants if each.startswith(f"bot:{wanted}@")]
+    found = [each for each in participants if each.startswith(f"bot:{bot_of(component)}@")]
     return found[0] if found else None
+
+
+def bot_of(component: str) -> BotKey:
+    """Return the bot that a workload of the kind bot-NAMESPACE-NAME runs."""
+    return BotKey(component.partition("-")[2].replace("-", "/", 1))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.backtest.runs import BARS_STREAM, BOTS, RUNS, Run, sort_key
-from tradefleet.domain.ids import BotKey, BotUid, executions_stream
+from tradefleet.domain.ids import BotKey, BotUid, executions_stream, orders_stream
 from tradefleet.domain.progress import (
     FEED,
     GATEWAY,
@@ -268,3 +268,63 @@ def with_what_is_fresh(row: Progress, view: RunView) -> Progress:
     gone = row.produced.keys() - view.executions - {VENUE_REQUESTS_STREAM}
     produced = {stream: number for stream, number in row.produced.items() if stream not in gone}
     return replace(row, produced={**{stream: view.heads[stream] for stream in view.fresh}, **produced})
+
+
+STRANGER = bot_participant(BotKey("default/stranger"), BotUid("uid-stranger"))
+FOREIGN = {
+    BARS_STREAM: 999,
+    REPORTS_STREAM: 999,
+    VENUE_REQUESTS_STREAM: 999,
+    **{orders_stream(uid): 999 for name, uid in BOTS.items() if name != FIRST},
+    **{executions_stream(uid): 999 for uid in BOTS.values()},
+}
+
+
+def forged(run: Run) -> list[Progress]:
+    """Return the run's rows with what the log-in of the first bot, and of one that is no participant, might add."""
+    rows: list[Progress] = []
+    for each in run.written:
+        if each.participant == FIRST:
+            rows.append(replace(each, produced={**FOREIGN, **each.produced}))
+        else:
+            rows.append(each)
+            rows += [replace(each, participant=FIRST, left=True)] if each.phase is not Phase.BOTS else []
+        rows.append(replace(each, participant=STRANGER, produced=FOREIGN, left=True))
+    return rows
+
+
+@given(RUNS)
+def test_what_is_not_a_participants_to_say_is_not_heard(run: Run) -> None:
+    honest, view = view_of(), view_of()
+    honest.offer(run.written)
+
+    for each in forged(run):
+        view.offer([each])
+
+    assert (view.due(), view.heads, view.place) == (honest.due(), honest.heads, honest.place)
+    assert view.is_finished
+
+
+def test_a_bot_can_neither_add_a_step_nor_end_the_run() -> None:
+    view = view_of([FIRST])
+    view.offer([*quiet_step(5)[:-1], row(FIRST, 3, Phase.FEED), row(FIRST, 5, Phase.FEED, left=True)])
+
+    view.offer([row(FIRST, 5, Phase.BOTS)])
+
+    assert (view.due(), view.is_finished, view.until_us) == (None, False, None)
+
+
+def test_a_bot_that_has_no_turn_says_nothing() -> None:
+    view = view_of()
+    first, second, third = BOTS
+    requests = {orders_stream(BOTS[first]): 1}
+    answers = {executions_stream(BOTS[first]): 1}
+    view.offer([*quiet_step(5, produced=requests), row(second, 5, Phase.BOTS), row(third, 5, Phase.BOTS)])
+    view.offer([row(GATEWAY, 5, Phase.GATEWAY_REQUESTS, produced=answers)])
+    assert view.due() == Due(5, Turn(Phase.BOTS, 1), True, frozenset({first}))
+
+    out_of_turn = row(second, 5, Phase.BOTS, 1, produced={orders_stream(BOTS[second]): 7})
+    view.offer([out_of_turn, row(first, 5, Phase.BOTS, 1)])
+
+    assert view.due() is None, "the step is over: nobody asked for anything"
+    assert orders_stream(BOTS[second]) not in view.heads

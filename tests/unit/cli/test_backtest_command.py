@@ -137,7 +137,7 @@ def test_a_strategy_that_raises_ends_with_1_and_names_bot_hook_time_and_line(fle
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("nothing.yaml",), "nothing.yaml:1 (document 1): there is no such file"),
+        (("nothing.yaml",), "nothing.yaml: there is no such file or folder; check the path"),
         (("fleet.yaml", "-o", "xml"), "-o xml: must be one of table, wide, json, yaml, csv"),
         (("fleet.yaml", "--from", "yesterday"), "--from yesterday: must be a UTC day or time"),
         (("fleet.yaml", "--from", "2030-01-01"), "there is no bar in the range"),

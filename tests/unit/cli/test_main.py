@@ -7,8 +7,10 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -35,6 +37,28 @@ def test_a_command_is_found_where_the_list_says_and_its_help_teaches_by_example(
     result = run(name, "--help")
     assert result.status == 0, result.err
     assert f"$ tradefleet {name}" in result.out
+
+
+def options() -> Iterator[tuple[str, Any]]:
+    """Yield every option of every command with the command's name."""
+    for name, entry in main.COMMANDS.items():
+        command = main.LazyCommand(name, entry).load()
+        for each in (command, *getattr(command, "commands", {}).values()):
+            yield from ((f"{name} {each.name}", param) for param in each.params if param.param_type_name == "option")
+
+
+def test_every_option_says_what_it_does_and_what_its_value_is() -> None:
+    for command, option in options():
+        assert option.help, f"{command}: {option.opts}"
+        assert option.is_flag or option.metavar, f"{command}: {option.opts} says nothing of its value"
+
+
+def test_the_paragraphs_of_a_help_flow_to_the_width_of_the_terminal() -> None:
+    command = main.LazyCommand("data", main.COMMANDS["data"]).load().commands["import"]
+    *paragraphs, example = command.help.split("\n\n")
+    assert len(paragraphs) == 4
+    assert not any("\n" in each for each in paragraphs)
+    assert example.partition("\n")[0].endswith(" \\")  # this break belongs to the command that is shown
 
 
 def test_help_imports_nothing_heavy() -> None:

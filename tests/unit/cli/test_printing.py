@@ -48,13 +48,10 @@ def test_columns_are_left_out_in_their_order_until_the_table_fits() -> None:
     assert printing.too_many(NAMES, ROWS, (3, 2), 5) == [3, 2]
 
 
-@pytest.mark.parametrize("columns", [200, 35, 30, 24])
-def test_a_terminal_shows_every_digit_of_a_number_and_names_what_it_leaves_out(columns: int) -> None:
+def shown_in_a_terminal(arguments: str, columns: int) -> str:
+    """Return what `print_rows` shows in a window of so many columns."""
     primary, secondary = pty.openpty()
-    code = (
-        "from tradefleet.cli.printing import print_rows\n"
-        f"print_rows({NAMES!r}, {ROWS!r}, numbers=(1, 3), optional=(3, 2))"
-    )
+    code = f"from tradefleet.cli.printing import print_rows\nprint_rows({arguments})"
     environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm"}
     subprocess.run([sys.executable, "-c", code], stdout=secondary, env=environment, check=True)
     os.close(secondary)
@@ -63,11 +60,25 @@ def test_a_terminal_shows_every_digit_of_a_number_and_names_what_it_leaves_out(c
         while chunk := os.read(primary, 4_096):
             text += chunk.decode()
     os.close(primary)
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+@pytest.mark.parametrize("columns", [200, 35, 30, 24])
+def test_a_terminal_shows_every_digit_of_a_number_and_names_what_it_leaves_out(columns: int) -> None:
+    plain = shown_in_a_terminal(f"{NAMES!r}, {ROWS!r}, numbers=(1, 3), optional=(3, 2)", columns)
     assert "12,345.67" in plain
     assert "-1.00" in plain
     assert ("Words" in plain.splitlines()[0]) == (columns >= 35)
     assert ("a wider window also shows" in " ".join(plain.split())) == (columns < 40)
+
+
+def test_sentences_take_several_lines_so_that_nothing_beside_them_is_cut_off() -> None:
+    rows = [["whoever reads this has a narrow window", "1,303 entries", "none"]]
+    plain = shown_in_a_terminal(f"['Rule', 'Checked', 'Findings'], {rows!r}, numbers=(1,), is_prose=True", 50)
+    assert "Findings" in plain.splitlines()[0]
+    assert "1,303 entries  none" in plain
+    assert "…" not in plain
+    assert "narrow window" in " ".join(plain.split())
 
 
 def test_names_are_no_markup() -> None:

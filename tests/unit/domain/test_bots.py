@@ -1,6 +1,7 @@
 """A bot's config survives JSON as it is, since every gateway and every bot reads it from there."""
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from tradefleet.domain.bots import (
     BotConfig,
+    DeadManSwitch,
     DeletionPolicy,
     RiskLimits,
     Sizing,
@@ -56,6 +58,7 @@ CONFIGS = st.builds(
     warmup_bars=st.integers(0, 500),
     seed=st.integers(0, 2**63),
     deletion_policy=st.sampled_from(DeletionPolicy),
+    dead_man=st.none() | st.builds(DeadManSwitch, after_us=st.integers(1, 10**15), flattens=st.booleans()),
 )
 
 
@@ -79,3 +82,10 @@ def test_a_restored_config_has_its_own_types() -> None:
     assert restored.sizing.method is SizingMethod.FIXED
     assert restored.deletion_policy is DeletionPolicy.CANCEL_ORDERS
     assert str(restored.sizing.quote_amount) == "1.50"
+
+
+@given(CONFIGS)
+def test_a_config_of_before_the_dead_mans_switch_has_none(config: BotConfig) -> None:
+    values = json.loads(json.dumps(config_values(config)))
+    del values["dead_man"]
+    assert config_from_values(values) == replace(config, dead_man=None)

@@ -15,7 +15,7 @@ from tests.fakes.memory_database import GatewayRow, MemoryDatabase
 from tests.fakes.memory_store import MemoryStore
 from tests.unit.exchange.gateway.scenes import BTC, START_US, A, B, bot_config, gateway_config
 from tradefleet.domain.bar import MINUTE_US, Bar
-from tradefleet.domain.bots import BotCommand, BotConfig, Closure, RunState
+from tradefleet.domain.bots import BotCommand, BotConfig, Closure, DeadManSwitch, RunState
 from tradefleet.domain.errors import OutcomeUnknown
 from tradefleet.domain.ids import (
     AccountId,
@@ -37,6 +37,7 @@ from tradefleet.domain.orders import (
     OrderStatus,
     OrderTerms,
     OrderType,
+    Reason,
     Side,
 )
 from tradefleet.domain.venue import (
@@ -69,7 +70,11 @@ from tradefleet.store.ports import (
 )
 from workloads.exchange.gateway.account import BotAccount
 from workloads.exchange.gateway.reconciliation import LOOKS_MAX
-from workloads.exchange.gateway_worker import ANNOUNCE_US, REQUESTS_MAX, UPKEEP_US, GatewayPlan, GatewayWorker
+from workloads.exchange.gateway_figures import ANNOUNCE_US
+from workloads.exchange.gateway_plan import GatewayPlan
+from workloads.exchange.gateway_requests import REQUESTS_MAX
+from workloads.exchange.gateway_upkeep import ABSENCE_GRACE_US, UPKEEP_US
+from workloads.exchange.gateway_worker import MARKS_WAIT_US, GatewayWorker
 
 EXCHANGE = "default/sim"
 WAIT_US = 200_000
@@ -196,6 +201,7 @@ def resting(request: SubmitOrder) -> VenueOrder:
 class Publisher:
     def __init__(self) -> None:
         self.announced: list[str] = []  # bots whose figures were
+        self.delivers = True
 
     def publish(self, messages: Sequence[OutboxMessage]) -> None: ...
 
@@ -204,6 +210,9 @@ class Publisher:
             self.announced.append(key)
 
     def sweep(self, streams: Sequence[StreamName]) -> None: ...
+
+    def is_delivered(self, stream: StreamName, seq: int) -> bool:
+        return self.delivers
 
     def serve(self) -> None: ...
 
@@ -376,6 +385,47 @@ def test_the_venues_answer_to_what_was_sent_is_taken_without_waiting(scene):
     assert accepted.status == "ACCEPTED"
 
 
+def test_bars_are_committed_together_with_the_orders_that_answer_them(scene):
+    scene.clock.sleep_us(MARKS_WAIT_US)
+    scene.rest()
+    committed = len(scene.store.commits)
+    scene.bar(2)
+    assert len(scene.store.commits) == committed
+    scene.request(1)
+    scene.worker.step(WAIT_US)
+    [commit] = scene.store.commits[committed:]
+    assert commit.positions[bars_stream(EXCHANGE, BTC, MINUTE_US)] == 2
+    assert [row.request_seq for row in commit.orders] == [1]
+
+
+def test_bars_that_nobody_answers_are_committed_after_a_moment(scene):
+    scene.clock.sleep_us(MARKS_WAIT_US)
+    scene.rest()
+    committed = len(scene.store.commits)
+    scene.bar(2)
+    scene.bar(3)
+    assert scene.streams.waited_us[-1] == MARKS_WAIT_US
+    scene.clock.sleep_us(MARKS_WAIT_US)
+    scene.rest()
+    [commit] = scene.store.commits[committed:]
+    assert commit.positions[bars_stream(EXCHANGE, BTC, MINUTE_US)] == 3
+    assert len(commit.statistics) == 4  # of two bots, bar by bar
+
+
+def test_a_bar_that_sets_off_an_exit_is_committed_at_once(scene):
+    protected = replace(OTHER, limits=replace(OTHER.limits, stop_loss_ppm=1))
+    scene.command(replace(protected, generation=2))
+    scene.commit(OTHER, [order(1, OTHER)])
+    scene.rest()
+    scene.venue.trade(next(iter(scene.venue.orders)), lots=TERMS.lots)
+    scene.rest()
+    committed = len(scene.store.commits)
+    low = BAR._replace(open_us=START_US + MINUTE_US, low=BAR.low / 2, close=BAR.low / 2)
+    scene.streams.items = [StreamItem(bars_stream(EXCHANGE, BTC, MINUTE_US), 2, low)]
+    scene.worker.step(WAIT_US)
+    assert [commit.venue_requests != [] for commit in scene.store.commits[committed:]][:1] == [True]
+
+
 def test_requests_that_did_not_fit_into_a_transaction_are_taken_without_another_hint(scene):
     scene.request(REQUESTS_MAX + 3)
     scene.worker.step(WAIT_US)
@@ -486,11 +536,21 @@ def test_a_change_that_no_column_holds_stops_its_stream_and_no_other_bot(scene, 
 
 def test_unreadable_requests_do_not_hide_that_more_wait(scene):
     scene.commit(BOT, [outgoing(BOT, seq, b"?") for seq in range(1, REQUESTS_MAX + 1)])
-    scene.commit(OTHER, [order(1, OTHER)])  # its stream comes later in the order of names
+    scene.commit(OTHER, [order(seq, OTHER) for seq in range(1, REQUESTS_MAX + 1)])
     scene.worker.step(WAIT_US)
     scene.worker.step(WAIT_US)
     assert scene.streams.waited_us == [WAIT_US, 0]
-    assert scene.account(OTHER).request_seq == 1
+    assert scene.account(OTHER).request_seq == REQUESTS_MAX
+
+
+def test_a_bot_that_asks_for_very_much_does_not_delay_the_others(scene):
+    scene.commit(OTHER, [order(1, OTHER)])
+    scene.rest()
+    scene.commit(BOT, [order(seq) for seq in range(1, 3 * REQUESTS_MAX)])
+    scene.commit(OTHER, [cancel(2, 1, OTHER)])
+    scene.worker.step(WAIT_US)
+    assert scene.account(OTHER).request_seq == 2
+    assert scene.account(BOT).request_seq == REQUESTS_MAX - 1
 
 
 def test_a_bot_that_a_report_has_closed_is_still_heard(scene):
@@ -557,6 +617,17 @@ def test_a_bot_that_was_wound_down_leaves_its_row_once_its_command_is_gone(scene
     assert list(scene.worker.machine.accounts) == [B]
 
 
+def test_the_books_of_a_bot_stay_until_what_it_was_told_is_out(scene):
+    scene.publisher.delivers = False
+    scene.command(BOT, deleting=True)
+    scene.store.forget_command(BOT.uid)
+    scene.upkeep()
+    assert list(scene.worker.machine.accounts) == [A, B]
+    scene.publisher.delivers = True
+    scene.upkeep()
+    assert list(scene.worker.machine.accounts) == [B]
+
+
 def test_figures_of_a_bot_that_is_gone_since_are_not_announced(scene):
     scene.request(1)
     scene.rest()
@@ -574,6 +645,8 @@ def test_figures_of_a_bot_that_is_gone_since_are_not_announced(scene):
     announced = len(scene.publisher.announced)
     scene.clock.sleep_us(ANNOUNCE_US)
     scene.bar(4)
+    scene.clock.sleep_us(MARKS_WAIT_US)
+    scene.rest()
     assert set(scene.publisher.announced[announced:]) == {B}
 
 
@@ -749,3 +822,47 @@ def test_a_halt_between_commit_and_send_lets_a_cancel_pass(scene):
     scene.rest()
     assert scene.venue.canceled == [bot_order_id(uid_hash(BOT.uid), 1)]
     assert scene.venue.submitted == scene.venue.canceled
+
+
+# --- bots that nobody runs -----------------------------------------------------------------------------------------
+
+
+WATCHED = replace(BOT, dead_man=DeadManSwitch(after_us=5 * ABSENCE_GRACE_US))
+
+
+@pytest.fixture
+def abandoned(scene):
+    """A scene with a bot that has an order at the venue, and whose process gives its lease back."""
+    scene.store.put_command(CONFIG.account, BotCommand(config=replace(WATCHED, generation=2)))
+    scene.upkeep()
+    scene.request(1)
+    scene.rest()
+    lease = scene.store.acquire(bot_lease(BOT.key, BOT.uid), holder="slot", generation=1, ttl_us=10**9)
+    scene.store.release(lease)
+    return scene
+
+
+def test_a_bot_that_nobody_runs_loses_its_orders(abandoned):
+    abandoned.clock.sleep_us(ABSENCE_GRACE_US)
+    abandoned.upkeep()
+    since_us = abandoned.account(BOT).absent_since_us
+    assert since_us == abandoned.clock.monotonic_us()
+    abandoned.clock.sleep_us(5 * ABSENCE_GRACE_US)
+
+    abandoned.upkeep()
+
+    (order_id,) = (request.client_order_id for request in abandoned.venue.asked if isinstance(request, CancelOrder))
+    written = [row for commit in abandoned.store.commits for row in commit.orders if row.client_order_id == order_id]
+    assert (written[-1].status, written[-1].reason) == (OrderStatus.CANCELED, Reason.DEAD_MAN)
+
+
+def test_a_gateway_that_has_just_started_gives_the_bots_time_to_start_too(abandoned):
+    abandoned.clock.sleep_us(ABSENCE_GRACE_US - 3 * UPKEEP_US)
+    abandoned.upkeep()
+    assert abandoned.account(BOT).absent_since_us == 0
+
+
+def test_bots_without_a_switch_are_not_asked_for(scene):
+    scene.store.absences = None
+    scene.clock.sleep_us(2 * ABSENCE_GRACE_US)
+    scene.upkeep()

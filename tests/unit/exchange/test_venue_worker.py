@@ -12,8 +12,9 @@ from tests.unit.exchange.venue.scenes import ALICE, BTC, INSTRUMENT, buy, order_
 from tradefleet.bus.errors import JournalLost
 from tradefleet.bus.memory import MemoryBus
 from tradefleet.bus.memory_broker import MemoryBroker
+from tradefleet.bus.ports import Journal
 from tradefleet.domain.bar import MINUTE_US, Bar
-from tradefleet.domain.errors import Permanent, Retryable
+from tradefleet.domain.errors import OutcomeUnknown, Permanent, Retryable
 from tradefleet.domain.ids import StreamName, bars_stream
 from tradefleet.domain.venue import DepositFunds, SubmitOrder, VenueRequest
 from tradefleet.messages.codec import decode
@@ -231,6 +232,50 @@ def test_whoever_has_newer_reports_is_told_nothing_of_the_past(scene: Scene) -> 
     assert scene.worker.reports(ALICE, newest) == []
     with pytest.raises(Retryable, match="another one keeps the journal"):
         scene.worker.reports(ALICE, newest + 1)
+
+
+class ForgetfulJournal:
+    """Writes what it is given and then does not know it, but for the first append."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._appends = 0
+        self.read, self.close = journal.read, journal.close
+
+    def append(self, values: Sequence[bytes]) -> list[int]:
+        offsets = self._journal.append(values)
+        self._appends += 1
+        if self._appends > 1:
+            raise OutcomeUnknown("no answer")
+        return offsets
+
+
+class ForgetfulBus(MemoryBus):
+    def journal(self, topic: str, key: str) -> Journal:
+        return ForgetfulJournal(super().journal(topic, key))
+
+
+@pytest.mark.parametrize("ask", ["request_no", "reports", "query", "open_orders", "balances"])
+def test_while_the_journal_may_hold_more_than_we_know_nothing_is_answered(ask: str) -> None:
+    broker, clock = MemoryBroker(), FakeClock()
+    MemoryBus(broker).ensure_topics([JOURNAL])
+    plan = VenuePlan(config=PLAYED, exchange=EXCHANGE, holder="slot", generation=1)
+    store = MemoryStore(MemoryDatabase(clock.monotonic_us))
+    worker = VenueWorker(
+        plan, store=store, streams=Streams([], frozenset({BARS})), bus=ForgetfulBus(broker), clock=clock
+    )
+    worker.start()
+    order = SubmitOrder(no=1, market_us=0, client_order_id=order_id(1), terms=buy(1, 80))
+    with pytest.raises(OutcomeUnknown):
+        worker.receive(ALICE, [order])
+
+    arguments = {"reports": [0], "query": [order_id(1)]}.get(ask, [])
+    with pytest.raises(Retryable, match="its journal is being read"):
+        getattr(worker, ask)(ALICE, *arguments)
+    with pytest.raises(OutcomeUnknown):
+        worker.step(0)
+    worker.start()
+    assert worker.request_no(ALICE) == 1
 
 
 def test_a_long_batch_of_requests_is_taken_whole(scene: Scene) -> None:

@@ -1,15 +1,19 @@
 """The Governor tells each state once, and again what did not arrive."""
 
 from dataclasses import replace
+from decimal import Decimal
 
 from governor.announcements import Announcements
+from governor.job import FinishedReport
 from governor.workload import Command
 
 from tests.unit.governor.test_housekeeping import ALPHA, BETA
 from tradefleet.bus.errors import BusFull, NotDelivered
 from tradefleet.domain.bots import RunState
+from tradefleet.domain.ids import BotKey
 from tradefleet.messages.codec import decode
 from tradefleet.messages.control import BotCommanded, RiskAction, RiskCommanded
+from tradefleet.messages.performance import ReportFinished
 from tradefleet.store.ports import Halt
 
 LUNCH = Halt(scope="fleet", reason="lunch", set_by="ana")
@@ -122,3 +126,55 @@ def test_an_end_of_a_halt_that_did_not_arrive_is_told_again() -> None:
     told.tell([], [])
 
     assert [each.action for _, _, each in wire.take()] == [RiskAction.RESUME]
+
+
+REPORT = FinishedReport(
+    report="backtest/ns/test/2",
+    bot=BotKey("ns/alpha"),
+    location="/somewhere/test.html",
+    content_hash="c0ffee",
+    from_us=5,
+    to_us=9,
+    values={
+        "quote": "USD",
+        "startEquity": "100",
+        "endEquity": "110.5",
+        "hold": None,
+        "fees": "0.25",
+        "fills": 3,
+        "measures": {"sharpe": 1.5},
+    },
+)
+
+
+def test_a_report_is_told_once_and_again_when_it_has_changed() -> None:
+    wire = Wire()
+    told = Announcements(wire, lambda: 77)
+    told.tell([], [], [REPORT])
+    told.tell([], [], [REPORT])
+
+    ((topic, key, message),) = wire.take()
+
+    assert (topic, key) == ("reports.performance", "ns/alpha")
+    assert isinstance(message, ReportFinished)
+    assert (message.report, message.location, message.content_hash) == (
+        "backtest/ns/test/2",
+        "/somewhere/test.html",
+        "c0ffee",
+    )
+    assert (message.end_equity, message.hold, message.measures) == (Decimal("110.5"), None, {"sharpe": 1.5})
+    told.tell([], [], [replace(REPORT, content_hash="0ther")])
+    assert [each.content_hash for _, _, each in wire.take()] == ["0ther"]
+
+
+def test_a_report_that_did_not_arrive_is_told_again() -> None:
+    wire = Wire()
+    told = Announcements(wire, lambda: 77)
+    wire.is_deaf = True
+    told.tell([], [], [REPORT])
+    wire.is_deaf = False
+    wire.take()
+
+    told.tell([], [], [REPORT])
+
+    assert len(wire.take()) == 1

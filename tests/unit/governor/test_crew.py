@@ -446,6 +446,17 @@ def test_changed_settings_restart_the_process_and_count_as_no_crash(stage: Stage
     assert stage.crew.take_ends() == []
 
 
+def test_a_process_that_is_to_become_another_one_is_not_ready_any_more(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, obey=False)
+    stage.pages.ready()
+    stage.tend_for(1.0)
+    assert stage.facts().state is ProcessState.READY
+
+    stage.tend_for(1.0, workload(settings={"seed": 2}))
+
+    assert stage.facts().state is ProcessState.STARTING, "it still answers, and still runs the old settings"
+
+
 def test_a_process_that_will_not_end_is_killed_when_its_grace_is_over(tmp_path: Path) -> None:
     stage = Stage(tmp_path, obey=False)
     stage.tend()

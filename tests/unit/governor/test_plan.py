@@ -145,13 +145,18 @@ def test_a_lockstep_feed_waits_for_bots():
     assert [verdict.reason for verdict in planned.verdicts.values()] == ["NoBots"]
 
 
-@pytest.mark.parametrize("change", [{"state": "Paused"}, {"deletionPolicy": "Flatten"}])
-def test_what_does_not_change_the_strategy_needs_no_new_generation(change):
-    observed = _running(_plan(*_fleet(fleets.bot("alpha"))))
+@pytest.mark.parametrize(
+    "change", [{"state": "Paused"}, {"deletionPolicy": "Flatten"}, {"deadManSwitch": {"after": "5m"}}]
+)
+def test_what_does_not_change_the_strategy_needs_no_new_generation_and_no_other_process(change):
+    before = _plan(*_fleet(fleets.bot("alpha")))
 
-    planned = _plan(*_fleet(fleets.bot("alpha", generation=2, **change)), observed=observed)
+    after = _plan(*_fleet(fleets.bot("alpha", generation=2, **change)), observed=_running(before))
 
-    assert planned.commands[0].command.config.generation == 1
+    (told,), (known,) = after.commands, before.commands
+    assert told.command.config.generation == 1
+    assert told != known, "its gateway hears of it"
+    assert after.workloads == before.workloads
 
 
 def test_a_changed_spec_is_a_new_generation():
@@ -345,6 +350,39 @@ def test_what_stands_in_the_way_is_named(resources, reason, stalled):
     verdicts = _plan(*resources).verdicts.values()
 
     assert (reason, stalled) in {(verdict.reason, verdict.stalled) for verdict in verdicts}
+
+
+@pytest.mark.parametrize(
+    ("resources", "message"),
+    [
+        (_fleet(fleets.bot("alpha", feedRef={"name": "gone"})), "waits for Feed gone in namespace default"),
+        (
+            [*_fleet(fleets.bot("alpha", feedRef={"name": "other"})), fleets.feed("other", suspend=True)],
+            "Exchange simulator is played by Feed replay: name that one",
+        ),
+        (
+            [fleets.exchange(), fleets.feed(suspend=True), fleets.bot("alpha", feedRef={"name": "replay"})],
+            "waits for Feed replay, its feedRef, to play the market",
+        ),
+    ],
+)
+def test_a_bot_waits_for_the_feed_that_it_names(resources, message):
+    planned = _plan(*resources)
+
+    verdict = next(each for key, each in planned.verdicts.items() if key.kind == "TradingBot")
+    assert (verdict.reason, verdict.stalled) == ("FeedNotPlaying", False)
+    assert message in verdict.message
+    assert "bot-default-alpha" not in _names(planned)
+
+
+def test_a_bot_whose_named_feed_plays_runs():
+    assert "bot-default-alpha" in _names(_plan(*_fleet(fleets.bot("alpha", feedRef={"name": "replay"}))))
+
+
+def test_a_deleted_bot_is_wound_down_whatever_feed_it_names():
+    bot = fleets.bot("alpha", feedRef={"name": "gone"}, deleting=True)
+
+    assert "bot-default-alpha" in _names(_plan(*_fleet(bot)))
 
 
 def test_a_strategy_that_cannot_be_built_stalls_its_bot_alone():

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from governor.annotations import OWNER_ANNOTATION
+from governor.job import JobFacts
 from governor.observation import Books, Seen
 from governor.reporting import plain, statuses_of, waking
 from governor.status import AccountView
@@ -202,6 +203,16 @@ def test_what_closed_a_stream_is_told() -> None:
     assert "maxDrawdownPercent" in warning["message"]
 
 
+def test_a_bot_that_nobody_runs_says_so_when_its_switch_has_acted_and_not_before() -> None:
+    bot = fleets.bot("alpha", deadManSwitch={"after": "5m"})
+    for is_abandoned in (False, True):
+        seen = Seen(books={UID: books(absent_since_us=MARKET_US, is_abandoned=is_abandoned)})
+
+        status = shown(fleets.exchange(), bot, seen=seen)["alpha"]
+
+        assert any(each["type"] == "Warning" for each in status["conditions"]) == is_abandoned
+
+
 def test_what_a_gateway_refuses_is_told() -> None:
     status = shown(fleets.exchange(), fleets.bot("alpha"), seen=Seen(refusals={UID: "wallet cannot change"}))["alpha"]
 
@@ -256,6 +267,33 @@ def test_a_feed_shows_bars_and_bots_and_that_its_market_is_made_up() -> None:
 
 
 @pytest.mark.parametrize(
+    ("replay", "percent"),
+    [({}, 25), ({"from": "2018-04-03T23:30:00Z"}, 14), ({"to": "2018-04-04T01:00:00Z"}, 50)],
+)
+def test_a_replays_progress_is_measured_on_its_datasets_and_its_own_range(replay: dict, percent: int) -> None:
+    feed = fleets.feed()
+    feed = fleets.stored(
+        "Feed", "replay", {**feed.body()["spec"], "replay": {**feed.body()["spec"]["replay"], **replay}}
+    )
+    hour_us = 3_600_000_000
+    read = {
+        "bars": 240,
+        "gaps": 0,
+        "missingBars": 0,
+        "firstUs": MARKET_US - hour_us,
+        "lastUs": MARKET_US + 3 * hour_us,
+        "contentHash": "c0ffee",
+    }
+    planned, jobs = Plan(), {"dataset-default-market": JobFacts(result=read)}
+    resources = [fleets.exchange(), fleets.dataset(), feed, fleets.bot("alpha")]
+    seen = Seen(statistics={UID: figures(market_us=MARKET_US)})
+
+    found = statuses_of(resources, planned, seen, ALL_READY, frozenset(), jobs, now_us=0)
+
+    assert found["uid-feed-replay"][1]["progressPercent"] == percent
+
+
+@pytest.mark.parametrize(
     ("seen", "processes"),
     [
         (Seen(finished=frozenset({"uid-feed-replay"})), ALL_READY),
@@ -281,8 +319,8 @@ def test_a_set_counts_its_own_bots() -> None:
 
     status = shown(fleets.exchange(), _bot_set(), mine, fleets.bot("beta"))["many"]
 
-    assert (status["bots"], status["phase"]) == (2, "Starting")
-    assert status["updated"] == 0
+    assert (status["bots"], status["ready"], status["updated"]) == (2, 0, 0)
+    assert condition(status, "Ready")["message"] == "0 of 2 bots are Ready"
 
 
 def test_every_resource_of_a_fleet_has_a_status() -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from governor.annotations import OWNER_ANNOTATION, STATE_ANNOTATION
-from governor.job import Job, JobFacts
+from governor.job import FinishedReport, Job, JobFacts
 from governor.observation import Books, Seen
 from governor.ports import Ports
 from governor.rounds import Rounds
@@ -118,7 +118,8 @@ class Stage:
     def __getattr__(self, name: str):
         return getattr(self.store, name)
 
-    def tell(self, commands: Collection[Command], halts: Collection[Halt]) -> None:
+    def tell(self, commands: Collection[Command], halts: Collection[Halt], reports: Collection[FinishedReport]) -> None:
+        del reports
         self.told.append((len(commands), len(halts)))
 
     def go(self, rounds: int = 1) -> None:

@@ -471,7 +471,8 @@ def test_an_account_that_was_never_reconciled_has_no_time_of_it():
 
 
 def _feed_status(feed=None, verdict=None, process=RUNS, **more):
-    given = {"bots": 1, "bars": 20, "market_us": MARKET_US, "is_finished": False, "is_synthetic": True, **more}
+    given = {"bots": 1, "bars": 20, "market_us": MARKET_US, "span": None, "is_finished": False, "is_synthetic": True}
+    given |= more
     return feed_status(feed or fleets.feed(), verdict, process, now_us=0, **given)
 
 
@@ -481,6 +482,29 @@ def test_a_feed_shows_how_far_it_is():
     assert (status.phase, status.bots, status.bars, status.synthetic) == (Phase.RUNNING, 1, 20, True)
     assert status.market_time == "2018-04-04T00:00:00Z"
     assert _feed_status(market_us=0).market_time is None
+
+
+@pytest.mark.parametrize(
+    ("market_us", "percent"),
+    [
+        (0, 0),
+        (MARKET_US, 0),
+        (MARKET_US + 499, 49),
+        (MARKET_US + 999, 99),
+        (MARKET_US + 1000, 99),
+        (MARKET_US + 9999, 99),
+    ],
+)
+def test_a_replay_says_how_far_it_is_and_100_only_when_it_has_ended(market_us, percent):
+    span = (MARKET_US, MARKET_US + 1000)
+
+    assert _feed_status(market_us=market_us, span=span).progress_percent == percent
+    assert _feed_status(market_us=market_us, span=span, is_finished=True).progress_percent == 100
+
+
+def test_a_replay_of_unknown_length_says_nothing_of_its_progress():
+    assert _feed_status().progress_percent is None
+    assert _feed_status(span=(MARKET_US, MARKET_US)).progress_percent == 0
 
 
 @pytest.mark.parametrize(
@@ -545,15 +569,60 @@ def test_a_set_is_what_its_bots_are(bots, phase, message, counts):
         status = bot_status(bot, None, BotView(process=views[kind]), {}, now_us=0)
         mine.append(bot.model_copy(update={"status": status}))
 
-    status = set_status(_bot_set(), None, mine, 2, now_us=0)
+    wanted = [fleets.bot("bot-0"), fleets.bot("bot-1")]
+
+    status = set_status(_bot_set(), None, mine, wanted, now_us=0)
 
     assert (status.phase, status.reason) == (phase, message)
     assert (status.bots, status.ready, status.failed) == (2, *counts)
-    assert status.updated == len(bots)
+    assert status.updated == min(len(bots), 2)
+
+
+def test_a_set_says_how_many_bots_have_its_newest_spec():
+    mine = [_ready_bot("bot-0"), _ready_bot("bot-1")]
+    wanted = [fleets.bot("bot-0"), fleets.bot("bot-1", interval="5m")]
+
+    status = set_status(_bot_set(), None, mine, wanted, now_us=0)
+
+    assert (status.updated, status.phase) == (1, Phase.STARTING)
+    assert status.reason == "1 of 2 bots have the newest spec, 2 are Ready"
+
+
+def _ready_bot(name):
+    bot = fleets.bot(name)
+    return bot.model_copy(update={"status": bot_status(bot, None, BotView(process=RUNS), {}, now_us=0)})
+
+
+@pytest.mark.parametrize(
+    ("switch", "done"),
+    [({}, "canceled its orders"), ({"action": "Flatten"}, "sold its position")],
+)
+def test_a_bot_whose_dead_mans_switch_has_acted_says_so(switch, done):
+    bot = fleets.bot("alpha", deadManSwitch=switch)
+
+    status = bot_status(bot, None, BotView(process=None, abandoned_since_us=MARKET_US), {}, now_us=0)
+
+    warning = _says(status, ConditionType.WARNING)
+    assert warning is not None
+    assert warning.reason == "DeadManSwitch"
+    assert f"no process has run it since 2018-04-04T00:00:00Z, so its dead man's switch has {done}" in warning.message
+    assert status.phase is Phase.STARTING
+    assert _says(bot_status(bot, None, BotView(process=None), {}, now_us=0), ConditionType.WARNING) is None
+
+
+def test_a_shared_bot_says_that_it_runs_alone_all_the_same():
+    bot = fleets.bot("alpha", placement="Shared")
+
+    status = bot_status(bot, None, BotView(process=RUNS), {}, now_us=0)
+
+    warning = _says(status, ConditionType.WARNING)
+    assert warning is not None
+    assert warning.reason == "NotShared"
+    assert status.condition(ConditionType.READY).status is ConditionStatus.TRUE
 
 
 def test_a_suspended_set_leaves_its_bots_as_they_are():
-    status = set_status(_bot_set(suspend=True), None, [], 2, now_us=0)
+    status = set_status(_bot_set(suspend=True), None, [], [], now_us=0)
 
     assert (status.phase, status.reason) == (Phase.STOPPED, "its bots stay as they are")
 

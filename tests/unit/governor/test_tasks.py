@@ -185,14 +185,16 @@ def test_a_suspended_backtest_is_stopped() -> None:
     assert _status(backtest(suspend=True)).phase is Phase.STOPPED
 
 
-def test_a_risk_policy_says_that_a_local_fleet_does_not_carry_it_out() -> None:
-    policy = fleets.stored("RiskPolicy", "careful", {"halt": True})
+@pytest.mark.parametrize("halts", [True, False])
+def test_a_risk_policy_says_that_it_is_not_carried_out(halts: bool) -> None:
+    policy = fleets.stored("RiskPolicy", "careful", {"halt": halts})
 
     status = job_status(policy, {}, None, now_us=0)
 
     assert status is not None
     assert status.phase is Phase.FAILED
-    assert "is not carried out by a local fleet" in (status.reason or "")
+    assert (status.reason or "").startswith("is not carried out yet")
+    assert ("`tradefleet halt`" in (status.reason or "")) == halts
 
 
 def test_what_is_no_job_has_its_status_from_elsewhere() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.unit.resources.cases import BOT, body, changed
 from tradefleet.domain.bar import MINUTE_US
+from tradefleet.domain.bots import DeadManSwitch
 from tradefleet.domain.ids import Symbol
 from tradefleet.resources.backtest import Costs
 from tradefleet.resources.dataset import Dataset
@@ -167,6 +168,22 @@ def test_a_bot_that_does_not_fit_its_exchange_names_the_field(changes, path, mes
     assert problem.path == path
     assert message in problem.message
     assert problem.resource == "TradingBot default/trend"
+
+
+@pytest.mark.parametrize(
+    ("switch", "dead_man"),
+    [
+        ({}, DeadManSwitch(after_us=15 * MINUTE_US)),
+        ({"after": "30s", "action": "Flatten"}, DeadManSwitch(after_us=MINUTE_US // 2, flattens=True)),
+        (None, None),
+    ],
+    ids=["default", "all said", "none"],
+)
+def test_a_dead_mans_switch_is_part_of_the_config(
+    switch: dict[str, str] | None, dead_man: DeadManSwitch | None
+) -> None:
+    changes = {} if switch is None else {"spec__deadManSwitch": switch}
+    assert bot_config(bot(**changes), exchange(), warmup_bars=1).dead_man == dead_man
 
 
 def test_the_uid_of_a_backtest_follows_from_namespace_and_name_alone() -> None:

@@ -21,11 +21,12 @@ from tradefleet.runtime.process import Process, run_process
 from tradefleet.runtime.settings import process_settings
 
 behaviour = sys.argv[1]
+if behaviour == "collecting": gc.disable()  # as a `main` may do while it loads
 
 class Worker:
     def start(self):
         print("started", flush=True)
-        if behaviour == "collecting": print(sys.modules in gc.get_objects(), flush=True)
+        if behaviour == "collecting": print(sys.modules in gc.get_objects(), gc.isenabled(), flush=True)
         if behaviour == "fenced": raise Fenced("epoch 4 holds it")
         if behaviour == "refused": raise NonDeterministic("request 7 of postgresql://u:hunter2@h differs")
         if behaviour == "crash": raise ZeroDivisionError("oops")
@@ -158,7 +159,7 @@ def test_health_is_served_while_it_runs(run: Run) -> None:
         assert b'tradefleet_steps_total{worked="yes"}' in answer.read()
 
 
-def test_a_collection_of_garbage_does_not_look_through_what_was_imported(run: Run) -> None:
+def test_garbage_is_collected_but_not_looked_for_in_what_was_imported(run: Run) -> None:
     process = run("collecting")
     assert process.stdout is not None
-    assert [process.stdout.readline() for _ in range(2)] == ["started\n", "False\n"]
+    assert [process.stdout.readline() for _ in range(2)] == ["started\n", "False True\n"]

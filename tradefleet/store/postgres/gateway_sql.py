@@ -1,13 +1,17 @@
 """SQL of a gateway's transaction. Rows of one kind travel as one JSON parameter (see `encoding`)."""
 
+# The first of every stream come before the second of any: whoever asks for much does not delay the others.
 REQUESTS = """
-SELECT message.stream, message.seq, message.topic, message.key, message.market_us, message.payload
-FROM json_to_recordset(%(after)s::json) AS wanted(stream text, after bigint)
-CROSS JOIN LATERAL (
-    SELECT * FROM tradefleet.outbox
-    WHERE fleet = %(fleet)s AND stream = wanted.stream AND seq > wanted.after ORDER BY seq LIMIT %(limit)s
-) AS message
-ORDER BY message.stream, message.seq LIMIT %(limit)s"""
+SELECT stream, seq, topic, key, market_us, payload FROM (
+    SELECT message.stream, message.seq, message.topic, message.key, message.market_us, message.payload
+    FROM json_to_recordset(%(after)s::json) AS wanted(stream text, after bigint)
+    CROSS JOIN LATERAL (
+        SELECT * FROM tradefleet.outbox
+        WHERE fleet = %(fleet)s AND stream = wanted.stream AND seq > wanted.after ORDER BY seq LIMIT %(limit)s
+    ) AS message
+    ORDER BY message.seq - wanted.after, message.stream LIMIT %(limit)s
+) AS shared
+ORDER BY stream, seq"""
 
 # Streams whose next message is gone: without this, a reader would take "trimmed" for "nothing yet".
 TRIMMED = """
@@ -33,6 +37,10 @@ SELECT tradefleet.require(EXISTS (SELECT FROM fenced), 'TF003', %(fence_message)
     tradefleet.require((SELECT request_no - requests_before
         = (SELECT count(*) FROM unnest(%(numbers)s::bigint[]) AS number WHERE number > requests_before) FROM fenced),
         'TF004', %(gap_message)s)"""
+
+ABSENCES = """
+SELECT tradefleet.now_us(), coalesce(array_agg(uid), '{}') FROM tradefleet.bot
+WHERE fleet = %(fleet)s AND uid = ANY(%(bots)s) AND (holder = '' OR lease_until_us <= tradefleet.now_us())"""
 
 _IDENTITY = "({0}.account, {0}.uid, {0}.bot, coalesce({0}.request_seq, -1), {0}.symbol, {0}.side, {0}.type)"
 

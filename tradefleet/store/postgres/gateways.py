@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tradefleet.domain.errors import Permanent, StreamGap
-from tradefleet.domain.ids import AccountId, BotKey, StreamName
+from tradefleet.domain.ids import AccountId, BotKey, BotUid, StreamName
 from tradefleet.store.checks import (
     check_gateway_commit,
     check_gateway_lease,
@@ -13,7 +13,7 @@ from tradefleet.store.checks import (
     request_numbers,
     stream_advances,
 )
-from tradefleet.store.ports import GatewayCommit, GatewayRecord, Halt, OutboxMessage
+from tradefleet.store.ports import Absences, GatewayCommit, GatewayRecord, Halt, OutboxMessage
 from tradefleet.store.postgres import gateway_rows, gateway_sql, halt_sql, stream_sql
 from tradefleet.store.postgres.encoding import advance_parameters, message_rows, to_json
 from tradefleet.store.postgres.leases import PostgresLeases
@@ -52,6 +52,13 @@ class PostgresGatewayStore(PostgresLeases, PostgresStreams):
             blobs=dict(blobs),
             unsettled=[gateway_rows.request_of(*request) for request in unsettled],
         )
+
+    def absences(self, bots: Sequence[BotUid]) -> Absences:
+        """Return which of these bots no process holds: the lease was never taken, given back, or is expired."""
+        [(wall_us, absent)] = self._session.read(
+            gateway_sql.ABSENCES, {"fleet": self._session.fleet, "bots": list(bots)}
+        )
+        return Absences(wall_us=wall_us, bots=frozenset(absent))
 
     @contextmanager
     def gateway_transaction(self, account: AccountId) -> Iterator["PostgresGatewayTransaction"]:

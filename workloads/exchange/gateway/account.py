@@ -64,6 +64,8 @@ class BotAccount:
         self.exits: dict[Symbol, Reason] = {}  # positions to close as soon as their orders are gone
         self.closures: dict[Closure, str] = {}  # why it takes no new risk (rule 9), the first of each kind
         self.unreadable_seq = 0  # the request that cannot be read and holds up those after it; 0 when there is none
+        self.absent_since_us = 0  # when nobody was seen to run it, on the database's clock; 0 while somebody does
+        self.is_abandoned = False  # its dead man's switch has acted, and nobody has run it since
         self.backlog_until_us = -1  # what the bot decided up to then was held up: too late to raise risk by it
         self.derive()
 
@@ -202,6 +204,8 @@ class BotAccount:
             "closures": dict(self.closures),
             "unreadable_seq": self.unreadable_seq,
             "backlog_until_us": self.backlog_until_us,
+            "absent_since_us": self.absent_since_us,
+            "is_abandoned": self.is_abandoned,
         }
 
 
@@ -220,6 +224,8 @@ def restore_account(state: dict[str, Any], instruments: Mapping[Symbol, Instrume
     account.closures = {Closure(cause): why for cause, why in state["closures"].items()}
     for name in _PLAIN_FIELDS:
         setattr(account, name, state[name])
+    account.absent_since_us = state.get("absent_since_us", 0)  # books of before the switch do not have these
+    account.is_abandoned = state.get("is_abandoned", False)
     account.derive()
     return account
 

@@ -98,18 +98,12 @@ def settle_trade(
     money. Raises InvalidOrder or LedgerImbalance, changing nothing, for a trade that cannot be (more lots than the
     order has, money that is not there).
     """
-    if trade.lots <= 0 or trade.lots > order.open_lots:
-        raise InvalidOrder(
-            f"trade {trade.trade_id}: {trade.lots} lots for order {order.client_order_id}, "
-            f"which has {order.open_lots} open"
-        )
+    position = account.positions[instrument.symbol]
+    buys = order.terms.side is Side.BUY
+    _check_lots(trade, order, held_lots=None if buys else position.lots)
     notional = instrument.notional_atoms(trade.lots, trade.price_ticks)
     _check_size(trade, notional, instrument)
     amount = instrument.base_atoms(trade.lots)
-    position = account.positions[instrument.symbol]
-    buys = order.terms.side is Side.BUY
-    if not buys and trade.lots > position.lots:
-        raise InvalidOrder(f"trade {trade.trade_id}: sells {trade.lots} lots, the position has {position.lots}")
     pay_asset, pay_atoms = (instrument.quote, notional) if buys else (instrument.base, amount)
     get_asset, get_atoms = (instrument.base, amount) if buys else (instrument.quote, notional)
     charged = pay_atoms + (trade.fee_atoms if trade.fee_asset == pay_asset else 0)
@@ -146,10 +140,7 @@ def settle_trade(
         account.realized_atoms += realized
     account.note_positions()
     account.fill_count += 1
-    if trade.fee_asset == instrument.quote:
-        account.fees_atoms += trade.fee_atoms
-    else:  # valued at the trade's own price, for the statistics only
-        account.fees_atoms += instrument.notional_atoms(1, trade.price_ticks) * trade.fee_atoms // instrument.lot_atoms
+    account.fees_atoms += _fee_in_quote(trade, instrument)
     return Fill(
         trade_id=trade.trade_id,
         lots=trade.lots,
@@ -160,6 +151,24 @@ def settle_trade(
         liquidity=trade.liquidity,
         realized_atoms=realized,
     )
+
+
+def _fee_in_quote(trade: Trade, instrument: Instrument) -> int:
+    """Return a trade's fee in quote atoms; one in another asset at the trade's own price, for the statistics only."""
+    if trade.fee_asset == instrument.quote:
+        return trade.fee_atoms
+    return instrument.notional_atoms(1, trade.price_ticks) * trade.fee_atoms // instrument.lot_atoms
+
+
+def _check_lots(trade: Trade, order: ManagedOrder, *, held_lots: int | None) -> None:
+    """Raise InvalidOrder for more lots than the order has open, or than a sale (`held_lots` is not None) can sell."""
+    if trade.lots <= 0 or trade.lots > order.open_lots:
+        raise InvalidOrder(
+            f"trade {trade.trade_id}: {trade.lots} lots for order {order.client_order_id}, "
+            f"which has {order.open_lots} open"
+        )
+    if held_lots is not None and trade.lots > held_lots:
+        raise InvalidOrder(f"trade {trade.trade_id}: sells {trade.lots} lots, the position has {held_lots}")
 
 
 def _check_size(trade: Trade, notional_atoms: int, instrument: Instrument) -> None:

@@ -33,7 +33,7 @@ class Exits:
         symbol = bar.symbol
         low = high = 0  # in ticks, worked out for the first who asks
         for account in state.traders.get(symbol, ()):
-            if account.is_ending or account.exits or state.halts:
+            if account.is_ending or account.exits or account.is_abandoned or state.halts:
                 self._retry(account, symbol)
             position = account.positions[symbol]
             if not position.lots or not account.is_protected or symbol in account.exits or account.is_gone:
@@ -68,6 +68,8 @@ class Exits:
             return account.exits[order.symbol]
         if account.is_ending:
             return Reason.USER_CANCEL
+        if account.is_abandoned:
+            return Reason.DEAD_MAN
         halted = order.terms.side is Side.BUY and self._state.is_halted(account.key)
         return Reason.HALTED if halted else Reason.NONE
 
@@ -87,16 +89,16 @@ class Exits:
                 if order.symbol == symbol and order.origin is Origin.GATEWAY:
                     self._desk.cancel(order, Reason.USER_CANCEL)
 
-    def cancel_all(self, account: BotAccount) -> None:
+    def cancel_all(self, account: BotAccount, reason: Reason = Reason.USER_CANCEL) -> None:
         """Cancel every open order of the bot's own; the gateway's are exits, and go on."""
         for order in list(account.orders.values()):
             if order.origin is Origin.BOT:
-                self._desk.cancel(order, Reason.USER_CANCEL)
+                self._desk.cancel(order, reason)
 
-    def flatten(self, account: BotAccount) -> None:
+    def flatten(self, account: BotAccount, reason: Reason = Reason.FLATTEN) -> None:
         """Close every position of a bot."""
         for symbol in account.config.symbols:
-            self.close_position(account, symbol, Reason.FLATTEN)
+            self.close_position(account, symbol, reason)
 
     def close_position(self, account: BotAccount, symbol: Symbol, reason: Reason) -> None:
         """Begin an exit, unless there is nothing to cancel and nothing to sell."""

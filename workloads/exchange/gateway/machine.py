@@ -19,6 +19,7 @@ from tradefleet.domain.ids import BotKey, BotUid, ClientOrderId, Symbol
 from tradefleet.domain.orders import BotRequest, OrderStatus, Reason, Side
 from tradefleet.domain.statistics import BotStatistics
 from tradefleet.domain.venue import AmendOrder, DepositFunds, SubmitOrder, VenueReport, VenueRequest
+from workloads.exchange.gateway.absence import Absences
 from workloads.exchange.gateway.account import BotAccount
 from workloads.exchange.gateway.amendments import raises_risk
 from workloads.exchange.gateway.bookkeeping import deposit
@@ -47,6 +48,7 @@ class Gateway:
         self._exits = Exits(state, self._desk)
         self._reports = ReportHandling(state, self._desk, self._exits)
         self._requests = RequestHandling(state, self._desk)
+        self._absences = Absences(state, self._exits)
         self._reconciliation = Reconciliation(state)
 
     # --- to read --------------------------------------------------------------------------------------------------
@@ -114,6 +116,11 @@ class Gateway:
     def adoption(self, bot: BotKey) -> Adoption:
         """Return a bot's books as the first input of its next generation."""
         return self._state.adoption(bot)
+
+    @property
+    def is_waited_for(self) -> bool:
+        """True when the effects hold something for a bot or for the venue."""
+        return bool(self._state.effects.venue_requests or self._state.effects.executions)
 
     def take(self) -> GatewayEffects:
         """Return all effects since the last call."""
@@ -266,6 +273,14 @@ class Gateway:
             return
         for order in state.halted_buys():
             self._desk.cancel(order, Reason.HALTED)
+
+    def on_absences(self, absent: Collection[BotUid], wall_us: int, market_us: int) -> None:
+        """Take which bots no process holds. One that is without for too long loses its orders, as its switch says.
+
+        `wall_us` and the bots are of the database that keeps the leases: an input like any other (rule 18).
+        """
+        self._state.reach(market_us)
+        self._absences.apply(absent, wall_us)
 
     def risk_of(self, request: VenueRequest) -> BotKey | None:
         """Return the bot whose risk a request would raise that was not sent yet; None when a halt lets it pass."""

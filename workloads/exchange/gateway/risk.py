@@ -156,16 +156,19 @@ class RiskGate:
 
         A buy that is being changed counts with the larger size and at the dearer price: the venue may agree or not.
         """
-        marks = self._state.marks
+        marks, instruments = self._state.marks, self._config.instruments
         total = 0
         for instrument in account.instruments:
             lots = account.positions[instrument.symbol].lots
             if lots:
                 total += instrument.notional_atoms_up(lots, marks.get(instrument.symbol, 0))
         for order in account.orders.values():
-            if order.terms.side is Side.BUY and order is not without:
-                price = max(reference_ticks(order.terms, marks.get(order.symbol, 0)), order.asked_ticks or 0)
-                total += self._config.instruments[order.symbol].notional_atoms_up(order.open_lots_max, price)
+            terms = order.terms
+            if terms.side is Side.BUY and order is not without:
+                price, lots = reference_ticks(terms, marks.get(terms.symbol, 0)), terms.lots - order.filled_lots
+                if order.amend is not None:
+                    price, lots = max(price, order.asked_ticks or 0), order.open_lots_max
+                total += instruments[terms.symbol].notional_atoms_up(lots, price)
         return total
 
     def _crowd_refusal(self, account: BotAccount) -> Reason:

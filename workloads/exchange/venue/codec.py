@@ -1,11 +1,10 @@
 """The venue's values as plain ones (lists, strings, whole numbers), for snapshots, and back."""
 
-from decimal import Decimal
 from typing import Any
 
 from tradefleet.domain.errors import InvalidValue
 from tradefleet.domain.ids import AccountId, ClientOrderId, Symbol
-from tradefleet.domain.instrument import Instrument
+from tradefleet.domain.instrument import Instrument, Listing
 from tradefleet.domain.orders import OrderStatus, OrderTerms, OrderType, Reason, Side, TimeInForce
 from tradefleet.domain.venue import Liquidity, ReportKind, Trade, VenueOrder, VenueReport
 from workloads.exchange.venue.accounts import Account
@@ -19,17 +18,7 @@ def encode_config(config: VenueConfig) -> dict[str, Any]:
     """Return a configuration as plain values, amounts as decimal text; equal ones give the same."""
     return {
         "instruments": [
-            {
-                "symbol": instrument.symbol,
-                "base": instrument.base,
-                "quote": instrument.quote,
-                "tick": format(instrument.tick.normalize(), "f"),
-                "lot": format(instrument.lot.normalize(), "f"),
-                "min_notional": format(instrument.min_notional.normalize(), "f"),
-                "base_scale": instrument.base_scale,
-                "quote_scale": instrument.quote_scale,
-            }
-            for instrument in sorted(config.instruments, key=lambda each: each.symbol)
+            instrument.listing()._asdict() for instrument in sorted(config.instruments, key=lambda each: each.symbol)
         ],
         "maker_ppm": config.maker_ppm,
         "taker_ppm": config.taker_ppm,
@@ -46,7 +35,7 @@ def decode_config(values: dict[str, Any]) -> VenueConfig:
     plain = {name: value for name, value in values.items() if name not in ("instruments", "market", "intervals_us")}
     try:
         return VenueConfig(
-            instruments=tuple(_decode_instrument(row) for row in values["instruments"]),
+            instruments=tuple(Listing(**row).to_instrument() for row in values["instruments"]),
             market=Market(values["market"]),
             intervals_us={Symbol(symbol): tuple(each) for symbol, each in values["intervals_us"].items()},
             **plain,
@@ -55,11 +44,6 @@ def decode_config(values: dict[str, Any]) -> VenueConfig:
         raise InvalidValue(
             f"venue configuration: cannot be read: {error}; a newer release has written it: run that one"
         ) from error
-
-
-def _decode_instrument(row: dict[str, Any]) -> Instrument:
-    amounts = {name: Decimal(row[name]) for name in ("tick", "lot", "min_notional")}
-    return Instrument(**{**row, **amounts, "symbol": Symbol(row["symbol"])})
 
 
 def encode_terms(terms: OrderTerms) -> Row:

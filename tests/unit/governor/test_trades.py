@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from governor.local.results import Closes, reference_ticks
+from governor.local.trades import Closes, reference_ticks
 
 from tests.unit.strategy.paper import BTC, LTC, instrument
 from tradefleet.domain.bar import MINUTE_US, Bar
