@@ -3,7 +3,7 @@
 import copy
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from governor.local.broker import Broker
 from tests.cluster.api import Api
 from tests.cluster.conftest import ROOT
 from tests.cluster.governor import Cluster, GovernorProcess, eventually
+from tests.cluster.kubelet import Kubelet
 from tests.integration.conftest import broker, database, fresh_database  # noqa: F401 - fixtures
 from tradefleet.store import schema
 
@@ -64,8 +65,9 @@ def apply(cluster: Cluster, *bodies: dict[str, Any]) -> None:
 
 
 def status_of(cluster: Cluster, kind: str, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = cluster.api.read(kind, name, cluster.namespace).body.get("status", {})
-    return found
+    """Return the status of a resource, nothing when there is neither."""
+    answer = cluster.api.read(kind, name, cluster.namespace)
+    return answer.body.get("status", {}) if answer.accepted else {}
 
 
 def condition(cluster: Cluster, kind: str, name: str, wanted: str) -> dict[str, Any]:
@@ -80,6 +82,7 @@ BOTS = [
 ]
 MARKET = ["feed-replay", "gateway-simulator", "venue-simulator"]
 MENDED_WITHIN_S = 10.0
+TRADED_WITHIN_S = 120.0  # with seven processes starting on a busy machine
 
 
 def started(governor: GovernorProcess, cluster: Cluster, *bodies: dict[str, Any]) -> None:
@@ -101,10 +104,10 @@ def settled(governor: GovernorProcess, cluster: Cluster) -> dict[str, str]:
     return eventually(quiet, what=f"an end of writing: {governor.last_lines()}")
 
 
-def one_bot(**spec: Any) -> list[dict[str, Any]]:
+def one_bot(speed: str = "max", **spec: Any) -> list[dict[str, Any]]:
     """Return an exchange with a market and one bot."""
     exchange, dataset, feed = (body for body in quickstart() if body["kind"] != "BotSet")
-    feed["spec"]["replay"]["speed"] = "max"  # in lockstep it would be waited for until it has left the run
+    feed["spec"]["replay"]["speed"] = speed  # in lockstep it would be waited for until it has left the run
     return [
         exchange,
         dataset,
@@ -307,3 +310,42 @@ def test_a_dataset_is_read_by_a_job_whose_result_outlives_it(governor: GovernorP
     settled(governor, cluster)
     assert cluster.names("Job") == [], "the result is known"
     assert condition(cluster, "Dataset", "made-up-market", "Ready")["status"] == "True"
+
+
+def test_a_fleet_trades_and_a_deleted_bot_sells_its_position(
+    governor: GovernorProcess, cluster: Cluster, tmp_path: Path
+):
+    kubelet = Kubelet(cluster, tmp_path)
+
+    def played(look: Callable[[], Any], what: str) -> Any:
+        def step() -> Any:
+            kubelet.step()
+            return look()
+
+        return eventually(step, what=what, patience_s=TRADED_WITHIN_S)
+
+    try:
+        apply(cluster, *one_bot(speed="600x", deletionPolicy="Flatten"))
+        governor.start()
+        status = played(
+            lambda: (found := status_of(cluster, "TradingBot", "alpha")).get("fills", 0) and found, "the bot to trade"
+        )
+        assert "BTC-USD" in status["position"]
+        played(lambda: condition(cluster, "TradingBot", "alpha", "Ready")["status"] == "True", "the bot to be Ready")
+        for kind, name in (("Exchange", "simulator"), ("Feed", "replay")):
+            played(lambda k=kind, n=name: condition(cluster, k, n, "Ready")["status"] == "True", f"{kind} {name}")
+        place = f"/apis/tradefleet.dev/v1alpha1/namespaces/{cluster.namespace}/tradingbots/alpha"
+
+        assert cluster.api.delete(place).accepted
+
+        said: set[str] = set()
+
+        def is_gone() -> bool:
+            said.add(str(status_of(cluster, "TradingBot", "alpha").get("reason", "")))
+            return bool(cluster.api.get(place).get("code") == 404)
+
+        played(is_gone, "the bot to sell and go")
+        assert any("sells its position (deletionPolicy Flatten)" in each for each in said)
+        assert "bot-alpha" not in cluster.names("Deployment")
+    finally:
+        kubelet.stop()
