@@ -14,8 +14,10 @@ from cluster.control_plane import ControlPlane
 from tests.cluster.api import Api
 from tests.cluster.conftest import ROOT
 from tests.cluster.governor import Cluster, eventually
+from tests.cluster.helm import CHART, helm
 from tests.unit.cli.running import Run, run
 from tests.unit.resources.cases import BOT, EXCHANGE
+from tradefleet.cli.cluster_pods import CONTAINER, FLEET_VARIABLE, SELECTOR
 
 FLATTEN = "tradefleet.dev/flatten-requests"
 REOPEN = "tradefleet.dev/reopen-requests"
@@ -332,17 +334,22 @@ def test_each_flatten_is_one_request_more(tradefleet: User, cluster: Cluster):
 def obedient(cluster: Cluster) -> Iterator[None]:
     """Somebody who says of each RiskPolicy that it is obeyed, as a Governor does."""
     stop = threading.Event()
-    path = f"/apis/tradefleet.dev/v1alpha1/namespaces/{cluster.namespace}"
+    api = cluster.api
 
     def obey() -> None:
         while not stop.wait(0.1):
-            bots = cluster.api.get(f"{path}/tradingbots")["items"]
-            for policy in cluster.api.get(f"{path}/riskpolicies")["items"]:
+            bots = api.get("/apis/tradefleet.dev/v1alpha1/tradingbots")["items"]
+            for policy in api.get("/apis/tradefleet.dev/v1alpha1/riskpolicies")["items"]:
                 wanted = policy["spec"].get("selector", {}).get("matchLabels", {}).items()
-                chosen = [each for each in bots if wanted <= each["metadata"].get("labels", {}).items()]
                 metadata = policy["metadata"]
+                chosen = [
+                    each
+                    for each in bots
+                    if each["metadata"]["namespace"] == metadata["namespace"]
+                    and wanted <= each["metadata"].get("labels", {}).items()
+                ]
                 status = ready(metadata["generation"], state="Halted", bots=len(chosen))
-                cluster.api.patch_status("RiskPolicy", metadata["name"], cluster.namespace, status)
+                api.patch_status("RiskPolicy", metadata["name"], metadata["namespace"], status)
 
     thread = threading.Thread(target=obey)
     thread.start()
@@ -397,6 +404,19 @@ def test_a_bot_or_the_bots_of_an_exchange_are_halted_alone(tradefleet: User, clu
     assert after == {"tradefleet.dev/halted-exchange": "simulator"}
 
 
+@pytest.mark.usefixtures("obedient")
+def test_a_halt_of_all_namespaces_halts_those_that_have_bots(cluster: Cluster, kubeconfig: Path):
+    given(cluster, bot())
+    everywhere = ("-A", "--kubeconfig", str(kubeconfig))
+
+    found = run("halt", *everywhere)
+
+    assert found.status == 0, found.err
+    assert f"namespace {cluster.namespace} is halted (1 bot" in found.out
+    assert "-A --clear`" in found.out
+    assert f"the halt of namespace {cluster.namespace} is cleared" in run("halt", "--clear", *everywhere).out
+
+
 def test_a_halt_that_nobody_obeys_says_what_to_look_at_and_stays(tradefleet: User, cluster: Cluster):
     given(cluster, bot())
 
@@ -441,6 +461,29 @@ def test_logs_are_found_by_the_name_of_the_resource_and_of_the_workload(tradefle
     assert (by_bot.status, by_bot.out) == (0, "") or "bot-alpha-1" in by_bot.err
     assert unknown.status == 2
     assert f"no pod in namespace {cluster.namespace} is of 'alpah'; did you mean alpha?" in unknown.err
+
+
+def test_the_charts_governor_is_found_by_the_labels_that_are_looked_for():
+    answer = helm(
+        *(
+            "template",
+            "any",
+            str(CHART),
+            "--namespace",
+            "any",
+            "--set",
+            "postgres.existingSecret=x,kafka.bootstrap=x:1",
+        ),
+        *("--show-only", "templates/governor/deployment.yaml"),
+    )
+    assert answer.returncode == 0, answer.stderr
+    template = yaml.safe_load(answer.stdout)["spec"]["template"]
+
+    wanted = dict(each.split("=") for each in SELECTOR.split(","))
+    assert wanted.items() <= template["metadata"]["labels"].items()
+    (container,) = template["spec"]["containers"]
+    assert container["name"] == CONTAINER
+    assert {"name": FLEET_VARIABLE, "value": "any-any"} in container["env"]
 
 
 def test_an_audit_without_a_governor_says_where_one_was_looked_for(tradefleet: User, cluster: Cluster):

@@ -180,13 +180,19 @@ class ClusterTarget:
 
     def _halts_of(self, chosen: Sequence[Resource]) -> list[cluster_halts.WantedHalt]:
         if chosen:
-            bots = {each.metadata.namespace: () for each in chosen}
-            there = {space: self.all(["TradingBot"], namespace=space) for space in bots}
+            spaces = {each.metadata.namespace for each in chosen}
+            there = {space: self.all(["TradingBot"], namespace=space) for space in spaces}
             return [cluster_halts.halt_of(each, there[each.metadata.namespace]) for each in chosen]
-        there_all = self.all(["TradingBot"])
-        spaces = {each.metadata.namespace for each in there_all} if self.every_namespace else {self.namespace}
+        found = self.all(["TradingBot", "RiskPolicy"])
+        bots = [each for each in found if each.kind == "TradingBot"]
+        spaces = {self.namespace}
+        if self.every_namespace:
+            halted = [each for each in found if each.kind == "RiskPolicy" and each.metadata.name == cluster_halts.NAME]
+            spaces = {each.metadata.namespace for each in (*bots, *halted)}
+        if not spaces:
+            raise Permanent("no namespace has a TradingBot: name one with -n to halt what comes to it later")
         return [
-            cluster_halts.halt_of_namespace(space, [each for each in there_all if each.metadata.namespace == space])
+            cluster_halts.halt_of_namespace(space, [each for each in bots if each.metadata.namespace == space])
             for space in sorted(spaces)
         ]
 

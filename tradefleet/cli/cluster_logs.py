@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from governor.kubernetes.client import POD, Body
+from governor.kubernetes.client import POD, Body, Refused
 from governor.kubernetes.job_manifests import JOB_LABEL
 from governor.kubernetes.manifests import MANAGED_BY, MANAGED_BY_LABEL, WORKLOAD_LABEL
 
 from tradefleet.cli.cluster_api import UserApi
 from tradefleet.cli.cluster_pods import CONTAINER as GOVERNOR
 from tradefleet.cli.cluster_pods import SELECTOR as GOVERNORS
-from tradefleet.cli.fleet_target import LogQuery
+from tradefleet.cli.fleet_target import LogQuery, tell
 from tradefleet.domain.errors import FleetError, Permanent
 from tradefleet.resources.common import GROUP
 from tradefleet.resources.kinds import KINDS
@@ -61,8 +61,13 @@ def print_logs(api: UserApi, namespace: str, name: str, query: LogQuery) -> None
     if query.follow:
         _Follower(api, namespace, name, query).run(streams)
     for each in streams:
-        for line in api.lines(each.path, _parameters(each, query, follow=False), follow=False):
-            query.print_line(line, f"{each.pod}/{each.container}: " if prefix else "")
+        try:
+            for line in api.lines(each.path, _parameters(each, query, follow=False), follow=False):
+                query.print_line(line, f"{each.pod}/{each.container}: " if prefix else "")
+        except Refused as error:  # such as of a container that has not started yet
+            if not prefix:
+                raise
+            tell(str(error))
     sys.stdout.flush()
 
 

@@ -193,7 +193,9 @@ def _set_state(state: str, done: str, chosen: "Sequence[Resource]", fleet: Fleet
     for bot in chosen:
         if OWNER_ANNOTATION in bot.metadata.annotations:
             fleet.annotate(bot.key, STATE_ANNOTATION, lambda _: state)
-        changed = fleet.change_spec(bot.key, {"state": state})
+        # The Governor may have set what the note asks for by the time that the spec is looked at.
+        was_other = bot.body()["spec"].get("state") != state
+        changed = fleet.change_spec(bot.key, {"state": state}) or was_other
         sys.stdout.write(f"tradingbot/{bot.metadata.name} {done if changed else f'is {state} already'}\n")
 
 
