@@ -32,9 +32,9 @@ from tradefleet.domain.bots import BotConfig, config_values
 from tradefleet.domain.ids import BotKey, BotUid, Symbol
 from tradefleet.messages.topics import OHLC_STABLE
 from tradefleet.runtime.clock import SystemClock
+from tradefleet.store.components import Component
 from tradefleet.store.postgres.databases import FeedDatabase
 from tradefleet.store.postgres.session import Session
-from tradefleet.store.roles import Component
 from workloads.feeds.replay import Replay
 from workloads.feeds.sources.synthetic import SyntheticInstrument, SyntheticSource
 from workloads.feeds.worker import STEPS_A_COMMIT, FeedPlan, FeedWorker, bar_encoder

@@ -52,6 +52,7 @@ from tradefleet.messages.topics import EXECUTIONS, ORDERS
 from tradefleet.runtime.clock import SystemClock
 from tradefleet.runtime.ports import StreamItem
 from tradefleet.store import schema
+from tradefleet.store.components import Component
 from tradefleet.store.logins import component_login, ensure_component_login
 from tradefleet.store.ports import BotCommit, OutboxMessage, bot_lease
 from tradefleet.store.postgres import gateway_sql, stream_sql
@@ -60,7 +61,6 @@ from tradefleet.store.postgres.commands import PostgresCommandStore
 from tradefleet.store.postgres.databases import GatewayDatabase
 from tradefleet.store.postgres.session import Session, Transaction
 from tradefleet.store.postgres.upkeep import PostgresFleetStore
-from tradefleet.store.roles import Component
 from workloads.exchange.gateway.config import GatewayConfig
 from workloads.exchange.gateway_plan import GatewayPlan
 from workloads.exchange.gateway_worker import GatewayWorker

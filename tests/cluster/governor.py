@@ -238,7 +238,7 @@ class Cluster:
             if self.get("ServiceAccount", "default") is None:
                 account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
                 assert self.api.post(self.path("ServiceAccount"), account).accepted
-            metadata = {"name": name, "labels": template["metadata"]["labels"]}
+            metadata = {"name": name, **template["metadata"]}
             body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
             answer = self.api.post(self.path("Pod"), body)
             assert answer.accepted, answer.body

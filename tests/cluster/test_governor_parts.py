@@ -344,18 +344,20 @@ def test_the_bots_of_a_set_are_made_once_and_belong_to_it(store: Store, api: Cli
     found = {name: each for name, each in store.all().items() if each.kind == "TradingBot"}
     assert [each.metadata.owner_references[0].uid for each in found.values()] == [uid, uid]
     name = next(iter(found))
-    api.patch(CUSTOM["TradingBot"].path(store.namespace, name), {"spec": {"seed": 7}})
+    api.patch(CUSTOM["TradingBot"].path(store.namespace, name), {"spec": {"state": "Paused"}})
     assert sorted(bots_of(store)) == ["configured", "unchanged"]
 
 
 def test_a_set_does_not_take_over_somebody_elses_bot(store: Store, api: Client):
     api.create(BOT_SET, store.namespace)
-    bots = change_of(next(each for each in store.all().values() if isinstance(each, BotSet)), []).apply
+    bot_set = next(each for each in store.all().values() if isinstance(each, BotSet))
+    bots = change_of(bot_set, []).apply
     theirs = {**BOT, "metadata": {"name": bots[0].metadata.name}}
     api.create(theirs, store.namespace)
 
+    store.all()
     with pytest.raises(InvalidResource, match="was not made by this BotSet"):
-        bots_of(store)
+        store.resources.apply(bots, owner=bot_set.metadata.uid)
 
     assert len([each for each in store.all().values() if each.kind == "TradingBot"]) == 1
     events = api.get(f"/apis/events.k8s.io/v1/namespaces/{store.namespace}/events")["items"]

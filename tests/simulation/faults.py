@@ -6,7 +6,7 @@ from random import Random
 
 from tradefleet.bus.memory_broker import AppendFate, Fate
 from tradefleet.domain.errors import OutcomeUnknown, Retryable
-from tradefleet.messages.topics import RISK_STATE
+from tradefleet.messages.topics import DEAD_LETTER, RISK_STATE
 
 OFTEN = 4.0  # a weight: sends are few, so each must be in danger
 
@@ -115,8 +115,8 @@ class Faults:
     # --- the broker -----------------------------------------------------------------------------------------------
 
     def publish(self, topic: str, key: str) -> Fate:
-        """Return what becomes of a message. A risk state has no effect on anybody, and every state follows another."""
-        if topic == RISK_STATE.name:
+        """Return what becomes of a message. Risk states and dead letters have no effect on anybody."""
+        if topic in (RISK_STATE.name, DEAD_LETTER.name):
             return Fate()
         if self.strikes("publish: lost", 4):
             return Fate(copies=(), acknowledged=False)

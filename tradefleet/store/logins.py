@@ -12,7 +12,7 @@ import psycopg
 from psycopg import sql
 
 from tradefleet.domain.ids import BotKey, BotUid, uid_hash
-from tradefleet.store.roles import Component, group_role
+from tradefleet.store.components import Component, group_role
 
 ROLE_LENGTH_MAX = 63  # an identifier of Postgres
 CONNECTIONS_MAX = 4  # of one holder: its own, one that listens, and a restart before the old ones are noticed

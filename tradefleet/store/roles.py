@@ -12,30 +12,15 @@ the load of its queries (a log-in has few connections); NOTIFY, which is only a 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 
 import psycopg
 from psycopg import sql
 
 from tradefleet.domain.errors import Permanent
+from tradefleet.store.components import Component, group_role
 from tradefleet.store.migrations import VERSION_TABLE
 from tradefleet.store.routines import ROUTINES, VIEWS
 from tradefleet.store.tables import SCHEMA, metadata
-
-GROUP_PREFIX = "tradefleet_"
-
-
-class Component(StrEnum):
-    """Who has a log-in."""
-
-    FEED = "feed"
-    GATEWAY = "gateway"
-    VENUE = "venue"
-    HOLDER = "holder"  # of one bot, or a host of several
-    RECORDER = "recorder"
-    BACKTEST = "backtest"
-    READER = "reader"
-    SUPERVISOR = "supervisor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,11 +162,6 @@ RULES: dict[Component, tuple[Rule, ...]] = {
 
 _SEQUENCES = {Component.GATEWAY, Component.SUPERVISOR}
 _VIEW_READERS = {Component.READER, Component.SUPERVISOR}
-
-
-def group_role(component: Component) -> str:
-    """Return the role that holds a component's privileges; nobody logs in as it."""
-    return GROUP_PREFIX + component
 
 
 def install_roles(connection: psycopg.Connection) -> None:

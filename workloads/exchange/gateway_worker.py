@@ -23,6 +23,7 @@ from workloads.exchange.gateway.reconciliation import VenueStatement
 from workloads.exchange.gateway_commit import build_commit, restore_machine
 from workloads.exchange.gateway_figures import BotFigures
 from workloads.exchange.gateway_lease import AccountLease
+from workloads.exchange.gateway_letters import GatewayLetters
 from workloads.exchange.gateway_line import VenueLine
 from workloads.exchange.gateway_log import GatewayLog
 from workloads.exchange.gateway_plan import GatewayDatabase, GatewayPlan
@@ -57,6 +58,7 @@ class GatewayWorker:
         self._lease = AccountLease(plan, store=store, line=self._line, clock=clock)
         self._upkeep = Upkeep(plan, store=store, line=self._line, publisher=publisher, clock=clock)
         self._log = GatewayLog(plan.config.instruments)
+        self._letters = GatewayLetters(publisher, plan.config.account)
         self._figures = BotFigures(publisher, plan.config.instruments)
         self._risk_states = RiskStates(publisher)
         self._bar_streams = plan.bars
@@ -287,6 +289,8 @@ class GatewayWorker:
             self._publisher.publish(commit.executions)
         now_us = self._clock.monotonic_us()
         self._log.tell(effects, commit.dead_letters, now_us=now_us)
+        if commit.dead_letters:
+            self._letters.tell(commit.dead_letters, wall_us=self._clock.wall_us())
         self._figures.tell(effects.statistics, self.machine.accounts, now_us=now_us)
         self._risk_states.tell(self.machine, epoch=self.epoch, now_us=now_us)
         if effects.venue_requests:

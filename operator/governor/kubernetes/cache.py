@@ -62,6 +62,7 @@ class Cache:
         self._graves: dict[str, int] = {}  # version of the deletion, by UID
         self._listed: set[tuple[str, str]] = set()  # kind and namespace
         self._owed: dict[tuple[str, Key], _Owed] = {}
+        self._changes = 0
 
     def offer(self, kind: Kind, body: Body, *, is_gone: bool = False, is_watched: bool = False) -> None:
         """Take in what a watch, or the answer to a write, says of an object."""
@@ -81,6 +82,7 @@ class Cache:
                 return
             elif not is_watched:
                 self._owe(kind, key, entry.version)
+            self._changes += 1
         self._wake()
 
     def refresh(self, kind: Kind, namespace: str, listing: Listing) -> None:
@@ -102,6 +104,7 @@ class Cache:
                     self._owed.pop((kind.kind, key), None)
                     changed = True
             self._listed.add((kind.kind, namespace))
+            self._changes += changed
         if changed:
             self._wake()
 
@@ -140,6 +143,12 @@ class Cache:
         self._graves[uid] = version
         while len(self._graves) > GRAVES_MAX:
             del self._graves[next(iter(self._graves))]
+
+    @property
+    def changes(self) -> int:
+        """How often something has changed."""
+        with self._lock:
+            return self._changes
 
     def is_filled(self, kinds: Collection[Kind], namespaces: Collection[str]) -> bool:
         """Return whether every one of these kinds was listed once: before, nothing may be taken for missing."""

@@ -7,13 +7,14 @@ another one, because a round over many resources may take longer than the Lease.
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Final
 
 from governor.announcements import Announcements
 from governor.eyes import Eyes
 from governor.housekeeping import Housekeeping
+from governor.observation import Seen
 from governor.ports import Ports
 from governor.rounds import Rounds
 from tradefleet.bus.kafka import KafkaBus
@@ -21,6 +22,7 @@ from tradefleet.bus.kafka_client import KafkaSettings
 from tradefleet.bus.schemas import prepare_topics
 from tradefleet.domain.bots import ParameterValue
 from tradefleet.domain.errors import FleetError, InvalidValue
+from tradefleet.resources.common import Resource
 from tradefleet.runtime.health import Health
 from tradefleet.runtime.settings import ProcessSettings
 from tradefleet.store.postgres.commands import PostgresCommandStore
@@ -45,9 +47,11 @@ from .settings import GovernorSettings
 
 _LOG: Final = logging.getLogger(__name__)
 
-ROUND_S: Final = 1.0  # between two looks without a hint: the database gives none
+ROUND_S: Final = 1.0  # between two looks without a hint, while something is on its way: the database gives none
+CALM_S: Final = 5.0  # and while nothing is; figures are fresh enough then
 ROUND_MIN_S: Final = 0.2  # and with hints one after the other
 RETRY_S: Final = 1.0
+FULL_S: Final = 30.0  # a whole round is done so often, even when nothing has changed: some things depend on the time
 END_S: Final = 20.0  # a round that is at work when we are asked to end
 
 KINDS: Final[Sequence[Kind]] = (*CUSTOM.values(), *WATCHED, JOB)
@@ -66,6 +70,27 @@ def warm_up(name: str, params: Mapping[str, ParameterValue]) -> int:
     if ":" in name:
         raise InvalidValue(f"strategy {name}: a cluster runs built-in strategies only, as yet: name one of them")
     return warmup_of(name, params)
+
+
+class _Sight:
+    """What was committed to the database, and whether that has changed since a round saw it."""
+
+    def __init__(self, eyes: Eyes) -> None:
+        self._eyes = eyes
+        self._resources: Collection[Resource] = ()
+        self._seen: Seen | None = None
+        self._fresh: Seen | None = None
+
+    def look(self, resources: Collection[Resource]) -> Seen:
+        """Return what is there of these resources."""
+        seen = self._fresh if self._fresh is not None and resources == self._resources else self._eyes.look(resources)
+        self._resources, self._seen, self._fresh = resources, seen, None
+        return seen
+
+    def has_news(self) -> bool:
+        """Return whether there is something that the last round has not seen."""
+        self._fresh = self._eyes.look(self._resources)
+        return self._fresh != self._seen
 
 
 class Governor:
@@ -92,6 +117,11 @@ class Governor:
         self._listed_s = 0.0
         self._rounds: Rounds | None = None
         self._session: Session | None = None
+        self._resources: ClusterResources | None = None
+        self._renderer: ClusterRenderer | None = None
+        self._sight: _Sight | None = None
+        self._changes = -1  # of the cache, when the last whole round began
+        self._full_s = 0.0  # when it ended
         self._open = ExitStack()  # what belongs to the present hold of the Lease
 
     def ask_to_end(self) -> None:
@@ -142,11 +172,15 @@ class Governor:
             if time.monotonic() - self._listed_s >= self._settings.resync_s:
                 self._list()
             self._lease.check()
-            self._rounds.go()
+            if not self._is_at_rest():
+                self._changes = self.cache.changes
+                self._rounds.go()
+                self._full_s = time.monotonic()
             self._health.set_ready(is_ready=True)
         except FleetError as error:
             _LOG.warning("this round failed, the next one tries again: %s: %s", type(error).__name__, error)
             self._health.set_ready(is_ready=False, why_not=f"{type(error).__name__}: {error}")
+            self._changes = -1
             if self._session is not None:
                 self._session.close()
             self._is_over.wait(RETRY_S)
@@ -154,8 +188,21 @@ class Governor:
     def _wait(self, began_s: float) -> None:
         """Wait for a hint, or the next look."""
         self._is_over.wait(max(0.0, began_s + ROUND_MIN_S - time.monotonic()))
-        self._hint.wait(max(0.0, began_s + ROUND_S - time.monotonic()))
+        is_calm = self._rounds is not None and self._resources is not None and self._resources.is_calm()
+        self._hint.wait(max(0.0, began_s + (CALM_S if is_calm else ROUND_S) - time.monotonic()))
         self._hint.clear()
+
+    def _is_at_rest(self) -> bool:
+        """Return whether a round would find what the last one found: then it is spared."""
+        if self._sight is None or self._resources is None or self._renderer is None:
+            return False
+        is_due = time.monotonic() - self._full_s >= FULL_S
+        if is_due or self.cache.changes != self._changes or not self._resources.is_calm():
+            return False
+        if self._sight.has_news():
+            return False
+        self._renderer.look_after_secrets()
+        return True
 
     def _list(self) -> None:
         """List everything anew: whatever a watch has missed is known then."""
@@ -193,7 +240,7 @@ class Governor:
         self._open.callback(bus.close)
         prepare_topics(bus, now_us())
         events = Events(self._api, instance=self._instance)
-        resources = ClusterResources(self._api, self.cache, events, namespaces=settings.namespaces)
+        resources = self._resources = ClusterResources(self._api, self.cache, events, namespaces=settings.namespaces)
         self._open.callback(resources.close)
         surroundings = Surroundings(
             fleet=process.fleet,
@@ -202,7 +249,7 @@ class Governor:
             kafka_bootstrap=process.kafka_bootstrap,
             kafka_prefix=process.kafka_prefix,
         )
-        renderer = ClusterRenderer(
+        renderer = self._renderer = ClusterRenderer(
             self._api,
             self.cache,
             surroundings,
@@ -222,11 +269,12 @@ class Governor:
             owners=resources.by_job,
             simulations_max=settings.simulations_max,
         )
+        sight = self._sight = _Sight(Eyes(session))
         self._listed_s = -float(settings.resync_s)
         return Rounds(
             Ports(
                 resources=resources,
-                sight=Eyes(session),
+                sight=sight,
                 renderer=renderer,
                 jobs=jobs,
                 logins=logins,
@@ -242,6 +290,6 @@ class Governor:
 
     def _forget(self) -> None:
         """Let go of what belongs to one hold of the Lease."""
-        self._rounds = self._session = None
+        self._rounds = self._session = self._resources = self._renderer = self._sight = None
         self._open.close()
         self._open = ExitStack()

@@ -39,12 +39,12 @@ TIME_S_MAX: Final = 6 * 3_600  # a job that takes longer has hung
 
 def result_name(job: Job, owner: Resource) -> str:
     """Return the name of the object in which a job's result is kept."""
-    return f"{object_name(job.name, owner.metadata.namespace)}-result"
+    return f"{object_name(job.name, owner.key)}-result"
 
 
 def job_name(job: Job, owner: Resource) -> str:
     """Return the name of the objects of a job as it is asked now: a Job can never be changed."""
-    base = object_name(job.name, owner.metadata.namespace)[: NAME_LENGTH_MAX - DIGEST_LENGTH - 1].rstrip("-")
+    base = object_name(job.name, owner.key)[: NAME_LENGTH_MAX - DIGEST_LENGTH - 1].rstrip("-")
     return f"{base}-{job.digest[:DIGEST_LENGTH]}"
 
 

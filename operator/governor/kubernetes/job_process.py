@@ -18,7 +18,7 @@ from tradefleet.domain.errors import Permanent
 from tradefleet.runtime.settings import read_secret
 
 MESSAGE_BYTES_MAX: Final = 4_000
-ERROR_LENGTH_MAX: Final = 1_000
+ERROR_LENGTH_MAX: Final = 900  # of at most four bytes each
 MODULES: Final = (BACKTEST_MODULE, DATASET_MODULE)
 
 
@@ -61,7 +61,7 @@ def work(module: str, settings: Path, environment: Mapping[str, str]) -> Mapping
 
 
 def _encoded(values: Mapping[str, Any]) -> bytes:
-    return json.dumps(values, separators=(",", ":"), default=str).encode()
+    return json.dumps(values, separators=(",", ":"), ensure_ascii=False, default=str).encode()
 
 
 def _environment() -> dict[str, str]:

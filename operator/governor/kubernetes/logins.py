@@ -15,9 +15,10 @@ from typing import Any, Final
 import psycopg
 
 from governor.workload import Role, Workload, workload_name
-from tradefleet.domain.errors import Retryable
+from tradefleet.domain.errors import Permanent, Retryable
 from tradefleet.domain.ids import BotKey, BotUid
 from tradefleet.resources.common import ResourceKey
+from tradefleet.store.components import Component
 from tradefleet.store.logins import (
     drop_login,
     ensure_component_login,
@@ -26,7 +27,6 @@ from tradefleet.store.logins import (
     holder_login,
     workload_login,
 )
-from tradefleet.store.roles import Component
 from tradefleet.store.upkeep import FleetStore
 
 from .cache import Cache, Key
@@ -84,9 +84,8 @@ class ClusterLogins:
         role = holder_login(self._fleet, uid)
         if role in self._urls:
             return self._urls[role]
-        namespace, _, name = bot.partition("/")
-        planned = workload_name(Role.BOT, ResourceKey("TradingBot", namespace, name))
-        kept = self._kept(role, (namespace, object_name(planned, namespace)))
+        owner = ResourceKey("TradingBot", *bot.split("/", 1))
+        kept = self._kept(role, (owner.namespace, object_name(workload_name(Role.BOT, owner), owner)))
         if kept is None:
             self._store().register_bot(bot, uid, db_role=role)
             with self._owner() as connection:
@@ -177,6 +176,11 @@ class ClusterLogins:
         except psycopg.OperationalError as error:
             self.close()
             raise Retryable(f"database: {str(error).strip()}") from error
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise Permanent(
+                f"database: {str(error).strip()}: give the Governor the URL of the schema's owner, who may make roles "
+                "(CREATEROLE)"
+            ) from error
 
 
 def with_login(url: str, role: str, password: str) -> str:
@@ -188,8 +192,7 @@ def with_login(url: str, role: str, password: str) -> str:
 
 
 def _place(workload: Workload, planned: str) -> Key:
-    namespace = workload.owner.namespace
-    return namespace, object_name(planned, namespace)
+    return workload.owner.namespace, object_name(planned, workload.owner)
 
 
 def _opens(url: str) -> bool:

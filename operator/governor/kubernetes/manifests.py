@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from governor.workload import Role, Workload
 from tradefleet.domain.errors import Permanent
-from tradefleet.resources.common import API_VERSION, GROUP, Resource
+from tradefleet.resources.common import API_VERSION, GROUP, Resource, ResourceKey
 from tradefleet.resources.pods import PodTemplate
 
 from .client import CONFIG_MAP, DEPLOYMENT, NETWORK_POLICY, SECRET, SERVICE, SERVICE_ACCOUNT, Body, Kind
@@ -85,10 +85,12 @@ class Credentials:
         return hashlib.sha256(f"{self.database_url}\n{self.token}".encode()).hexdigest()[:16]
 
 
-def object_name(planned: str, namespace: str) -> str:
-    """Return what the objects of a workload are called, from its name in the plan: role, namespace and name."""
-    role, _, rest = planned.partition("-")
-    return f"{role}-{rest.removeprefix(f'{namespace}-')}"
+def object_name(planned: str, owner: ResourceKey) -> str:
+    """Return what an object of a resource is called, from what it is called in the plan, which begins with a word.
+
+    The namespace tells the rest: in a cluster a name needs to be unique in its namespace only.
+    """
+    return f"{planned.partition('-')[0]}-{owner.name}"
 
 
 def labels_of(workload: Workload, surroundings: Surroundings) -> dict[str, str]:
@@ -106,7 +108,7 @@ def labels_of(workload: Workload, surroundings: Surroundings) -> dict[str, str]:
 
 def selector_of(workload: Workload, surroundings: Surroundings) -> dict[str, str]:
     """Return the labels by which a workload's pods are found; a Deployment's can never change."""
-    name = object_name(workload.name, workload.owner.namespace)
+    name = object_name(workload.name, workload.owner)
     return {FLEET_LABEL: surroundings.fleet, WORKLOAD_LABEL: name}
 
 
@@ -150,7 +152,7 @@ class _Maker:
         self._credentials = credentials
         self._template = pod_template_of(owner)
         self._namespace = workload.owner.namespace
-        self._name = object_name(workload.name, self._namespace)
+        self._name = object_name(workload.name, workload.owner)
         self._labels = labels_of(workload, surroundings)
         self._selector = selector_of(workload, surroundings)
 
@@ -201,7 +203,7 @@ class _Maker:
             ingress.append({"ports": [_port(VENUE_PORT)], "from": [peer]})
         egress = egress_rules(self._surroundings, self._namespace, with_broker=True)
         if self._workload.peer_port_name is not None:
-            peer_name = object_name(self._workload.peer_port_name, self._namespace)
+            peer_name = object_name(self._workload.peer_port_name, self._workload.owner)
             peer = {"podSelector": {"matchLabels": {**self._selector, WORKLOAD_LABEL: peer_name}}}
             egress.append({"ports": [_port(VENUE_PORT)], "to": [peer]})
         return self._child(
@@ -434,7 +436,7 @@ def settings_text(workload: Workload) -> str:
     if workload.port_name is not None:
         settings |= {"host": "0.0.0.0", "port": VENUE_PORT}  # noqa: S104 - its gateway is in another pod
     if workload.peer_port_name is not None:
-        name = object_name(workload.peer_port_name, workload.owner.namespace)
+        name = object_name(workload.peer_port_name, workload.owner)
         settings |= {"venue_host": name, "venue_port": VENUE_PORT}
     if workload.token_name is not None:
         settings["token_file"] = f"{SECRET_FOLDER}/{TOKEN_KEY}"

@@ -162,6 +162,14 @@ class ClusterRenderer:
         self._remove_others(wanted)
         self._note_restarts(pods)
 
+    def look_after_secrets(self) -> None:
+        """Look at some of the Secrets, which no watch tells of, and mend what somebody changed."""
+        self._secrets.begin_round()
+        for made in self._made.values():
+            for child in made.children:
+                if child.kind == SECRET:
+                    self._secrets.bring(child.body())
+
     def _make(self, workload: Workload, owner: Resource, pods: Mapping[Key, list[Entry]]) -> _Made:
         credentials = self._credentials(workload)
         has_ended = workload.role is Role.FEED and self._has_ended(workload, pods)
@@ -282,7 +290,11 @@ class ClusterRenderer:
         key = _key(workload)
         deployment = self._cache.get(DEPLOYMENT, key)
         mine = pods.get(key, [])
-        versions = (deployment and (deployment.uid, deployment.version), *((pod.uid, pod.version) for pod in mine))
+        versions = (
+            workload.digest,
+            deployment and (deployment.uid, deployment.version),
+            *((pod.uid, pod.version) for pod in mine),
+        )
         known = self._known.get(workload.name)
         if known is not None and known[0] == versions:
             return known[1]
@@ -290,7 +302,11 @@ class ClusterRenderer:
         if body is not None and _annotations(body).get(ENDED_ANNOTATION) == workload.digest:
             facts = ProcessFacts(state=ProcessState.ENDED)
         else:
-            facts = facts_of(body, [each.body() for each in mine])
+            # A pod of before an edit is on its way out, whatever it answers.
+            bodies = (each.body() for each in mine)
+            facts = facts_of(
+                body, [pod for pod in bodies if _annotations(pod).get(DIGEST_ANNOTATION) == workload.digest]
+            )
         self._known[workload.name] = (versions, facts)
         return facts
 
@@ -345,8 +361,7 @@ def _place(child: _Wanted) -> tuple[Kind, Key]:
 
 
 def _key(workload: Workload) -> Key:
-    namespace = workload.owner.namespace
-    return namespace, object_name(workload.name, namespace)
+    return workload.owner.namespace, object_name(workload.name, workload.owner)
 
 
 def _annotations(body: Body) -> Mapping[str, str]:

@@ -17,8 +17,9 @@ import msgspec
 
 from governor.annotations import FINALIZER, OWNER_ANNOTATION
 from governor.conditions import instant
+from governor.workload import unique_name
 from tradefleet.domain.errors import FleetError, Retryable
-from tradefleet.resources.common import API_VERSION, ConditionType, Phase, Resource, ResourceKey
+from tradefleet.resources.common import API_VERSION, ConditionStatus, ConditionType, Phase, Resource, ResourceKey
 from tradefleet.resources.kinds import KINDS
 from tradefleet.resources.model import refused_changes
 from tradefleet.resources.problems import InvalidResource, Problem
@@ -53,9 +54,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class _Parsed:
-    """A resource, and a mark of all of it but its version and status."""
+    """A resource as it was at `version`, and a mark of all of it but its version and status."""
 
     uid: str
+    version: int
     mark: str
     resource: Resource
 
@@ -84,6 +86,7 @@ class ClusterResources:
         self._unreadable: dict[str, str] = {}  # by UID, what was shown as the reason
         self._by_uid: dict[str, ResourceKey] = {}
         self._shown_s: dict[str, float] = {}  # when a status was written last, by UID
+        self._has_waiting = False  # a figure that was not due yet
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="resources")
 
     def close(self) -> None:
@@ -118,32 +121,43 @@ class ClusterResources:
         parsed = self._parsed.get(key)
         return None if parsed is None else parsed.resource
 
+    def is_calm(self) -> bool:
+        """Return whether nothing is on its way to somewhere else: no resource starts, waits or ends, all is shown."""
+        return not self._has_waiting and not any(
+            each.resource.metadata.deletion_timestamp is not None or _is_moving(each.resource)
+            for each in self._parsed.values()
+        )
+
     def by_job(self) -> dict[str, Resource]:
         """Return the resources as `all` returned them last, by the names that their jobs have."""
-        return {f"{key.kind.lower()}-{key.namespace}-{key.name}": each.resource for key, each in self._parsed.items()}
+        return {unique_name(key.kind.lower(), key): each.resource for key, each in self._parsed.items()}
 
     def unreadable(self) -> AbstractSet[str]:
         """Return the UIDs of the resources that cannot be read."""
         return self._unreadable.keys()
 
     def _parse(self, key: ResourceKey, entry: Entry) -> None:
+        known = self._parsed.get(key)
+        if known is not None and known.version == entry.version and entry.uid not in self._unreadable:
+            return
         body = entry.body()
         status = body.pop("status", None) or {}
         version = body["metadata"].pop("resourceVersion", "")
         mark = hashlib.sha256(msgspec.json.encode([body["metadata"], body.get("spec")])).hexdigest()
-        known = self._parsed.get(key)
         if known is not None and known.mark == mark and entry.uid not in self._unreadable:
-            self._parsed[key] = _Parsed(entry.uid, mark, _with_status(known.resource, status, version))
+            self._parsed[key] = _Parsed(entry.uid, entry.version, mark, _with_status(known.resource, status, version))
             return
         try:
             resource = KINDS[key.kind].parse({**body, "metadata": {**body["metadata"], "resourceVersion": version}})
         except InvalidResource as error:
             self._cannot_read(key, entry, status, str(error))
             if known is not None:  # go on with what was known of it, but know of its end
-                self._parsed[key] = _Parsed(entry.uid, mark, _ending_like(known.resource, body["metadata"]))
+                self._parsed[key] = _Parsed(
+                    entry.uid, entry.version, mark, _ending_like(known.resource, body["metadata"])
+                )
             return
         self._unreadable.pop(entry.uid, None)
-        self._parsed[key] = _Parsed(entry.uid, mark, _with_status(resource, status, version))
+        self._parsed[key] = _Parsed(entry.uid, entry.version, mark, _with_status(resource, status, version))
 
     def _cannot_read(self, key: ResourceKey, entry: Entry, status: Values, why: str) -> None:
         if self._unreadable.get(entry.uid) == why:
@@ -191,13 +205,19 @@ class ClusterResources:
     def write_statuses(self, statuses: Mapping[str, Mapping[str, object]]) -> None:
         """Show statuses, by UID. What is only a figure waits a little, so that many bars make few writes."""
         wanted = []
+        self._has_waiting = False
         for uid, status in statuses.items():
             key = self._by_uid.get(uid)
             entry = None if key is None else self._cache.get(CUSTOM[key.kind], (key.namespace, key.name))
             if key is None or entry is None or entry.uid != uid or uid in self._unreadable:
                 continue
-            if self._is_due(uid, entry.body().get("status") or {}, status):
+            old = entry.body().get("status") or {}
+            if old == status:
+                continue
+            if self._is_due(uid, old, status):
                 wanted.append((key, entry, status))
+            else:
+                self._has_waiting = True
         errors = [error for error in self._pool.map(lambda each: self._write_status(*each), wanted) if error]
         for error in errors:
             if isinstance(error, Retryable) and not isinstance(error, Conflict):
@@ -333,6 +353,11 @@ class ClusterResources:
 # --- parts ------------------------------------------------------------------------------------------------------------
 
 _NONE: Final = Entry("", 0, b"{}")
+
+
+def _is_moving(resource: Resource) -> bool:
+    found = resource.status.condition(ConditionType.RECONCILING)
+    return found is None or found.status is ConditionStatus.TRUE
 
 
 def _with_status(resource: Resource, status: Values, version: str) -> Resource:

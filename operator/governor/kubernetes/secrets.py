@@ -11,7 +11,7 @@ from .client import SECRET, Api, Body, NameTaken, NotFound
 from .drift import is_as_wanted, replacement
 from .manifests import FLEET_LABEL
 
-LOOK_AGAIN_S: Final = 7.0  # a Secret that somebody changed or deleted is as it was soon after
+LOOK_AGAIN_S: Final = 4.0  # a Secret that somebody changed or deleted is as it was soon after
 LOOKS_MAX: Final = 10  # in one round, so that a thousand Secrets cost little
 
 

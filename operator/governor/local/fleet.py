@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tradefleet.domain.errors import FleetError, Permanent, Retryable
+from tradefleet.store.components import Component
 from tradefleet.store.logins import component_login
 from tradefleet.store.postgres.session import Session
-from tradefleet.store.roles import Component
 
 from .broker import Broker
 from .database import Database

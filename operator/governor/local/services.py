@@ -13,10 +13,10 @@ from tradefleet.domain.errors import Retryable
 from tradefleet.domain.ids import BotKey, BotUid
 from tradefleet.runtime.clock import SystemClock
 from tradefleet.store import schema
+from tradefleet.store.components import Component
 from tradefleet.store.logins import admit, component_login, drop_login, holder_login
 from tradefleet.store.postgres.session import Session
 from tradefleet.store.postgres.upkeep import PostgresFleetStore
-from tradefleet.store.roles import Component
 
 from .broker import Broker
 from .database import Database

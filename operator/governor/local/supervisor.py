@@ -22,12 +22,12 @@ from governor.workload import Role, Workload
 from tradefleet.domain.errors import FleetError, Permanent
 from tradefleet.domain.ids import BotKey, BotUid
 from tradefleet.runtime.logging import set_up_logging
+from tradefleet.store.components import Component
 from tradefleet.store.postgres.commands import PostgresCommandStore
 from tradefleet.store.postgres.retention import PostgresRetentionStore
 from tradefleet.store.postgres.runs import PostgresRuns
 from tradefleet.store.postgres.session import Session
 from tradefleet.store.postgres.upkeep import PostgresFleetStore
-from tradefleet.store.roles import Component
 
 from .announcer import LocalAnnouncer
 from .crew import Crew, Surroundings

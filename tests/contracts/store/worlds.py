@@ -10,6 +10,7 @@ import psycopg
 from tests.fakes.memory_database import MemoryDatabase
 from tests.fakes.memory_store import MemoryStore
 from tradefleet.domain.ids import BotKey, BotUid
+from tradefleet.store.components import Component
 from tradefleet.store.logins import Login, component_login, ensure_component_login
 from tradefleet.store.ports import (
     BotStore,
@@ -37,7 +38,6 @@ from tradefleet.store.postgres.upkeep import (
     PostgresTopicStore,
 )
 from tradefleet.store.postgres.venues import PostgresVenueStore
-from tradefleet.store.roles import Component
 from tradefleet.store.upkeep import Action, FleetStore, RetentionStore, TopicStore
 
 _numbers = itertools.count()

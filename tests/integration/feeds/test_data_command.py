@@ -17,8 +17,8 @@ from tests.unit.feeds.candles import BTC, bar, bars, cells, csv_text, write_csv
 from tests.unit.feeds.sources.test_parquet_file import table, write
 from tradefleet.domain.bar import MINUTE_US, Bar
 from tradefleet.domain.ids import Symbol
+from tradefleet.store.components import Component
 from tradefleet.store.logins import ensure_component_login
-from tradefleet.store.roles import Component
 from workloads.feeds.adapters.datasets import APPLICATION, PostgresDatasets
 from workloads.feeds.ports import DatasetKey
 

@@ -11,8 +11,8 @@ from governor.local.home import Home
 from tests.unit.cli.test_data import run
 from tests.unit.feeds.candles import bars, write_csv
 from tradefleet.store import schema
+from tradefleet.store.components import Component
 from tradefleet.store.logins import admit, component_login
-from tradefleet.store.roles import Component
 
 
 @pytest.fixture

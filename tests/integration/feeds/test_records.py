@@ -13,9 +13,9 @@ from tradefleet.domain.errors import Permanent
 from tradefleet.domain.ids import StreamName, Symbol
 from tradefleet.domain.orders import Side
 from tradefleet.messages.market import BarClosed, MarketTraded, TickerChanged
+from tradefleet.store.components import Component
 from tradefleet.store.logins import ensure_component_login
 from tradefleet.store.postgres.session import Session
-from tradefleet.store.roles import Component
 from workloads.feeds.adapters.records import PostgresRecords, record_of
 from workloads.feeds.recorder import MarketTrade, RecordBatch, Ticker
 

@@ -13,7 +13,7 @@ from governor.local.folder import ServiceFolder
 from tests.integration.fleet import files
 from tests.integration.fleet.commands import FleetCommands
 from tradefleet.domain.errors import FleetError
-from tradefleet.store.roles import Component
+from tradefleet.store.components import Component
 
 GRID = "{name: grid, params: {levels: 5, spacing: 0.01}}"
 

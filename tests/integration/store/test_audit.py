@@ -50,8 +50,8 @@ from tradefleet.domain.orders import OrderStatus, Reason, Side
 from tradefleet.domain.venue import SubmitOrder
 from tradefleet.store.audit import FINDINGS_MAX, Audit, audit
 from tradefleet.store.audit_messages import ROWS_AT_ONCE
+from tradefleet.store.components import Component
 from tradefleet.store.ports import DeadLetter, FeedCommit, Lease, OutboxMessage, VenueRequestRow, feed_lease
-from tradefleet.store.roles import Component
 
 LATER_US = START_US + 5 * MINUTE_US  # a minute after the last bar's close
 OTHERS = [asked(1, uid=OTHER_UID, bot=OTHER_BOT)]

@@ -25,12 +25,12 @@ from tests.contracts.store.worlds import PostgresWorld
 from tradefleet.domain.ids import BotUid, executions_stream, orders_stream
 from tradefleet.domain.ledger import Book
 from tradefleet.domain.progress import GATEWAY, Phase, Progress, bot_participant
+from tradefleet.store.components import Component
 from tradefleet.store.ports import FeedCommit, RunId, feed_lease
 from tradefleet.store.postgres.bots import PostgresBotStore
 from tradefleet.store.postgres.feeds import PostgresFeedStore
 from tradefleet.store.postgres.gateways import PostgresGatewayStore
 from tradefleet.store.postgres.session import Session
-from tradefleet.store.roles import Component
 
 CROWD = 3_000
 ROWS_READ_MAX = 400  # far below the crowd, above what ten messages in ten tables need

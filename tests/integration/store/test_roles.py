@@ -32,6 +32,7 @@ from tradefleet.domain.bots import BotCommand, BotConfig
 from tradefleet.domain.errors import Permanent
 from tradefleet.domain.ids import BotKey, BotUid, orders_stream
 from tradefleet.domain.ledger import Book
+from tradefleet.store.components import Component, group_role
 from tradefleet.store.logins import (
     CONNECTIONS_MAX,
     Login,
@@ -47,7 +48,7 @@ from tradefleet.store.postgres.bots import PostgresBotStore
 from tradefleet.store.postgres.commands import PostgresCommandStore
 from tradefleet.store.postgres.feeds import PostgresFeedStore
 from tradefleet.store.postgres.session import Session
-from tradefleet.store.roles import RULES, Component, group_role
+from tradefleet.store.roles import RULES
 from tradefleet.store.tables import metadata
 
 TABLES = sorted(table.name for table in metadata.sorted_tables)

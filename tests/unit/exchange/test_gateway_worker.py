@@ -55,7 +55,8 @@ from tradefleet.domain.venue import (
 from tradefleet.messages.codec import decode, encode
 from tradefleet.messages.convert import request_message
 from tradefleet.messages.convert_journal import journal_stream
-from tradefleet.messages.topics import EXECUTIONS, METRICS, ORDERS
+from tradefleet.messages.dead_letter import DeadLetter as DeadLetterMessage
+from tradefleet.messages.topics import DEAD_LETTER, EXECUTIONS, METRICS, ORDERS
 from tradefleet.messages.trading import AmendRequested, OrderRequested
 from tradefleet.runtime.ports import StreamItem
 from tradefleet.store.ports import (
@@ -201,6 +202,7 @@ def resting(request: SubmitOrder) -> VenueOrder:
 class Publisher:
     def __init__(self) -> None:
         self.announced: list[str] = []  # bots whose figures were
+        self.letters: list[bytes] = []
         self.delivers = True
 
     def publish(self, messages: Sequence[OutboxMessage]) -> None: ...
@@ -208,6 +210,8 @@ class Publisher:
     def announce(self, topic: str, key: str, payload: bytes) -> None:
         if topic == METRICS.name:
             self.announced.append(key)
+        elif topic == DEAD_LETTER.name:
+            self.letters.append(payload)
 
     def sweep(self, streams: Sequence[StreamName]) -> None: ...
 
@@ -468,6 +472,15 @@ def test_an_unreadable_request_is_put_aside_once_as_it_was_with_the_reason(scene
     assert (letter.topic, letter.stream, letter.seq, letter.payload) == (bad.topic, bad.stream, 2, bad.payload)
     assert letter.reason.startswith("request 2 cannot be read: ")
     assert scene.account(BOT).closures == {Closure.UNREADABLE: letter.reason}
+
+
+def test_what_was_put_aside_is_in_the_topic_of_dead_letters_after_its_commit(scene):
+    bad = spoil(scene)
+    (payload,) = scene.publisher.letters
+    letter = decode(payload)
+    assert isinstance(letter, DeadLetterMessage)
+    assert (letter.origin_topic, letter.origin_partition, letter.payload) == (bad.topic, -1, bad.payload)
+    assert (letter.reader, letter.reason) == (f"gateway/{CONFIG.account}", scene.store.dead_letters[0].reason)
 
 
 def test_a_successor_does_not_read_on_after_an_unreadable_request(scene):

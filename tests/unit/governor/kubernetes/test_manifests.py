@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from tests.unit.governor import fleets
 from tradefleet.domain.errors import Permanent
-from tradefleet.resources.common import Resource
+from tradefleet.resources.common import Resource, ResourceKey
 from tradefleet.runtime.settings import InvalidSettings
 
 DEFAULTS = WorkloadDefaults(
@@ -240,9 +240,9 @@ def test_a_bots_template_changes_its_pod():
 
 
 def test_names_are_those_of_the_resources():
-    assert object_name("bot-default-alpha", "default") == "bot-alpha"
-    assert object_name("bot-default-default-alpha", "default") == "bot-default-alpha"
-    assert object_name("gateway-my-team-sim-1", "my-team") == "gateway-sim-1"
+    for namespace in ("default", "my-team"):
+        owner = ResourceKey("TradingBot", namespace, "alpha-1")
+        assert object_name(workload_name(Role.BOT, owner), owner) == "bot-alpha-1"
 
 
 @pytest.mark.parametrize("kind", [CONFIG_MAP, SECRET, SERVICE, NETWORK_POLICY, DEPLOYMENT])
