@@ -2,33 +2,33 @@
 
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from tradefleet.cli.fleet_target import (
-    DEFAULT,
+    AllNamespaces,
+    Context,
     DataFolder,
+    Fleet,
+    Kubeconfig,
     Namespace,
+    Place,
     bots_named,
-    local_fleet,
+    in_namespace,
     named,
-    open_resources,
+    open_fleet,
     tell,
 )
 from tradefleet.domain.errors import Permanent
 
 if TYPE_CHECKING:
-    from governor.local.fleet import LocalFleet
-    from governor.local.resources import LocalResources
-
     from tradefleet.resources.common import Resource, ResourceKey
-    from tradefleet.store.ports import Halt
 
 EXIT_FAILED: Final = 1
 WAIT_S: Final = 60.0
-LOOK_S: Final = 0.3
+HALT_S: Final = 30.0
 
 Bots = Annotated[list[str] | None, typer.Argument(metavar="BOT...", help="Names of bots.")]
 AllBots = Annotated[bool, typer.Option("--all", help="Every bot of the fleet.")]
@@ -43,7 +43,10 @@ def delete(
         typer.Option("-f", "--filename", metavar="FILE", help="Delete what a file of resources names."),
     ] = None,
     data_dir: DataFolder = None,
-    namespace: Namespace = DEFAULT,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    namespace: Namespace = None,
+    every_namespace: AllNamespaces = False,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until they are gone.")] = True,
     timeout: Annotated[
         float, typer.Option(metavar="SECONDS", help="How long to wait; the deletion goes on afterwards.")
@@ -59,50 +62,82 @@ def delete(
 
     if not words and not files:
         raise Permanent("name what to delete: KIND NAME, or files with -f")
-    with open_resources(local_fleet(data_dir)) as resources:
-        there = resources.all()
-        keys = {each.key for each in named(there, words, namespace)} if words else set()
-        known = {each.key for each in there}
-        keys |= {each.resource.key for each in load(files or [])} & known
-        for key in resources.delete(keys):
+    place = Place(
+        data_dir=data_dir,
+        context=context,
+        kubeconfig=kubeconfig,
+        namespace=namespace,
+        every_namespace=every_namespace,
+    )
+    with open_fleet(place) as fleet:
+        keys = {each.key for each in named(fleet, words)} if words else set()
+        loaded = in_namespace(load(files or []), fleet.namespace, is_asked_for=namespace is not None)
+        keys |= {each.resource.key for each in loaded} & _there(fleet, {each.resource.key for each in loaded}).keys()
+        for key in sorted(fleet.delete(keys)):
             sys.stdout.write(f"{key.kind.lower()}/{key.name} deletion asked for\n")
-        if wait and not _wait_until_gone(resources, keys, timeout):
+        if wait and not _wait_until_gone(fleet, keys, timeout):
             raise typer.Exit(EXIT_FAILED)
 
 
-def _wait_until_gone(resources: "LocalResources", keys: "set[ResourceKey]", timeout_s: float) -> bool:
+def _there(fleet: Fleet, keys: "set[ResourceKey]") -> "dict[ResourceKey, Resource]":
+    """Return the resources of these keys that are there."""
+    found = {}
+    for namespace in {key.namespace for key in keys}:
+        kinds = {key.kind for key in keys if key.namespace == namespace}
+        found.update({each.key: each for each in fleet.all(kinds, namespace=namespace) if each.key in keys})
+    return found
+
+
+def _wait_until_gone(fleet: Fleet, keys: "set[ResourceKey]", timeout_s: float) -> bool:
     """Return True once all are gone; False, after saying what they wait for, when that takes too long."""
     deadline_s = time.monotonic() + timeout_s
     gone: set[ResourceKey] = set()
     while True:
-        there = {each.key: each for each in resources.all()}
+        there = _there(fleet, keys - gone)
         for key in sorted(keys - gone - there.keys()):
             gone.add(key)
             sys.stdout.write(f"{key.kind.lower()}/{key.name} deleted\n")
-        remaining = [each for key, each in there.items() if key in keys]
+        remaining = list(there.values())
         if not remaining:
             return True
         if time.monotonic() > deadline_s:
             for each in remaining:
                 tell(f"{each.key}: still {each.status.phase or 'there'}: {each.status.reason or 'no reason given yet'}")
             return False
-        time.sleep(LOOK_S)
+        time.sleep(fleet.look_s)
 
 
 def pause(
-    bots: Bots = None, data_dir: DataFolder = None, namespace: Namespace = DEFAULT, every: AllBots = False
+    bots: Bots = None,
+    data_dir: DataFolder = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    namespace: Namespace = None,
+    every_namespace: AllNamespaces = False,
+    every: AllBots = False,
 ) -> None:
     """Let bots keep orders and position, and take no new risk.
 
     [dim]$[/dim] tradefleet pause quickstart-sma-cross-btc-usd
     """
-    _set_state("Paused", "paused", bots, local_fleet(data_dir), namespace, every=every)
+    place = Place(
+        data_dir=data_dir,
+        context=context,
+        kubeconfig=kubeconfig,
+        namespace=namespace,
+        every_namespace=every_namespace,
+    )
+    with open_fleet(place) as fleet:
+        _set_state("Paused", "paused", bots_named(fleet, bots or [], all_bots=every), fleet)
 
 
 def resume(
     bots: Bots = None,
     data_dir: DataFolder = None,
-    namespace: Namespace = DEFAULT,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    namespace: Namespace = None,
+    every_namespace: AllNamespaces = False,
     every: AllBots = False,
     reopen: Annotated[
         bool,
@@ -128,16 +163,23 @@ def resume(
 
     if skip_request is not None and (every or len(bots or []) != 1):
         raise Permanent("--skip-request is about one bot: name it, and no other")
-    fleet = local_fleet(data_dir)
-    with open_resources(fleet) as resources:
-        for bot in bots_named(resources.all(), bots or [], namespace, all_bots=every):
+    place = Place(
+        data_dir=data_dir,
+        context=context,
+        kubeconfig=kubeconfig,
+        namespace=namespace,
+        every_namespace=every_namespace,
+    )
+    with open_fleet(place) as fleet:
+        chosen = bots_named(fleet, bots or [], all_bots=every)
+        for bot in chosen:
             if skip_request is not None:
-                resources.annotate(bot.key, SKIP_ANNOTATION, lambda _: str(skip_request))
+                fleet.annotate(bot.key, SKIP_ANNOTATION, lambda _: str(skip_request))
                 sys.stdout.write(f"tradingbot/{bot.metadata.name} leaves out request {skip_request}\n")
             if reopen:
-                resources.annotate(bot.key, REOPEN_ANNOTATION, _one_more)
+                fleet.annotate(bot.key, REOPEN_ANNOTATION, _one_more)
                 sys.stdout.write(f"tradingbot/{bot.metadata.name} is being reopened\n")
-    _set_state("Running", "resumed", bots, fleet, namespace, every=every)
+        _set_state("Running", "resumed", chosen, fleet)
 
 
 def _one_more(before: str | None) -> str:
@@ -145,21 +187,26 @@ def _one_more(before: str | None) -> str:
     return str(int(before or "0") + 1)
 
 
-def _set_state(
-    state: str, done: str, names: Sequence[str] | None, fleet: "LocalFleet", namespace: str, *, every: bool
-) -> None:
+def _set_state(state: str, done: str, chosen: "Sequence[Resource]", fleet: Fleet) -> None:
     from governor.annotations import OWNER_ANNOTATION, STATE_ANNOTATION  # noqa: PLC0415 - imported by who runs it
 
-    with open_resources(fleet) as resources:
-        for bot in bots_named(resources.all(), names or [], namespace, all_bots=every):
-            if OWNER_ANNOTATION in bot.metadata.annotations:
-                resources.annotate(bot.key, STATE_ANNOTATION, lambda _: state)
-            changed = resources.change_spec(bot.key, {"state": state})
-            sys.stdout.write(f"tradingbot/{bot.metadata.name} {done if changed else f'is {state} already'}\n")
+    for bot in chosen:
+        if OWNER_ANNOTATION in bot.metadata.annotations:
+            fleet.annotate(bot.key, STATE_ANNOTATION, lambda _: state)
+        # The Governor may have set what the note asks for by the time that the spec is looked at.
+        was_other = bot.body()["spec"].get("state") != state
+        changed = fleet.change_spec(bot.key, {"state": state}) or was_other
+        sys.stdout.write(f"tradingbot/{bot.metadata.name} {done if changed else f'is {state} already'}\n")
 
 
 def flatten(
-    bots: Bots = None, data_dir: DataFolder = None, namespace: Namespace = DEFAULT, every: AllBots = False
+    bots: Bots = None,
+    data_dir: DataFolder = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    namespace: Namespace = None,
+    every_namespace: AllNamespaces = False,
+    every: AllBots = False,
 ) -> None:
     """Cancel bots' orders and sell their positions, once. A running bot may buy again: pause it first.
 
@@ -167,9 +214,16 @@ def flatten(
     """
     from governor.annotations import FLATTEN_ANNOTATION  # noqa: PLC0415 - imported by who runs it
 
-    with open_resources(local_fleet(data_dir)) as resources:
-        for bot in bots_named(resources.all(), bots or [], namespace, all_bots=every):
-            resources.annotate(bot.key, FLATTEN_ANNOTATION, _one_more)
+    place = Place(
+        data_dir=data_dir,
+        context=context,
+        kubeconfig=kubeconfig,
+        namespace=namespace,
+        every_namespace=every_namespace,
+    )
+    with open_fleet(place) as fleet:
+        for bot in bots_named(fleet, bots or [], all_bots=every):
+            fleet.annotate(bot.key, FLATTEN_ANNOTATION, _one_more)
             sys.stdout.write(f"tradingbot/{bot.metadata.name} is being flattened\n")
 
 
@@ -178,12 +232,18 @@ def halt(
         list[str] | None, typer.Argument(metavar="[KIND NAME...]", help="Bots or exchanges. Default: the whole fleet.")
     ] = None,
     data_dir: DataFolder = None,
-    namespace: Namespace = DEFAULT,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    namespace: Namespace = None,
+    every_namespace: AllNamespaces = False,
     reason: Annotated[
         str, typer.Option(metavar="TEXT", help="Why; shown wherever the halt shows.")
     ] = "asked for by a person",
     clear: Annotated[bool, typer.Option("--clear", help="End the halt.")] = False,
     show: Annotated[bool, typer.Option("--show", help="Show the halts that are on, and change nothing.")] = False,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", help="How long to wait until it is obeyed, in Kubernetes.")
+    ] = HALT_S,
 ) -> None:
     """Stop all new risk at once, or clear the halt. Cancels and sales go on.
 
@@ -194,50 +254,28 @@ def halt(
     [dim]$[/dim] tradefleet halt tb/quickstart-sma-cross-btc-usd
 
     [dim]$[/dim] tradefleet halt --clear
+
+    [dim]$[/dim] tradefleet halt --context production -A
+
+    In Kubernetes it is a RiskPolicy with `halt: true`, over the bots of the namespace, or of all with -A, or over the
+    bots that are named or trade on the exchanges that are named; it returns when the Governor says that it is obeyed.
     """
-    from governor.local.fleet import user_name  # noqa: PLC0415 - imported by who runs it
-
-    from tradefleet.store.postgres.halts import PostgresHaltStore  # noqa: PLC0415
-
-    fleet = local_fleet(data_dir)
-    with open_resources(fleet) as resources:
-        scopes = [_scope(each) for each in named(resources.all(), words, namespace)] if words else ["fleet"]
-    session = fleet.session()
-    try:
-        halts = PostgresHaltStore(session)
-        for scope in () if show else scopes:
-            if clear:
-                halts.clear_halt(scope, set_by=user_name())
-                sys.stdout.write(f"the halt of {scope} is cleared\n")
-                sys.stdout.writelines(_halted_by_policies(scope, halts.active_halts()))
-            else:
-                halts.set_halt(scope, reason=reason, set_by=user_name())
-                sys.stdout.write(f"{scope} is halted: {reason}\n")
+    place = Place(
+        data_dir=data_dir,
+        context=context,
+        kubeconfig=kubeconfig,
+        namespace=namespace,
+        every_namespace=every_namespace,
+    )
+    with open_fleet(place) as fleet:
         if show:
-            active = [f"{each.scope} is halted by {each.set_by}: {each.reason}\n" for each in halts.active_halts()]
-            sys.stdout.writelines(active or ["there is no halt\n"])
-        elif not clear:
-            sys.stdout.write(f"it ends with `{' '.join(['tradefleet halt', *(words or []), '--clear'])}`\n")
-    finally:
-        session.close()
-
-
-def _halted_by_policies(scope: str, active: "Iterable[Halt]") -> list[str]:
-    """Return what RiskPolicies halt still after a person's switch was cleared."""
-    own = "policy/" + scope.removeprefix("bot/")
-    return [
-        f"bot {each.scope.removeprefix('policy/')} stays halted by {each.set_by}: {each.reason}\n"
-        for each in active
-        if each.scope == own or (scope == "fleet" and each.scope.startswith("policy/"))
-    ]
-
-
-def _scope(resource: "Resource") -> str:
-    from tradefleet.resources.exchange import Exchange  # noqa: PLC0415
-
-    key = f"{resource.metadata.namespace}/{resource.metadata.name}"
-    if isinstance(resource, Exchange):
-        return f"account/{key}:{resource.spec.account}"
-    if resource.kind == "TradingBot":
-        return f"bot/{key}"
-    raise Permanent(f"{resource.key}: only bots, exchanges and the whole fleet can be halted")
+            said = fleet.halts() or ["there is no halt"]
+        else:
+            chosen = named(fleet, words) if words else []
+            if clear:
+                said = fleet.clear_halt(chosen, timeout_s=timeout)
+            else:
+                said = fleet.halt(chosen, reason=reason, timeout_s=timeout)
+                command = ["tradefleet halt", *(words or []), *place.options(), "--clear"]
+                said.append(f"it ends with `{' '.join(command)}`")
+    sys.stdout.writelines(f"{each}\n" for each in said)

@@ -200,7 +200,7 @@ class _Progress:
         return in_lockstep or time.monotonic() - self._moved_s > QUIET_S
 
     def stuck(self, resources: "Sequence[Resource]") -> str:
-        from governor.local.fleet import explain, stalled  # noqa: PLC0415
+        from tradefleet.cli.readiness import explain, stalled  # noqa: PLC0415
 
         failed = stalled(resources)
         quiet_s = time.monotonic() - self._moved_s

@@ -6,24 +6,33 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 
 from tradefleet.cli import printing
-from tradefleet.cli.fleet_target import DEFAULT, DataFolder, Namespace, kind_called, local_fleet, named, open_resources
-from tradefleet.domain.errors import Permanent
-from tradefleet.resources.common import PrinterColumn, Resource, ResourceKey
+from tradefleet.cli.fleet_target import (
+    AllNamespaces,
+    Context,
+    DataFolder,
+    Event,
+    Fleet,
+    Kubeconfig,
+    LogQuery,
+    Namespace,
+    NotFound,
+    Place,
+    kind_called,
+    named,
+    open_fleet,
+)
+from tradefleet.cli.log_lines import print_line, seconds_of
+from tradefleet.resources.common import PrinterColumn, Resource
 from tradefleet.resources.kinds import KINDS
 from tradefleet.resources.load import dump
 
-if TYPE_CHECKING:
-    from governor.local.resources import Event
-
 OUTPUTS: Final = ("table", "wide", "json", "yaml", "name")
 WATCH_S: Final = 1.0
-FOLLOW_S: Final = 0.3
 LINES: Final = 100
 EVENTS: Final = 15
 NOTHING: Final = "<none>"
@@ -38,7 +47,10 @@ def get(
         typer.Argument(metavar="[KIND [NAME...]]", help="A kind (tb, ex, fd, dset, bs, bt, rp, all) and names."),
     ] = None,
     data_dir: DataFolder = None,
-    namespace: Namespace = DEFAULT,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    namespace: Namespace = None,
+    every_namespace: AllNamespaces = False,
     output: Output = "table",
     watch: Annotated[bool, typer.Option("-w", "--watch", help="Go on, and print what changes.")] = False,
 ) -> None:
@@ -49,42 +61,48 @@ def get(
     [dim]$[/dim] tradefleet get tb -o wide
 
     [dim]$[/dim] tradefleet get tb/quickstart-sma-cross-btc-usd -o yaml
+
+    [dim]$[/dim] tradefleet get tb --context production -A -w
     """
     printing.check_output(output, OUTPUTS)
-    with open_resources(local_fleet(data_dir)) as resources:
-        chosen = _chosen(resources.all(), words or [], namespace)
-        _print(chosen, output)
+    place = Place(
+        data_dir=data_dir,
+        context=context,
+        kubeconfig=kubeconfig,
+        namespace=namespace,
+        every_namespace=every_namespace,
+    )
+    with open_fleet(place) as fleet:
+        chosen = _chosen(fleet, words or [])
+        _print(chosen, output, fleet)
         shown = {each.metadata.uid: each for each in chosen}
         while watch:
             time.sleep(WATCH_S)
-            found = _chosen(resources.all(), words or [], namespace, must_be_there=False)
+            found = _chosen(fleet, words or [], must_be_there=False)
             changed = [each for each in found if _differs(shown.get(each.metadata.uid), each)]
             shown = {each.metadata.uid: each for each in found}
             if changed:
-                _print(changed, output, is_first=False)
+                _print(changed, output, fleet, is_first=False)
 
 
 def _differs(old: Resource | None, new: Resource) -> bool:
     return old is None or (old.status, old.metadata) != (new.status, new.metadata)
 
 
-def _chosen(
-    found: Sequence[Resource], words: Sequence[str], namespace: str, *, must_be_there: bool = True
-) -> list[Resource]:
+def _chosen(fleet: Fleet, words: Sequence[str], *, must_be_there: bool = True) -> list[Resource]:
     if not words or list(words) == ["all"]:
-        return [*found]
+        return fleet.all()
     if len(words) == 1 and "/" not in words[0]:
-        kinds = [kind_called(word).__name__ for word in words[0].split(",")]
-        return [each for each in found if each.kind in kinds]
+        return fleet.all([kind_called(word).__name__ for word in words[0].split(",")])
     try:
-        return named(found, words, namespace)
-    except Permanent:
+        return named(fleet, words)
+    except NotFound:
         if must_be_there:
             raise
         return []
 
 
-def _print(chosen: Sequence[Resource], output: str, *, is_first: bool = True) -> None:
+def _print(chosen: Sequence[Resource], output: str, fleet: Fleet, *, is_first: bool = True) -> None:
     if output in ("json", "yaml"):
         sys.stdout.write(dump(chosen, output))
     elif output == "name":
@@ -93,19 +111,18 @@ def _print(chosen: Sequence[Resource], output: str, *, is_first: bool = True) ->
     elif not chosen:
         sys.stderr.write("no resources found\n")
     else:
+        spaces = fleet.every_namespace or any(each.metadata.namespace != fleet.namespace for each in chosen)
         kinds = [kind for kind in KINDS.values() if any(each.kind == kind.__name__ for each in chosen)]
         for number, kind in enumerate(kinds):
             if number:
                 sys.stdout.write("\n")
-            _print_kind(kind, [each for each in chosen if each.kind == kind.__name__], output, is_first=is_first)
+            of_kind = [each for each in chosen if each.kind == kind.__name__]
+            _print_kind(kind, of_kind, output, spaces=spaces, is_first=is_first)
     sys.stdout.flush()
 
 
-def _print_kind(kind: type[Resource], chosen: Sequence[Resource], output: str, *, is_first: bool) -> None:
+def _print_kind(kind: type[Resource], chosen: Sequence[Resource], output: str, *, spaces: bool, is_first: bool) -> None:
     columns = [each for each in kind.columns if output == "wide" or each.priority == 0]
-    spaces = len({each.metadata.namespace for each in chosen}) > 1 or any(
-        each.metadata.namespace != DEFAULT for each in chosen
-    )
     names = ["Namespace"] * spaces + ["Name", *(column.name for column in columns)]
     rows = [
         [each.metadata.namespace] * spaces + [each.metadata.name, *(cell(each, column) for column in columns)]
@@ -154,29 +171,30 @@ def age(since: str) -> str:
 def describe(
     words: Annotated[list[str], typer.Argument(metavar="KIND NAME...", help="What to describe, such as tb alpha.")],
     data_dir: DataFolder = None,
-    namespace: Namespace = DEFAULT,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    namespace: Namespace = None,
+    every_namespace: AllNamespaces = False,
 ) -> None:
     """Show everything about a resource: conditions, limits, orders, fills.
 
     [dim]$[/dim] tradefleet describe tb quickstart-sma-cross-btc-usd
     """
-    fleet = local_fleet(data_dir)
-    with open_resources(fleet) as resources:
-        chosen = named(resources.all(), words, namespace)
-        events = {each.key: resources.events(each.key, limit=EVENTS) for each in chosen}
-    session = fleet.session()
-    try:
-        for number, each in enumerate(chosen):
+    place = Place(
+        data_dir=data_dir,
+        context=context,
+        kubeconfig=kubeconfig,
+        namespace=namespace,
+        every_namespace=every_namespace,
+    )
+    with open_fleet(place) as fleet:
+        for number, each in enumerate(named(fleet, words)):
             if number:
                 sys.stdout.write("\n")
             _describe(each)
             if each.kind == "TradingBot":
-                from tradefleet.cli.fleet_books import print_books  # noqa: PLC0415 - only for bots
-
-                print_books(session, each.metadata.uid or "")
-            _print_events(events[each.key])
-    finally:
-        session.close()
+                fleet.print_books(each)
+            _print_events(fleet.events(each, limit=EVENTS))
 
 
 def _describe(resource: Resource) -> None:
@@ -215,7 +233,7 @@ def _describe(resource: Resource) -> None:
         )
 
 
-def _print_events(events: "Sequence[Event]") -> None:
+def _print_events(events: Sequence[Event]) -> None:
     from workloads.feeds.times import format_time  # noqa: PLC0415 - only here
 
     if events:
@@ -246,9 +264,15 @@ def logs(
         typer.Argument(metavar="[NAME]", help="A bot, feed or exchange, or a process as in the list without a name."),
     ] = None,
     data_dir: DataFolder = None,
-    namespace: Namespace = DEFAULT,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    namespace: Namespace = None,
+    every_namespace: AllNamespaces = False,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with what comes.")] = False,
     tail: Annotated[int, typer.Option(metavar="NUMBER", min=0, help="How many of the last lines.")] = LINES,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only what is newer than this: 30s, 5m, 2h, 1d.")
+    ] = None,
     output: Annotated[str, typer.Option("-o", "--output", metavar="FORMAT", help="text or json.")] = "text",
 ) -> None:
     """Show what a bot, gateway or feed has logged.
@@ -256,67 +280,21 @@ def logs(
     [dim]$[/dim] tradefleet logs
 
     [dim]$[/dim] tradefleet logs -f quickstart-sma-cross-btc-usd
+
+    [dim]$[/dim] tradefleet logs --since 5m quickstart-sma-cross-btc-usd --context production -n paper
     """
     printing.check_output(output, ("text", "json"))
-    home = local_fleet(data_dir).home
-    home.facts()
-    there = sorted(path.stem for path in home.logs.glob("*.log"))
-    if name is None:
-        sys.stdout.write("".join(f"{each}\n" for each in there))
-        return
-    path = home.log(_log_name(name, there, namespace))
-    position = _print_tail(path, tail, output)
-    while follow:
-        time.sleep(FOLLOW_S)
-        if path.stat().st_size < position:
-            position = 0  # the process set its log aside and began a new one
-        with path.open("rb") as file:
-            file.seek(position)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break  # the rest of it comes later
-                position += len(line)
-                _print_line(line.decode("utf-8", "replace").rstrip("\n"), output)
-        sys.stdout.flush()
-
-
-def _log_name(name: str, there: Sequence[str], namespace: str) -> str:
-    from governor.workload import Role, unique_name  # noqa: PLC0415 - imported by who runs it
-
-    owner = ResourceKey("", namespace, name.rpartition("/")[2])
-    prefixes = (Role.BOT, Role.GATEWAY, Role.FEED, Role.VENUE, Role.RECORDER, "dataset", "backtest")
-    candidates = [name, *(unique_name(prefix, owner) for prefix in prefixes)]
-    for each in candidates:
-        if each in there:
-            return each
-    from tradefleet.resources.problems import suggestion  # noqa: PLC0415
-
-    raise Permanent(f"there is no log of {name!r}; {suggestion(name, there)}")
-
-
-def _print_tail(path: Path, count: int, output: str) -> int:
-    """Print the last lines; return how many bytes of the file are shown or passed over."""
-    data = path.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1]
-    lines = whole.decode("utf-8", "replace").splitlines()
-    for line in lines[len(lines) - count :] if count else ():
-        _print_line(line, output)
-    return len(whole)
-
-
-def _print_line(line: str, output: str) -> None:
-    if output == "text":
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            entry = None
-        if isinstance(entry, dict) and "message" in entry:
-            more = " ".join(
-                f"{key}={value}"
-                for key, value in entry.items()
-                if key not in ("time", "level", "logger", "message", "component", "fleet", "exception")
-            )
-            line = f"{entry.get('time', '')[:23]} {entry.get('level', ''):<8} {entry['message']} {more}".rstrip()
-            if entry.get("exception"):
-                line += f"\n{entry['exception']}"
-    sys.stdout.write(f"{line}\n")
+    place = Place(
+        data_dir=data_dir,
+        context=context,
+        kubeconfig=kubeconfig,
+        namespace=namespace,
+        every_namespace=every_namespace,
+    )
+    since_s = None if since is None else seconds_of(since)
+    query = LogQuery(tail, since_s, follow, lambda line, prefix="": print_line(line, output, prefix))
+    with open_fleet(place) as fleet:
+        if name is None:
+            sys.stdout.write("".join(f"{each}\n" for each in fleet.log_names()))
+        else:
+            fleet.print_logs(name, query)

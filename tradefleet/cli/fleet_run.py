@@ -2,21 +2,29 @@
 
 import sys
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Collection, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from tradefleet.cli.fleet_target import DataFolder, local_fleet, open_resources, tell
-from tradefleet.domain.errors import Permanent, Retryable
+from tradefleet.cli.fleet_target import (
+    Change,
+    Context,
+    DataFolder,
+    Fleet,
+    Kubeconfig,
+    Namespace,
+    Place,
+    local_fleet,
+    open_fleet,
+    tell,
+)
+from tradefleet.cli.readiness import explain, stalled, unready
+from tradefleet.domain.errors import Permanent
 
 if TYPE_CHECKING:
-    from governor.local.fleet import LocalFleet
-    from governor.local.resources import Change
-
-    from tradefleet.resources.common import Resource
-    from tradefleet.resources.load import Loaded
+    from tradefleet.resources.common import Resource, ResourceKey
 
 EXIT_FAILED: Final = 1
 WAIT_S: Final = 180.0
@@ -57,9 +65,11 @@ def up(
     """
     from governor.local.applying import FleetCheck  # noqa: PLC0415 - imported by who runs it
 
+    from tradefleet.cli.fleet_local import LocalTarget, code_folder, load_with_data  # noqa: PLC0415
+
     fleet = local_fleet(data_dir)
     fleet.refuse_if_running()
-    loaded = _loaded(files or [])
+    loaded = load_with_data(files or [])
     if not loaded and not fleet.home.exists:
         raise Permanent(
             f"there is no fleet in {fleet.home.path} yet: name files with resources, such as examples/quickstart"
@@ -68,14 +78,15 @@ def up(
     if not fleet.home.exists:
         # All that there will be is in the files, so it can be checked before anything is made.
         FleetCheck(loaded)([each.resource for each in loaded])
-    fleet.prepare(ports=ports, code_folder=_code_folder(loaded))
+    fleet.prepare(ports=ports, code_folder=code_folder(loaded))
     supervisor = fleet.start(tell, attached=foreground)
-    try:
-        _apply(fleet, loaded)
-    except BaseException:  # Ctrl-C included: a fleet that could not be made as asked does not stay half-made
-        supervisor.stop(tell)
-        raise
-    is_ready = _wait_until_ready(fleet, timeout) if wait else True
+    with closing(LocalTarget(fleet, Place(data_dir=data_dir))) as target:
+        try:
+            _print_changes(target.apply(loaded, force=False))
+        except BaseException:  # Ctrl-C included: a fleet that could not be made as asked does not stay half-made
+            supervisor.stop(tell)
+            raise
+        is_ready = _wait_until_ready(target, timeout) if wait else True
     sys.stdout.write(f"the fleet is {'up' if is_ready else 'running'}: {fleet.home.path}\n")
     if foreground:
         try:
@@ -108,96 +119,67 @@ def apply(
         list[str], typer.Argument(metavar="FILES...", help="YAML files or folders with resources; - is standard input.")
     ],
     data_dir: DataFolder = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until every resource is Ready.")] = False,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    namespace: Namespace = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="In Kubernetes: take over fields that somebody else keeps.")
+    ] = False,
+    wait: Annotated[
+        bool,
+        typer.Option("--wait", help="Wait until every resource is Ready; in Kubernetes, until those of the files are."),
+    ] = False,
     timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long to wait with --wait.")] = WAIT_S,
 ) -> None:
     """Change the running fleet to what the files say: all of it, or nothing when something in them is wrong.
 
     [dim]$[/dim] tradefleet apply bots.yaml
+
+    [dim]$[/dim] tradefleet apply bots.yaml --context production -n paper --wait
     """
-    fleet = local_fleet(data_dir)
-    fleet.supervisor()
-    loaded = _loaded(files)
-    folder = _code_folder(loaded)
-    if folder is not None:
-        fleet.add_code_folder(folder)
-    _apply(fleet, loaded)
-    if wait and not _wait_until_ready(fleet, timeout):
-        raise typer.Exit(EXIT_FAILED)
+    place = Place(data_dir=data_dir, context=context, kubeconfig=kubeconfig, namespace=namespace)
+    with open_fleet(place) as fleet:
+        loaded = fleet.load(files)
+        _print_changes(fleet.apply(loaded, force=force))
+        if wait and not _wait_until_ready(fleet, timeout, fleet.waits_for(loaded)):
+            raise typer.Exit(EXIT_FAILED)
 
 
-# --- files ------------------------------------------------------------------------------------------------------------
-
-
-def _loaded(files: Sequence[str]) -> "list[Loaded]":
-    """Return the resources of files, with their data read and found sound. Raises InvalidResource."""
-    from governor.local.applying import check_data, with_absolute_paths  # noqa: PLC0415 - imported by who runs it
-
-    from tradefleet.cli.strategy import import_from_here  # noqa: PLC0415
-    from tradefleet.resources.load import load  # noqa: PLC0415
-
-    if not files:
-        return []
-    import_from_here()
-    loaded = with_absolute_paths(load(files))
-    check_data(loaded, tell if sys.stderr.isatty() else _silent)
-    return loaded
-
-
-def _silent(text: str) -> None:
-    del text
-
-
-def _apply(fleet: "LocalFleet", loaded: "Sequence[Loaded]") -> "list[Change]":
-    """Apply resources in one transaction and print what became of each. Raises InvalidResource."""
-    from governor.local.applying import FleetCheck, located  # noqa: PLC0415
-
-    from tradefleet.resources.problems import InvalidResource  # noqa: PLC0415
-
-    if not loaded:
-        return []
-    check = FleetCheck(loaded)
-    with open_resources(fleet) as resources:
-        check.remember(resources.all())
-        try:
-            changes = resources.apply([each.resource for each in loaded], check=check)
-        except InvalidResource as error:
-            raise located(error, loaded) from error
+def _print_changes(changes: "Sequence[Change]") -> None:
     for change in changes:
         sys.stdout.write(f"{change.key.kind.lower()}/{change.key.name} {change.verb}\n")
-    return changes
-
-
-def _code_folder(loaded: "Sequence[Loaded]") -> Path | None:
-    """Return the folder that the user's own strategies are imported from, when there are some."""
-    from governor.local.applying import has_foreign_strategy  # noqa: PLC0415
-
-    return Path.cwd() if any(has_foreign_strategy(each.resource) for each in loaded) else None
 
 
 # --- waiting ----------------------------------------------------------------------------------------------------------
 
 
-def _wait_until_ready(fleet: "LocalFleet", timeout_s: float) -> bool:
-    """Return True once every resource is Ready; False, after naming what is not, when that takes too long."""
-    from governor.local.fleet import explain, stalled, unready  # noqa: PLC0415
+def _wait_until_ready(fleet: Fleet, timeout_s: float, keys: "Collection[ResourceKey] | None" = None) -> bool:
+    """Return True once all resources, or those of `keys`, are Ready.
 
+    Return False, after naming what is not, when that takes too long.
+    """
     deadline_s = time.monotonic() + timeout_s
     show = _Progress()
-    with open_resources(fleet) as resources:
-        while True:
-            found = resources.all()
-            waiting = unready(found)
-            show(found, waiting)
-            if found and not waiting:
-                return True
-            hopeless = stalled(found) if len(stalled(found)) == len(waiting) else []
-            if hopeless or time.monotonic() > deadline_s:
-                tell(f"not Ready:\n{explain(hopeless or waiting)}")
-                return False
-            if not fleet.is_running:
-                raise Retryable(f"the fleet's supervisor ended; its log is {fleet.home.log('supervisor')}")
-            time.sleep(LOOK_S)
+    while True:
+        found = _present(fleet, keys)
+        waiting = unready(found)
+        show(found, waiting)
+        if found and not waiting:
+            return True
+        hopeless = stalled(found) if len(stalled(found)) == len(waiting) else []
+        if hopeless or time.monotonic() > deadline_s:
+            tell(f"not Ready:\n{explain(hopeless or waiting)}")
+            return False
+        fleet.check()
+        time.sleep(fleet.look_s)
+
+
+def _present(fleet: Fleet, keys: "Collection[ResourceKey] | None") -> "list[Resource]":
+    if keys is None:
+        return fleet.all()
+    kinds = {key.kind for key in keys}
+    spaces = sorted({key.namespace for key in keys})
+    return [each for space in spaces for each in fleet.all(kinds, namespace=space) if each.key in keys]
 
 
 class _Progress:

@@ -149,10 +149,13 @@ def tradefleet(
     """A declarative fleet of trading bots: the strategy that trades is the object that was backtested."""
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 when done, 2 when the user must change something, 130 after Ctrl-C, else 1."""
+def main(arguments: Sequence[str] | None = None, commands: typer.Typer | None = None) -> None:
+    """Run the command line, or other commands, and exit.
+
+    The status is 0 when done, 2 when the user must change something, 130 after Ctrl-C, else 1.
+    """
     try:
-        app(None if arguments is None else list(arguments), prog_name="tradefleet")
+        (commands or app)(None if arguments is None else list(arguments), prog_name="tradefleet")
     except FleetError as error:
         for line in str(error).splitlines() or [type(error).__name__]:
             sys.stderr.write(f"error: {line}\n")

@@ -3,12 +3,14 @@
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tradefleet.cli.fleet_target import Context, Kubeconfig, Place, cluster_fleet
 from tradefleet.cli.printing import check_output, print_rows, print_values
 from tradefleet.domain.errors import Permanent
 from tradefleet.messages.topics import TOPICS, find_topic
@@ -88,17 +90,30 @@ def read(
             help="The local fleet's data folder. Default: TRADEFLEET_HOME, else ~/.local/share/tradefleet/default.",
         ),
     ] = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", metavar="NAME", help="Namespace of a fleet in Kubernetes.")
+    ] = None,
 ) -> None:
     """Show the newest messages of a topic (ten, unless --limit says otherwise), or all from the beginning.
 
     [dim]$[/dim] tradefleet topic read trading.executions --key default/alpha --from-beginning
 
     [dim]$[/dim] tradefleet topic read market.ohlc.stable --follow -o yaml
+
+    In Kubernetes it runs in the Governor's pod, which reaches the broker.
     """
+    check_output(output, ("json", "yaml"))
+    place = Place(data_dir=data_dir, context=context, kubeconfig=kubeconfig, namespace=namespace)
+    if broker is None and place.is_in_cluster(os.environ):
+        given = _arguments(topic, output, key or (), limit, from_beginning=from_beginning, follow=follow)
+        with closing(cluster_fleet(place)) as fleet:
+            status = fleet.read_topic(given)
+        raise typer.Exit(status)
     from tradefleet.bus.kafka import KafkaBus  # noqa: PLC0415 - `topic list` needs no Kafka
     from tradefleet.bus.reading import plain_record, read_topic  # noqa: PLC0415
 
-    check_output(output, ("json", "yaml"))
     found = find_topic(topic, os.environ.get(f"{PREFIX}KAFKA_PREFIX", ""))
     settings = _kafka(broker, data_dir, os.environ)
     if limit is None and not from_beginning:
@@ -115,6 +130,16 @@ def read(
         )
         for record in records:
             _print(plain_record(record), output)
+
+
+def _arguments(
+    topic: str, output: str, keys: Sequence[str], limit: int | None, *, from_beginning: bool, follow: bool
+) -> list[str]:
+    """Return the words by which the same is asked for in the Governor's pod, which reaches the broker."""
+    words = [topic, "--output", output]
+    words += [word for key in keys for word in ("--key", key)]
+    words += [] if limit is None else ["--limit", str(limit)]
+    return words + ["--from-beginning"] * from_beginning + ["--follow"] * follow
 
 
 def _kafka(broker: str | None, data_dir: Path | None, environment: Mapping[str, str]) -> "KafkaSettings":

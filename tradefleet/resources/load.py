@@ -35,6 +35,14 @@ class Loaded:
         return Place(file=self.file, line=line, document=self.document.number)
 
     @property
+    def body(self) -> dict[str, Any]:
+        """The resource as its file has it: without defaults, and with what nobody but people reads."""
+        value = self.document.value
+        for step in self.path:
+            value = value[step]
+        return dict(value)
+
+    @property
     def folder(self) -> Path:
         """The folder that relative paths in the resource start from."""
         return Path.cwd() if self.file == "<stdin>" else Path(self.file).resolve().parent

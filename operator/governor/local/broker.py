@@ -251,8 +251,8 @@ class Broker:
         return {user: str(settings.get(f"password.{user}") or secrets.token_hex(24)) for user in (NODE, *self._users)}
 
     def _write_settings(self, port: int, passwords: Mapping[str, str]) -> None:
-        controller_port = free_port()  # nobody but the broker itself connects to it
-        own = f"{LOOPBACK}:{port if self._advertised is None else free_port()}"
+        controller_port = free_port(port)  # nobody but the broker itself connects to it
+        own = f"{LOOPBACK}:{port if self._advertised is None else free_port(port, controller_port)}"
         settings = SETTINGS | {
             "listeners": f"CLIENTS://{own},CONTROLLER://{LOOPBACK}:{controller_port}",
             "controller.quorum.voters": f"1@{LOOPBACK}:{controller_port}",

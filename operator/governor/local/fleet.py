@@ -7,13 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tradefleet.domain.errors import FleetError, Permanent, Retryable
-from tradefleet.resources.common import ConditionStatus, ConditionType, Resource
 from tradefleet.store.components import Component
 from tradefleet.store.logins import component_login
 from tradefleet.store.postgres.session import Session
@@ -218,32 +217,3 @@ def user_name() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a user without an account, in a container
         return "unknown"
-
-
-def unready(resources: Iterable[Resource]) -> list[Resource]:
-    """Return the resources that do not do yet what their present spec says."""
-    found = []
-    for each in resources:
-        ready = each.status.condition(ConditionType.READY)
-        is_current = each.status.observed_generation == each.metadata.generation
-        if ready is None or ready.status is not ConditionStatus.TRUE or not is_current:
-            found.append(each)
-    return found
-
-
-def stalled(resources: Iterable[Resource]) -> list[Resource]:
-    """Return the resources for which somebody must act."""
-    found = []
-    for each in resources:
-        condition = each.status.condition(ConditionType.STALLED)
-        if condition is not None and condition.status is ConditionStatus.TRUE:
-            found.append(each)
-    return found
-
-
-def explain(resources: Sequence[Resource]) -> str:
-    """Return a line for each resource: what keeps it."""
-    return "\n".join(
-        f"{each.key}: {each.status.phase or 'Pending'}: {each.status.reason or 'has no status yet'}"
-        for each in resources
-    )
