@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Annotated, Any, Final
 
 import typer
@@ -36,7 +37,11 @@ WATCH_S: Final = 1.0
 LINES: Final = 100
 EVENTS: Final = 15
 NOTHING: Final = "<none>"
+AMOUNTS: Final = ("Equity", "VsHold")
+DISPENSABLE: Final = ("Age", "Mode", "Instruments", "Exchange", "Namespace")  # in a narrow window, the first ones first
 _CONDITION: Final = re.compile(r"[.]status[.]conditions\[\?\(@[.]type==\"(?P<type>\w+)\"\)\][.](?P<field>\w+)")
+_WARNED: Final = '.status.conditions[?(@.type=="Warning")].status'
+_WARNING: Final = '.status.conditions[?(@.type=="Warning")].reason'
 
 Output = Annotated[str, typer.Option("-o", "--output", metavar="FORMAT", help="table, wide, json, yaml or name.")]
 
@@ -128,19 +133,30 @@ def _print_kind(kind: type[Resource], chosen: Sequence[Resource], output: str, *
         [each.metadata.namespace] * spaces + [each.metadata.name, *(cell(each, column) for column in columns)]
         for each in chosen
     ]
-    numbers = [place for place, column in enumerate(columns, start=1 + spaces) if column.name in ("Equity", "VsHold")]
+    numbers = [place for place, name in enumerate(names) if name in AMOUNTS]
+    optional = [names.index(name) for name in DISPENSABLE if name in names]
     title = f"{kind.names.plural}.tradefleet.dev" if is_first else ""
-    printing.print_rows(names, rows, numbers=numbers, title=title)
+    printing.print_rows(names, rows, numbers=numbers, optional=optional, title=title)
 
 
 def cell(resource: Resource, column: PrinterColumn) -> str:
-    """Return what a column of a resource shows."""
+    """Return what a column of a resource shows. A phase says in brackets what it is warned of, such as a halt."""
     value = _at_path(resource.body(), column.path)
     if value is None:
         return NOTHING
+    if column.name in AMOUNTS:
+        return amount(str(value))
+    if column.path == ".status.phase" and _at_path(resource.body(), _WARNED) == "True":
+        return f"{value} ({_at_path(resource.body(), _WARNING)})"
     if column.type == "date":
         return age(str(value))
     return ",".join(str(each) for each in value) if isinstance(value, list) else str(value)
+
+
+def amount(text: str) -> str:
+    """Return an amount of money as people read it: two places after the point, more for what is smaller than one."""
+    value = Decimal(text)
+    return f"{value:,.2f}" if abs(value) >= 1 or not value else f"{value:.8f}".rstrip("0")
 
 
 def _at_path(body: dict[str, Any], path: str) -> Any:  # noqa: ANN401 - JSON is what it is

@@ -145,10 +145,15 @@ class LocalTarget:
         del timeout_s
         halts = PostgresHaltStore(self._database)
         said = []
-        for scope in _scopes(chosen):
-            halts.clear_halt(scope, set_by=user_name())
-            said += [f"the halt of {scope} is cleared", *_halted_by_policies(scope, halts.active_halts())]
-        return said
+        on = {each.scope for each in halts.active_halts()}
+        cleared = _scopes(chosen)
+        for scope in cleared:
+            if scope in on:
+                halts.clear_halt(scope, set_by=user_name())
+            said.append(f"the halt of {scope} is cleared" if scope in on else f"{scope} was not halted")
+            said += _halted_by_policies(scope, halts.active_halts())
+        others = [each for each in halts.active_halts() if not each.scope.startswith("policy/")]
+        return said + [f"{each.scope} stays halted by {each.set_by}: {each.reason}" for each in others]
 
     def halts(self) -> list[str]:
         """Return the halts that are on."""

@@ -86,7 +86,12 @@ def up(
         except BaseException:  # Ctrl-C included: a fleet that could not be made as asked does not stay half-made
             supervisor.stop(tell)
             raise
-        is_ready = _wait_until_ready(target, timeout) if wait else True
+        try:
+            is_ready = _wait_until_ready(target, timeout) if wait else True
+        except KeyboardInterrupt:
+            if not foreground:
+                sys.stderr.write("the fleet runs on without being waited for; `tradefleet down` stops it\n")
+            raise
     sys.stdout.write(f"the fleet is {'up' if is_ready else 'running'}: {fleet.home.path}\n")
     if foreground:
         try:
