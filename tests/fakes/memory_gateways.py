@@ -159,7 +159,11 @@ class MemoryGatewayTransaction:
         self.shared: list[str] = []
         self.staged: GatewayCommit | None = None
 
-    def requests(self, after: Mapping[StreamName, int], *, limit: int) -> list[OutboxMessage]:
+    def requests(
+        self, after: Mapping[StreamName, int], *, limit: int, sharing: Sequence[BotKey] = ()
+    ) -> list[OutboxMessage]:
+        if sharing:
+            self.halts(sharing)
         found = [
             message for stream in after for message in self._store.read_stream(stream, after=after[stream], limit=limit)
         ]

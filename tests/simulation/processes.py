@@ -107,9 +107,11 @@ class DamagedRequests:
         self.halts = transaction.halts
         self.write = transaction.write
 
-    def requests(self, after: Mapping[StreamName, int], *, limit: int) -> list[OutboxMessage]:
+    def requests(
+        self, after: Mapping[StreamName, int], *, limit: int, sharing: Sequence[BotKey] = ()
+    ) -> list[OutboxMessage]:
         """Return the committed requests, as far as they can be read."""
-        found = self._transaction.requests(after, limit=limit)
+        found = self._transaction.requests(after, limit=limit, sharing=sharing)
         return [replace(row, payload=b"?") if self._damage.spoils(row) else row for row in found]
 
 

@@ -14,12 +14,13 @@ from tests.simulation.scenario import Scenario
 from tests.simulation.venue_door import VenueDoor
 from tradefleet.domain.bots import BotCommand, BotConfig, RunState
 from tradefleet.domain.errors import Fenced, LeaseHeld, OutcomeUnknown, Permanent, Retryable, StaleGeneration
-from tradefleet.domain.ids import orders_stream
+from tradefleet.domain.ids import BotKey, orders_stream
 from tradefleet.domain.venue import VenueRequest
 from tradefleet.messages.codec import decode, encode
 from tradefleet.messages.convert_journal import journal_bars_message
 from tradefleet.messages.topics import EXECUTIONS, JOURNAL, OHLC_STABLE, ORDERS
 from tradefleet.store.ports import venue_lease
+from workloads.strategy.host import HostWorker
 
 QUIET_TICKS_MAX = 12_000  # after the last fault a run must end within this many
 REST_TICKS = 120  # enough for each process to look after its lease
@@ -349,9 +350,16 @@ class World(Fleet):
 
     def _see_to_bots(self) -> None:
         """Do what an owner does who looks at the bots' statuses: leave out what cannot be read, and, as the fleet does,
-        remove the commands of deleted bots that were wound down."""
+        start changed bots anew and remove the commands of deleted ones that were wound down."""
         rows = self.database.fleets["fleet"]
         row = rows.gateways.get(ACCOUNT)
+        generations = {config.key: config.generation for config in self.configs}
+        for process in self.processes:
+            worker = process.worker
+            if isinstance(worker, HostWorker) and not process.is_busy:
+                runs = [slot.config.generation for slot in worker.slots.values()]
+                if any(generation < generations[BotKey(process.name)] for generation in runs):
+                    process.kill(self.time.now_us)  # it stood still when its bot was changed
         for config in self.configs:
             if config.uid not in rows.commands or row is None or f"bot/{config.uid}" not in row.blobs:
                 continue

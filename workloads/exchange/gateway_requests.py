@@ -1,6 +1,6 @@
 """What the bots of an account ask for, as it stands in their committed streams (rule 2)."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from tradefleet.domain.errors import InvalidValue, Permanent
@@ -40,20 +40,27 @@ class WaitingRequests(NamedTuple):
     has_more: bool
 
 
-def read_requests(machine: Gateway, transaction: GatewayTransaction, *, whole: bool) -> WaitingRequests:
+def read_requests(
+    machine: Gateway, transaction: GatewayTransaction, *, whole: bool, hinted: Collection[StreamName] = ()
+) -> WaitingRequests:
     """Return the committed requests that were not applied, and those that cannot be: a page of them, or the `whole`.
 
-    One that cannot be read stops its bot's stream: what follows it stays where it is (rule 9). A bot that takes no new
-    risk for another reason is still heard, since it may cancel.
+    With `hinted` streams, all of bots that we know, only those are read, and their bots' switches are locked along with
+    it. One that cannot be read stops its bot's stream: what follows it stays where it is (rule 9). A bot that takes no
+    new risk for another reason is still heard, since it may cancel.
     """
     readable = [account for account in machine.accounts.values() if not account.unreadable_seq]
     after = {orders_stream(account.config.uid): account.request_seq for account in readable}
     bots = {orders_stream(account.config.uid): account.key for account in readable}
+    sharing: list[BotKey] = []
+    if hinted and all(stream in bots for stream in hinted):
+        after = {stream: after[stream] for stream in hinted}
+        sharing = sorted(bots[stream] for stream in after)
     requests: list[BotRequest] = []
     unreadable: dict[StreamName, Unreadable] = {}
     has_more = True
     while has_more and after:
-        rows = transaction.requests(after, limit=REQUESTS_MAX)
+        rows = transaction.requests(after, limit=REQUESTS_MAX, sharing=sharing)
         has_more = len(rows) == REQUESTS_MAX
         for row in rows:
             if row.stream in unreadable:

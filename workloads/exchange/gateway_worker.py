@@ -4,7 +4,7 @@ In a free run its inputs come as they arrive; in a lockstep run the progress row
 turn. The machine, the transaction and what follows the commit are the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from operator import attrgetter
 
 from tradefleet.domain.bar import Bar
@@ -138,6 +138,7 @@ class GatewayWorker:
         answered = answered or not items  # not beside news that a bot answers just now: the venue may be busy with it
         self._has_more = self._has_sent = False
         bars: list[Bar] = []
+        hinted: set[StreamName] = set()
         for item in items:
             if item.bar is not None:
                 bars.append(item.bar)
@@ -145,13 +146,20 @@ class GatewayWorker:
             elif item.stream == self._journal:
                 answered = True
             else:
-                wanted = True
+                hinted.add(item.stream)
         bars.sort(key=attrgetter("close_us"))  # instruments come by partitions of their own
         statement = self._upkeep.statement(self.machine) if due else None
         reports = self._line.reports(self.machine.report_no) if answered else []
-        if not (reports or wanted):
+        if not (reports or wanted or hinted):
             return self._apply_quietly(bars)
-        self._transact(bars=bars, reports=reports, take_requests=wanted, upkeep=due, statement=statement)
+        self._transact(
+            bars=bars,
+            reports=reports,
+            take_requests=wanted or bool(hinted),
+            hinted=() if wanted else hinted,  # a look without a hint is a look at everybody
+            upkeep=due,
+            statement=statement,
+        )
         if due:
             self._upkeep.put_off()
         return True
@@ -217,6 +225,7 @@ class GatewayWorker:
         bars: Sequence[Bar] = (),
         reports: Sequence[VenueReport] = (),
         take_requests: bool = False,
+        hinted: Collection[StreamName] = (),
         upkeep: bool = False,
         statement: VenueStatement | None = None,
         refuse: Reason = Reason.NONE,
@@ -234,7 +243,8 @@ class GatewayWorker:
             unreadable: list[Unreadable] = []
             if take_requests:
                 # A turn of a lockstep run is what was asked for in it, however much that is.
-                requests, unreadable, self._has_more = read_requests(machine, transaction, whole=due is not None)
+                whole = due is not None
+                requests, unreadable, self._has_more = read_requests(machine, transaction, whole=whole, hinted=hinted)
             if upkeep:
                 machine.on_halts([halt.scope for halt in self._store.active_halts()], market_us)
             if requests:

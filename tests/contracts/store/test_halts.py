@@ -8,6 +8,7 @@ import pytest
 from tests.contracts.store.samples import ACCOUNT, BOT, OTHER_BOT, UID, gateway_commit, order, take_gateway
 from tests.contracts.store.worlds import World
 from tradefleet.domain.errors import InvalidValue
+from tradefleet.domain.ids import BotKey, orders_stream
 from tradefleet.store.ports import Halt, HaltStore
 
 WAIT_S = 20.0
@@ -31,13 +32,15 @@ def test_no_switch_is_on_at_first(world: World) -> None:
     assert world.halts().active_halts() == []
 
 
+@pytest.mark.parametrize("sharing", [[], [BOT], [BOT, OTHER_BOT]], ids=["asked alone", "one shared", "shared"])
 @pytest.mark.parametrize("scope", ["fleet", f"account/{ACCOUNT}", f"bot/{BOT}"])
-def test_a_switch_stops_its_scope(world: World, scope: str) -> None:
+def test_a_switch_stops_its_scope(world: World, scope: str, sharing: list[BotKey]) -> None:
     store = world.gateway()
     take_gateway(store)
     world.halts().set_halt(scope, reason="drill", set_by="ana")
     halt = Halt(scope=scope, reason="drill", set_by="ana")
     with store.gateway_transaction(ACCOUNT) as transaction:
+        assert transaction.requests({orders_stream(UID): 0}, limit=1, sharing=sharing) == []
         assert transaction.halts([BOT, OTHER_BOT]) == [halt]
         assert transaction.halts([OTHER_BOT]) == ([] if scope.startswith("bot/") else [halt])
     with store.sending(ACCOUNT, [BOT]) as halts:
@@ -77,7 +80,10 @@ def test_a_halt_returns_only_after_orders_were_sent(world: World) -> None:
         assert [halt.scope for halt in found] == ["fleet"]
 
 
-def test_a_halt_returns_only_after_the_orders_accepted_before_it_are_committed(world: World) -> None:
+@pytest.mark.parametrize("sharing", [[], [BOT]], ids=["asked alone", "shared"])
+def test_a_halt_returns_only_after_the_orders_accepted_before_it_are_committed(
+    world: World, sharing: list[BotKey]
+) -> None:
     world.bot(BOT, UID)  # its switch exists, as it does for every bot that may run
     store = world.gateway()
     lease = take_gateway(store)
@@ -91,7 +97,8 @@ def test_a_halt_returns_only_after_the_orders_accepted_before_it_are_committed(w
         seen.append(len(loaded.open_orders) if loaded else 0)
 
     with store.gateway_transaction(ACCOUNT) as transaction:
-        assert transaction.halts([BOT]) == []
+        assert transaction.requests({orders_stream(UID): 0}, limit=1, sharing=sharing) == []
+        assert sharing or transaction.halts([BOT]) == []
         thread = in_thread(halt)
         thread.join(STILL_WAITING_S)
         assert thread.is_alive()

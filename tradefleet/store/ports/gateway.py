@@ -97,10 +97,13 @@ class GatewayRecord:
 class GatewayTransaction(Protocol):
     """One open transaction of a gateway."""
 
-    def requests(self, after: Mapping[StreamName, int], *, limit: int) -> list[OutboxMessage]:
+    def requests(
+        self, after: Mapping[StreamName, int], *, limit: int, sharing: Sequence[BotKey] = ()
+    ) -> list[OutboxMessage]:
         """Return committed requests above the given positions: stream by stream in name order, gapless in each.
 
-        When there are more than `limit`, every stream gets as many as any other, as far as it has them.
+        When there are more than `limit`, every stream gets as many as any other, as far as it has them. The switches
+        of the bots `sharing` are locked along with it, so that `halts` of some of them takes no time.
         """
 
     def halts(self, bots: Sequence[BotKey]) -> list[Halt]:

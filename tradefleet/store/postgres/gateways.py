@@ -18,7 +18,7 @@ from tradefleet.store.postgres import gateway_rows, gateway_sql, halt_sql, strea
 from tradefleet.store.postgres.encoding import advance_parameters, message_rows, to_json
 from tradefleet.store.postgres.leases import PostgresLeases
 from tradefleet.store.postgres.runs import write_progress
-from tradefleet.store.postgres.session import Session, Transaction
+from tradefleet.store.postgres.session import Cursor, Session, Transaction
 from tradefleet.store.postgres.streams import PostgresStreams, message_of
 
 
@@ -85,9 +85,16 @@ class PostgresGatewayTransaction:
         self._account = account
         self._known_streams = known
         self._wrote = False
+        self._shared: dict[str, Halt | None] = {}  # switches that are locked, by scope; None: it is off
 
-    def requests(self, after: Mapping[StreamName, int], *, limit: int) -> list[OutboxMessage]:
+    def requests(
+        self, after: Mapping[StreamName, int], *, limit: int, sharing: Sequence[BotKey] = ()
+    ) -> list[OutboxMessage]:
         """Return committed requests above the given positions: stream by stream in name order, gapless in each."""
+        switches: Cursor | None = None
+        if sharing:
+            scopes = list(halt_scopes(self._account, sharing))
+            switches = self._transaction.run(gateway_sql.SHARE_HALTS, {"fleet": self._fleet, "scopes": scopes})
         rows = [{"stream": stream, "after": seq} for stream, seq in after.items()]
         parameters = {
             "fleet": self._fleet,
@@ -99,6 +106,8 @@ class PostgresGatewayTransaction:
         found = self._transaction.run(gateway_sql.REQUESTS, parameters)
         trimmed = self._transaction.run(gateway_sql.TRIMMED, parameters)
         messages = [message_of(row) for row in found.fetchall()]
+        if switches is not None:
+            self._shared |= _switches(switches.fetchall())
         for stream, position, up_to in trimmed.fetchall():
             raise StreamGap(f"stream {stream}: message {position + 1} is wanted, but {up_to} and below are trimmed")
         last = dict(after)
@@ -110,7 +119,10 @@ class PostgresGatewayTransaction:
 
     def halts(self, bots: Sequence[BotKey]) -> list[Halt]:
         """Return the switches that are on for the account or the bots, and lock the switches FOR SHARE till the end."""
-        return share_halts(self._transaction, self._fleet, halt_scopes(self._account, bots))
+        scopes = halt_scopes(self._account, bots)
+        if not self._shared.keys() >= set(scopes):
+            return share_halts(self._transaction, self._fleet, scopes)
+        return [halt for scope in sorted(scopes) if (halt := self._shared[scope]) is not None]
 
     def write(self, commit: GatewayCommit) -> None:
         """Check fence and version, write everything; at most once. A refusal may raise at the end of the block."""
@@ -229,4 +241,12 @@ def share_halts(transaction: Transaction, fleet: str, scopes: Sequence[str]) -> 
     if len(rows) < len(scopes):
         transaction.run(halt_sql.CREATE, parameters)
         rows = transaction.run(gateway_sql.SHARE_HALTS, parameters).fetchall()
-    return [Halt(scope=scope, reason=reason, set_by=set_by) for scope, is_on, reason, set_by in rows if is_on]
+    return [halt for halt in _switches(rows).values() if halt is not None]
+
+
+def _switches(rows: Sequence[Sequence[Any]]) -> dict[str, Halt | None]:
+    """Return rows of `gateway_sql.SHARE_HALTS` by scope; None stands for a switch that is off."""
+    return {
+        scope: Halt(scope=scope, reason=reason, set_by=set_by) if is_on else None
+        for scope, is_on, reason, set_by in rows
+    }
