@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import yaml
 from governor.local.broker import Broker
@@ -184,7 +185,18 @@ def _content(body: dict[str, Any] | None) -> object:
     return [metadata, *(body.get(part) for part in ("spec", "data", "automountServiceAccountToken"))]
 
 
-def test_a_deleted_bot_is_wound_down_and_gone_with_all_that_was_its(governor: GovernorProcess, cluster: Cluster):
+def logins(url: str) -> set[str]:
+    """Return the components that have log-ins, but for the Governor's own."""
+    with psycopg.connect(url) as connection:
+        rows = connection.execute("SELECT component FROM tradefleet.login_role JOIN pg_roles ON rolname = role")
+        return {component for (component,) in rows.fetchall()} - {"supervisor"}
+
+
+def test_what_is_deleted_is_wound_down_and_gone_with_all_that_was_its(
+    governor: GovernorProcess,
+    cluster: Cluster,
+    fresh_database: str,  # noqa: F811
+):
     started(governor, cluster, *one_bot())
     assert "bot-alpha" in cluster.names("Deployment")
     place = f"/apis/tradefleet.dev/v1alpha1/namespaces/{cluster.namespace}/tradingbots/alpha"
@@ -195,6 +207,14 @@ def test_a_deleted_bot_is_wound_down_and_gone_with_all_that_was_its(governor: Go
     for kind in ("Deployment", "ConfigMap", "Secret", "ServiceAccount", "NetworkPolicy"):
         eventually(lambda kind=kind: "bot-alpha" not in cluster.names(kind), what=f"its {kind} to go")
     assert "gateway-simulator" in cluster.names("Deployment")
+    assert logins(fresh_database) == {"venue", "gateway", "feed", "backtest"}
+
+    for kind, name in (("exchanges", "simulator"), ("feeds", "replay"), ("datasets", "made-up-market")):
+        place = f"/apis/tradefleet.dev/v1alpha1/namespaces/{cluster.namespace}/{kind}/{name}"
+        assert cluster.api.delete(place).accepted
+    for kind in ("Deployment", "ConfigMap", "Secret", "ServiceAccount", "NetworkPolicy", "Service", "Job"):
+        eventually(lambda kind=kind: cluster.names(kind) == [], what=f"every {kind} to go")
+    eventually(lambda: logins(fresh_database) == set(), what="their log-ins to go")
 
 
 def test_a_second_governor_waits_and_takes_over_without_a_write(

@@ -240,7 +240,9 @@ class Governor:
         self._open.callback(bus.close)
         prepare_topics(bus, now_us())
         events = Events(self._api, instance=self._instance)
-        resources = self._resources = ClusterResources(self._api, self.cache, events, namespaces=settings.namespaces)
+        resources = self._resources = ClusterResources(
+            self._api, self.cache, events, namespaces=settings.namespaces, dismiss=logins.dismiss_owner
+        )
         self._open.callback(resources.close)
         surroundings = Surroundings(
             fleet=process.fleet,

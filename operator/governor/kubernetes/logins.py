@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import psycopg
 
-from governor.workload import Role, Workload, workload_name
+from governor.workload import Role, Workload, unique_name, workload_name
 from tradefleet.domain.errors import Permanent, Retryable
 from tradefleet.domain.ids import BotKey, BotUid
 from tradefleet.resources.common import ResourceKey
@@ -100,6 +100,17 @@ class ClusterLogins:
         self._urls.pop(role, None)
         with self._owner() as connection:
             drop_login(connection, role)
+
+    def dismiss_owner(self, owner: ResourceKey) -> None:
+        """Take away the log-ins of the workloads and jobs of a resource that goes. Harmless when there are none."""
+        roles = [
+            *(workload_login(self._fleet, COMPONENTS[role], workload_name(role, owner)) for role in Role),
+            workload_login(self._fleet, Component.BACKTEST, unique_name(owner.kind.lower(), owner)),
+        ]
+        with self._owner() as connection:
+            for role in roles:
+                self._urls.pop(role, None)
+                drop_login(connection, role)
 
     # --- workloads ------------------------------------------------------------------------------------------------
 

@@ -63,7 +63,10 @@ class _Parsed:
 
 
 class ClusterResources:
-    """Implements `governor.ports.Resources` over an API server. Not for several threads."""
+    """Implements `governor.ports.Resources` over an API server. Not for several threads.
+
+    `dismiss` takes away what a resource has outside of the cluster, before the resource itself goes.
+    """
 
     def __init__(
         self,
@@ -72,6 +75,7 @@ class ClusterResources:
         events: Events,
         *,
         namespaces: Collection[str],
+        dismiss: Callable[[ResourceKey], None] = lambda _: None,
         clock_s: Callable[[], float] = time.monotonic,
         wall_us: Callable[[], int] = lambda: time.time_ns() // 1_000,
     ) -> None:
@@ -79,6 +83,7 @@ class ClusterResources:
         self._cache = cache
         self._events = events
         self._namespaces = namespaces
+        self._dismiss = dismiss
         self._clock_s = clock_s
         self._wall_us = wall_us
         self._parsed: dict[ResourceKey, _Parsed] = {}
@@ -333,6 +338,7 @@ class ClusterResources:
         if entry is None or entry.uid != resource.metadata.uid:
             return
         metadata = entry.body()["metadata"]
+        self._dismiss(resource.key)
         finalizers = [each for each in metadata.get("finalizers") or () if each != FINALIZER]
         patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "finalizers": finalizers}}
         try:
