@@ -26,6 +26,7 @@ from tradefleet.resources.common import Resource
 from tradefleet.runtime.health import Health
 from tradefleet.runtime.settings import ProcessSettings
 from tradefleet.store.postgres.commands import PostgresCommandStore
+from tradefleet.store.postgres.halts import PostgresHaltStore
 from tradefleet.store.postgres.retention import PostgresRetentionStore
 from tradefleet.store.postgres.runs import PostgresRuns
 from tradefleet.store.postgres.session import Session
@@ -283,6 +284,7 @@ class Governor:
                 announcer=Announcements(bus, now_us),
                 upkeep=Housekeeping(PostgresRetentionStore(session), time.monotonic),
                 fleet=PostgresFleetStore(session),
+                halts=PostgresHaltStore(session),
                 commands=PostgresCommandStore(session),
                 runs=PostgresRuns(session),
                 warm_up=warm_up,

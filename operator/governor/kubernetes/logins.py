@@ -45,6 +45,7 @@ COMPONENTS: Final = {
     Role.FEED: Component.FEED,
     Role.RECORDER: Component.RECORDER,
     Role.BOT: Component.HOLDER,
+    Role.HOST: Component.HOLDER,
 }
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -63,6 +64,7 @@ class ClusterLogins:
         self._store = store
         self._connection: Connection | None = None
         self._urls: dict[str, str] = {}  # by role
+        self._assigned: dict[BotUid, str] = {}  # the role that a bot's row is assigned to
         self._tokens: dict[Key, str] = {}
 
     def close(self) -> None:
@@ -79,24 +81,23 @@ class ClusterLogins:
 
     # --- bots -----------------------------------------------------------------------------------------------------
 
-    def admit_bot(self, bot: BotKey, uid: BotUid) -> str:
-        """Return the URL of a bot's own log-in, made when it is missing; it may write that bot's rows alone."""
-        role = holder_login(self._fleet, uid)
-        if role in self._urls:
-            return self._urls[role]
-        owner = ResourceKey("TradingBot", *bot.split("/", 1))
-        kept = self._kept(role, (owner.namespace, object_name(workload_name(Role.BOT, owner), owner)))
-        if kept is None:
-            self._store().register_bot(bot, uid, db_role=role)
-            with self._owner() as connection:
-                login = ensure_holder_role(connection, fleet=self._fleet, bot=bot, uid=uid)
-            kept = with_login(self._url, login.role, login.password)
-        self._urls[role] = kept
-        return kept
+    def admit_bot(self, bot: BotKey, uid: BotUid, *, host: str = "") -> None:
+        """Make the row of a bot, and assign it to its own log-in or to that of a shared host: no other may write it."""
+        role = workload_login(self._fleet, Component.HOLDER, host) if host else holder_login(self._fleet, uid)
+        if self._assigned.get(uid) != role:
+            self._store().register_bot(bot, uid, db_role=role, host=host)
+            self._assigned[uid] = role
 
     def dismiss_bot(self, uid: BotUid) -> None:
         """Take away the log-in of a bot that is gone."""
-        role = holder_login(self._fleet, uid)
+        self._assigned.pop(uid, None)
+        self._dismiss(holder_login(self._fleet, uid))
+
+    def dismiss_host(self, host: str) -> None:
+        """Take away the log-in of a shared host that is gone. Harmless when there is none."""
+        self._dismiss(workload_login(self._fleet, Component.HOLDER, host))
+
+    def _dismiss(self, role: str) -> None:
         self._urls.pop(role, None)
         with self._owner() as connection:
             drop_login(connection, role)
@@ -120,9 +121,22 @@ class ClusterLogins:
 
     def _url_of(self, workload: Workload) -> str:
         if workload.bot_uid is not None:
-            key = BotKey(f"{workload.owner.namespace}/{workload.owner.name}")
-            return self.admit_bot(key, BotUid(workload.bot_uid))
+            return self._bot_url(workload.owner, BotUid(workload.bot_uid))
         return self.login(workload.name, _place(workload, workload.name), COMPONENTS[workload.role])
+
+    def _bot_url(self, owner: ResourceKey, uid: BotUid) -> str:
+        """Return the URL of a bot's own log-in, made when it is missing."""
+        bot = BotKey(f"{owner.namespace}/{owner.name}")
+        self.admit_bot(bot, uid)
+        role = holder_login(self._fleet, uid)
+        if role not in self._urls:
+            kept = self._kept(role, (owner.namespace, object_name(workload_name(Role.BOT, owner), owner)))
+            if kept is None:
+                with self._owner() as connection:
+                    login = ensure_holder_role(connection, fleet=self._fleet, bot=bot, uid=uid)
+                kept = with_login(self._url, login.role, login.password)
+            self._urls[role] = kept
+        return self._urls[role]
 
     def login(self, name: str, place: Key, component: Component = Component.BACKTEST) -> str:
         """Return the URL of the log-in of one workload or job, whose Secret is at `place`; made when it is missing."""

@@ -47,6 +47,7 @@ MODULES: Final = {
     Role.FEED: ("workloads.feeds.main", "replay"),
     Role.RECORDER: ("workloads.feeds.main", "recorder"),
     Role.BOT: ("workloads.strategy.main",),
+    Role.HOST: ("workloads.strategy.main",),
 }
 DNS_PORTS: Final = ({"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53})
 
@@ -88,9 +89,11 @@ class Credentials:
 def object_name(planned: str, owner: ResourceKey) -> str:
     """Return what an object of a resource is called, from what it is called in the plan, which begins with a word.
 
-    The namespace tells the rest: in a cluster a name needs to be unique in its namespace only.
+    The namespace tells the rest: in a cluster a name needs to be unique in its namespace only. An exchange has several
+    hosts, which the numbers at the ends of their names tell apart.
     """
-    return f"{planned.partition('-')[0]}-{owner.name}"
+    word = planned.partition("-")[0]
+    return f"{word}-{owner.name}-{planned.rpartition('-')[2]}" if word == Role.HOST else f"{word}-{owner.name}"
 
 
 def labels_of(workload: Workload, surroundings: Surroundings) -> dict[str, str]:

@@ -18,6 +18,7 @@ from governor.kubernetes.manifests import (
     object_name,
 )
 from governor.kubernetes.settings import GovernorSettings, WorkloadDefaults, read_settings
+from governor.plan.hosts import host_name
 from governor.workload import Role, Workload, workload_name
 from hypothesis import given
 from hypothesis import strategies as st
@@ -344,3 +345,9 @@ def test_settings_are_read_with_their_defaults(tmp_path: Path):
 def test_settings_that_cannot_be_are_refused(tmp_path: Path, text: str, message: str):
     with pytest.raises(InvalidSettings, match=message):
         read_settings(write(tmp_path, f"{GIVEN}workloads: {{image: x}}\n{text}\n"))
+
+
+def test_hosts_of_one_exchange_have_names_of_their_own() -> None:
+    owner = ResourceKey("Exchange", "team", "sim-2")
+    names = [object_name(host_name(owner, number), owner) for number in (1, 2, 12)]
+    assert names == ["host-sim-2-1", "host-sim-2-2", "host-sim-2-12"]
