@@ -17,7 +17,7 @@ from tradefleet.runtime.ports import Clock, Publisher, StreamItem, Streams
 from tradefleet.store.ports import BOTS_ROLE, BotCommit, BotRecord, BotStore, OrderRow, RunId, RunStore, bot_lease
 from workloads.backtest.lockstep import Due, RunView
 from workloads.strategy.books import adoption_of
-from workloads.strategy.errors import StrategyError
+from workloads.strategy.errors import LeftRun, StrategyError
 from workloads.strategy.recorded import Sources, sources_of
 from workloads.strategy.slot import Slot, restore_bot
 from workloads.strategy.terms import Terms, terms_of
@@ -94,6 +94,21 @@ class HostWorker:
             roles = [BOTS_ROLE, *(slot.sources.executions for slot in self.slots.values())]
             self._follower = RunFollower(self._store, plan.run, roles, self._view)
             self._follower.refresh()
+            self._refuse_to_idle(self._view)
+
+    def _refuse_to_idle(self, view: RunView) -> None:
+        """Let go of bots whose strategy failed in this run, in an earlier process. Raises LeftRun when none is left."""
+        for slot in list(self.slots.values()):
+            left_us = view.left.get(_participant(slot))
+            command = self._store.bot_command(slot.config.uid)
+            if left_us is None or (command is not None and command.deleting):
+                continue  # a deleted bot has left, too, and its process ends when its books are wound down
+            bot = slot.config.key
+            self._store.release(slot.lease)
+            del self.slots[bot]
+            self._index()
+            if not self.slots:
+                raise LeftRun(bot, left_us, "its strategy failed, with the error in its log and its events")
 
     def _open(self, config: BotConfig) -> Slot:
         """Return a bot's slot: its generation opened if it is new, its inputs folded if it has had any."""
@@ -281,7 +296,7 @@ class HostWorker:
         """Take a bot whose strategy failed out of the run, at this step, so that nobody waits for it (rule 21).
 
         The failed machine is thrown away: nothing of this turn is committed but the row that says it has left. Raises
-        `error` when no bot of the host is left.
+        LeftRun when no bot of the host is left.
         """
         bot = slot.config.key
         _LOG.error("bot %s failed and leaves the run: %s", bot, error, extra={"bot": bot})
@@ -291,7 +306,7 @@ class HostWorker:
         self.slots.pop(bot, None)
         self._index()
         if not self.slots:
-            raise error
+            raise LeftRun(bot, due.market_us, str(error)) from error
 
     def _due_slots(self) -> list[Slot]:
         """Return the bots whose turn it is."""
