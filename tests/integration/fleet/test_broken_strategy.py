@@ -1,4 +1,4 @@
-"""A strategy that raises in a lockstep fleet: what its owner reads then, and after the fleet was stopped and started."""
+"""A strategy that raises in a lockstep fleet: what its owner reads then, and after the fleet was started again."""
 
 from collections.abc import Iterator
 

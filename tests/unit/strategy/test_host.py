@@ -178,7 +178,9 @@ def test_a_bot_whose_strategy_failed_does_not_come_back_into_its_run(*, is_delet
     if is_deleted:  # its process lives until its books are wound down
         assert not scene.host().step(0)
         return
-    with pytest.raises(LeftRun, match=r"left the lockstep run at market time 1970-01-01T00:01:00Z.*mend the strategy's"):
+    with pytest.raises(
+        LeftRun, match=r"left the lockstep run at market time 1970-01-01T00:01:00Z.*mend the strategy's"
+    ):
         scene.host()
 
 
