@@ -138,7 +138,8 @@ class _Reporter:
             refused=self._seen.refusals.get(uid, ""),
             has_drifted=bot.key in self._planned.drifted,
             market_us=self._market_us.get(place, 0),
-            is_replayed=place in self._finished_exchanges,
+            is_replayed=place in self._finished_exchanges and not self._is_played(bot),
+            is_selling=books is not None and books.has_exits,
         )
         return bot_status(bot, self._planned.verdicts.get(bot.key), view, instruments, now_us=self._now_us)
 
@@ -186,7 +187,8 @@ class _Reporter:
         feeds = [
             each for each in self._planned.workloads if each.role is Role.FEED and each.settings["exchange"] == exchange
         ]
-        return any((process := self._process(Role.FEED, each.owner)) is None or not process.has_ended for each in feeds)
+        found = (self._by_key.get(each.owner) for each in feeds)
+        return any(isinstance(feed, Feed) and not self._is_over(feed) for feed in found)
 
     def _halted(self, exchange: Resource | None, *own_scopes: str) -> str:
         scopes = {"fleet", *own_scopes}
@@ -234,6 +236,11 @@ class _Reporter:
             span=self._span(feed),
             is_finished=feed.metadata.uid in self._seen.finished,
             is_synthetic=self._is_synthetic(feed),
+            open_orders=sum(
+                self._seen.open_orders.get(bot.metadata.uid or "", 0)
+                for bot in self._bots
+                if (bot.key.namespace, bot.spec.exchange_ref.name) == place
+            ),
             now_us=self._now_us,
         )
 

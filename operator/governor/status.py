@@ -30,6 +30,10 @@ from tradefleet.resources.feed import Feed, FeedStatus
 from tradefleet.resources.trading_bot import DeadManAction, Placement, TradingBot, TradingBotStatus
 
 WHOLE_PPM = 1_000_000
+NEVER_PLAYED = (
+    "waits for bars that do not come: the replay had come to its end before this bot traded: apply a Feed that plays, "
+    "or start a fleet of its own (--data-dir)"
+)
 
 Span = tuple[int, int]
 """First and last open time of a history, market time."""
@@ -61,7 +65,8 @@ class BotView:
     refused: str = ""
     has_drifted: bool = False
     market_us: int = 0  # market now: the time that the exchange's bots have reached
-    is_replayed: bool = False  # its feed's history has come to its end
+    is_replayed: bool = False  # its feed's history has come to its end, and nothing else plays its market
+    is_selling: bool = False  # its gateway sells a position of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,17 +143,44 @@ def _judge_bot(bot: TradingBot, verdict: Verdict | None, view: BotView) -> Judge
     if stalled is not None:
         reason, message = stalled
         return Judgement(phase=Phase.FAILED, is_stalled=True, reason=reason, message=message, extra=extra)
-    waiting = judged_by_process(view.process, extra)
-    if waiting is not None:
-        return waiting
     statistics = view.statistics
-    message = "; ".join(warnings.values()) or ("the replay has come to its end" if view.is_replayed else "")
+    waiting = judged_by_process(view.process, extra)
+    if waiting is not None and not _only_turns_over(bot, view):
+        return waiting
+    if view.is_replayed and statistics is None:
+        return Judgement(phase=Phase.PENDING, reason="NoMarket", message=NEVER_PLAYED, extra=extra)
+    message = "; ".join(warnings.values()) or (_after_replay(view) if view.is_replayed else "")
     if bot.spec.state is RunState.PAUSED:
         return Judgement(phase=Phase.PAUSED, is_ready=True, reason="Paused", message="takes no new risk", extra=extra)
     if statistics is None or statistics.hold_atoms is None:
         text = message or "waits for its first bars" if statistics is None else message or "warms up"
         return Judgement(phase=Phase.WARMING_UP, is_ready=True, reason="WarmingUp", message=text, extra=extra)
     return Judgement(phase=Phase.RUNNING, is_ready=True, reason="Running", message=message, extra=extra)
+
+
+def _only_turns_over(bot: TradingBot, view: BotView) -> bool:
+    """Return whether a bot that was Ready is merely started anew, since the lockstep run it was part of is over.
+
+    No bar comes that it could miss, so it stays what it is. One that has failed or has another spec is not of these.
+    """
+    process = view.process
+    return (
+        view.is_replayed
+        and view.statistics is not None
+        and (process is None or not (process.is_failed or process.reason))
+        and says(bot.status, ConditionType.READY)
+        and bot.status.observed_generation == bot.metadata.generation
+    )
+
+
+def _after_replay(view: BotView) -> str:
+    """Return what is left of a bot when its history has been played."""
+    return "the replay has come to its end" + (f": {_stay_open(view.open_orders)}" if view.open_orders else "")
+
+
+def _stay_open(orders: int) -> str:
+    some = "its open order" if orders == 1 else f"its {orders} open orders"
+    return f"no bar comes any more, so {some} cannot fill"
 
 
 def _warnings(bot: TradingBot, view: BotView) -> dict[str, str]:
@@ -172,6 +204,11 @@ def _warnings(bot: TradingBot, view: BotView) -> dict[str, str]:
         found["DeadManSwitch"] = (
             f"no process has run it since {instant(view.abandoned_since_us)}, so its dead man's switch has {done}: it "
             "trades again when a process runs it"
+        )
+    if view.is_replayed and view.is_selling:
+        found["NoMarket"] = (
+            "its position is to be sold, but no bar comes any more, since the replay has come to its end: apply a Feed "
+            "that plays, or `tradefleet delete tb " + bot.metadata.name + "` with deletionPolicy: CancelOrders"
         )
     if view.refold_inputs > REFOLD_INPUTS_MAX:
         found["SlowRestart"] = (
@@ -307,9 +344,13 @@ def feed_status(
     span: Span | None,
     is_finished: bool,
     is_synthetic: bool,
+    open_orders: int = 0,
     now_us: int,
 ) -> FeedStatus:
-    """Return a feed's status; `market_us` is how far it is, 0 for nothing yet, `span` what it plays where known."""
+    """Return a feed's status; `market_us` is how far it is, 0 for nothing yet, `span` what it plays where known.
+
+    `open_orders` are those of the bots that it plays for.
+    """
     is_over = is_finished or (process is not None and process.has_ended)
     if feed.metadata.deletion_timestamp is not None:
         message = "ends" if verdict is None else verdict.message
@@ -320,6 +361,11 @@ def feed_status(
         judged = judged_by_verdict(verdict)
     elif is_over:
         message = "the replay has come to its end"
+        if open_orders:
+            some = "1 open order" if open_orders == 1 else f"{open_orders} open orders"
+            message += (
+                f": no bar comes any more, so {some} cannot fill: cancel by deleting the bots, or apply another Feed"
+            )
         judged = Judgement(phase=Phase.SUCCEEDED, is_ready=True, reason="ReplayFinished", message=message)
     else:
         judged = judged_by_process(process) or Judgement(phase=Phase.RUNNING, is_ready=True, reason="Running")

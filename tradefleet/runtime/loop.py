@@ -118,7 +118,7 @@ class Loop:
             self._count(error)
             return ExitStatus.SUPERSEDED
         except Permanent as error:
-            _LOG.error("ending, since trying again cannot help: %s: %s", type(error).__name__, error)
+            _LOG.error("ending, since somebody must act before it can go on: %s: %s", type(error).__name__, error)
             self._count(error)
             return ExitStatus.REFUSED
         except (Retryable, OutcomeUnknown) as error:

@@ -60,6 +60,7 @@ class RunView:
                 self._bots[participant] = (executions_stream(bot[1]), orders_stream(bot[1]))
         self._gateways = frozenset({VENUE_REQUESTS_STREAM, *(executions for executions, _ in self._bots.values())})
         self.heads: dict[StreamName, int] = {}  # last number of each stream that the rows so far declare
+        self.left: dict[Participant, int] = {}  # bots that take no part any more, each with the step of its last turn
         self.market_us = 0  # the step under way, or the last one that ended
         self._step = Step()
         self._open = False
@@ -221,4 +222,5 @@ class RunView:
                 self._due_us[participant] = row.next_due_us
             if row.left:
                 self._due_us.pop(participant, None)
+                self.left[participant] = self.market_us
                 del self._bots[participant]

@@ -170,7 +170,7 @@ COLUMNS: tuple[Column, ...] = (
         text=_percent_text(lambda bot: bot.in_market_part, ".0%"),
     ),
     Column(
-        name="Trades",
+        name="RoundTrips",
         key="roundTrips",
         value=lambda bot: len(bot.closed_trades),
         text=lambda bot: f"{len(bot.closed_trades):,}",

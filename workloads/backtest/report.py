@@ -72,7 +72,7 @@ def _tiles(data: ReportData) -> str:
     if data.bots:
         best = data.bots[0]
         tiles.append(("Best against holding", f"{best.name}: {best.vs_hold.text} {best.quote}"))
-    tiles.append(("Trades", f"{sum(len(bot.trades) for bot in data.bots):,}"))
+    tiles.append(("Fills", f"{sum(len(bot.trades) for bot in data.bots):,}"))
     cells = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>" for name, text in tiles)
     return f'<dl class="tiles">{cells}</dl>'
 

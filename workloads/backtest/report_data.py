@@ -75,7 +75,7 @@ COST_COLUMNS = (
         "below 0 the fills were better.",
     ),
     Column(name="Costs of start", hint="Fees and slippage together, as a part of the money at the start."),
-    Column(name="Fills", hint="Trades."),
+    Column(name="Fills", hint="Executions; an order may have several."),
     Column(name="Maker", hint="Part of the fills that rested in the book first."),
 )
 POSITION_COLUMNS = ("Instrument", "Size", "Average price", "Last price", "Worth", "Unrealised")

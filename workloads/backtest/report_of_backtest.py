@@ -39,7 +39,7 @@ _HINTS = {
     "slippage": "What market orders and stops cost beyond the price at which they were decided, quote asset.",
     "orders": "Asked for by the bot.",
     "denied": "Refused by the risk gate.",
-    "fills": "Trades, those of the gateway's own orders included.",
+    "fills": "Executions, those of the gateway's own orders included.",
     "inMarketPercent": "Part of the bars after which a position was open.",
     "roundTrips": "From the first lot of a position to its last.",
     "winPercent": "Part of the round trips that gained after fees.",

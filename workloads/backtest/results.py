@@ -149,7 +149,7 @@ class BotResult:
 
     @property
     def fills(self) -> int:
-        """Trades, those of the gateway's own orders included."""
+        """Executions, those of the gateway's own orders included."""
         return len(self.record.trades)
 
     @property

@@ -1,14 +1,62 @@
-"""The error of strategy code: it says which bot, which hook and when, and keeps as its cause what was raised."""
+"""The errors of strategy code: which bot, which hook, when and at which line, and what was raised as the cause."""
 
+import sys
+import sysconfig
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tradefleet.domain.bar import MICROSECONDS
 from tradefleet.domain.errors import Permanent
 from tradefleet.domain.ids import BotKey
+
+_OURS = (Path(__file__).parent, Path(sys.modules["tradefleet"].__path__[0]))
+_BUILTINS = Path(__file__).parent / "builtins"
+_LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib"))
 
 
 class StrategyError(Permanent):
     """A callback of a strategy raised. The bot that ran it must be thrown away: its state is half changed."""
 
     def __init__(self, bot: BotKey, hook: str, market_us: int, cause: Exception) -> None:
-        super().__init__(f"bot {bot}: {hook} at market time {market_us} us raised {type(cause).__name__}: {cause}")
+        place = _place(cause)
+        super().__init__(
+            f"bot {bot}: {hook} at {market_instant(market_us)} raised {type(cause).__name__}: {cause}"
+            + (f" ({place})" if place else "")
+        )
         self.bot = bot
         self.hook = hook
         self.market_us = market_us
+
+
+class LeftRun(Permanent):
+    """A bot has left its lockstep run, since its strategy failed: nobody waits for it, and it cannot come back."""
+
+    def __init__(self, bot: BotKey, market_us: int, why: str) -> None:
+        super().__init__(
+            f"{why}: it left the lockstep run at market time {market_instant(market_us)}, and the others go on without "
+            f"it: mend the strategy's code; bot {bot} trades again when the run is over, or in a fleet of its own"
+        )
+
+
+def market_instant(time_us: int) -> str:
+    """Return UTC microseconds as people read a time: `2018-04-04T00:01:00Z`, with decimals where there are some."""
+    seconds, rest = divmod(time_us, MICROSECONDS)
+    text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{text}.{rest:06d}Z" if rest else f"{text}Z"
+
+
+def _place(cause: Exception) -> str:
+    """Return the innermost line of the user's own code: what it called of ours or of a library is not to be mended."""
+    frames = [each for each in traceback.extract_tb(cause.__traceback__) if not _is_in(each.filename, _OURS)]
+    own = [each for each in frames if not _is_in(each.filename, _LIBRARIES)] or frames[:1]
+    if not own:
+        return ""
+    last = own[-1]
+    line = f": {last.line}" if last.line else ""
+    return f"{Path(last.filename).name}:{last.lineno} in {last.name}{line}"
+
+
+def _is_in(file: str, folders: tuple[Path, ...]) -> bool:
+    path = Path(file)
+    return not path.is_relative_to(_BUILTINS) and any(path.is_relative_to(folder) for folder in folders)

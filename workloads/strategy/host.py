@@ -17,7 +17,7 @@ from tradefleet.runtime.ports import Clock, Publisher, StreamItem, Streams
 from tradefleet.store.ports import BOTS_ROLE, BotCommit, BotRecord, BotStore, OrderRow, RunId, RunStore, bot_lease
 from workloads.backtest.lockstep import Due, RunView
 from workloads.strategy.books import adoption_of
-from workloads.strategy.errors import StrategyError
+from workloads.strategy.errors import LeftRun, StrategyError
 from workloads.strategy.recorded import Sources, sources_of
 from workloads.strategy.slot import Slot, restore_bot
 from workloads.strategy.terms import Terms, terms_of
@@ -104,6 +104,7 @@ class HostWorker:
         if plan.run is not None:
             self._view = RunView(self._store.participants(plan.run))
             self._follow_run(plan.run, self._view)
+            self._refuse_to_idle(self._view)
 
     def _open_all(self) -> None:
         for config in sorted(self._plan.bots, key=lambda config: config.key):
@@ -114,6 +115,18 @@ class HostWorker:
         roles = [BOTS_ROLE, *(slot.sources.executions for slot in self.slots.values())]
         self._follower = RunFollower(self._store, run, roles, view)
         self._follower.refresh()
+
+    def _refuse_to_idle(self, view: RunView) -> None:
+        """Let go of bots whose strategy failed in this run, in an earlier process. Raises LeftRun when none is left."""
+        for slot in list(self.slots.values()):
+            left_us = view.left.get(_participant(slot))
+            command = self._store.bot_command(slot.config.uid)
+            if left_us is None or (command is not None and command.deleting):
+                continue  # a deleted bot has left, too, and its process ends when its books are wound down
+            self._store.release(slot.lease)
+            self._forget(slot)
+            why = "its strategy failed, with the error in its log and its events"
+            self._note_left(slot.config, LeftRun(slot.config.key, left_us, why))
 
     def _open(self, config: BotConfig) -> Slot:
         """Return a bot's slot: its generation opened if it is new, its inputs folded if it has had any."""
@@ -331,7 +344,7 @@ class HostWorker:
         """Take a bot whose strategy failed out of the run, at this step, so that nobody waits for it (rule 21).
 
         The failed machine is thrown away: nothing of this turn is committed but the row that says it has left. Raises
-        `error` when no bot of the host is left.
+        LeftRun when no bot of the host is left.
         """
         bot = slot.config.key
         _LOG.error("bot %s failed and leaves the run: %s", bot, error, extra={"bot": bot})
@@ -341,9 +354,11 @@ class HostWorker:
         left_slot = self.slots.get(bot)
         if left_slot is not None:
             self._forget(left_slot)
-        self._note_left(slot.config, error)
+        gone = LeftRun(bot, due.market_us, str(error))
+        gone.__cause__ = error
+        self._note_left(slot.config, gone)
 
-    def _note_left(self, config: BotConfig, error: StrategyError) -> None:
+    def _note_left(self, config: BotConfig, error: LeftRun) -> None:
         """Note that a bot has left the run because of its own failure. Raises `error` when no bot is left."""
         del config
         if not self.slots:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from tradefleet.domain.bots import BotCommand, BotConfig, process_config
 from tradefleet.domain.errors import AccessDenied, Fenced, LeaseHeld, Permanent, StaleGeneration
 from tradefleet.domain.ids import BotKey, BotUid, orders_stream
-from workloads.strategy.errors import StrategyError
+from workloads.strategy.errors import LeftRun
 from workloads.strategy.host import UPKEEP_US, HostWorker
 from workloads.strategy.slot import Slot
 
@@ -115,7 +115,7 @@ class SharedHostWorker(HostWorker):
             self._forget(slot)
             self._give_back(slot)
 
-    def _note_left(self, config: BotConfig, error: StrategyError) -> None:
+    def _note_left(self, config: BotConfig, error: LeftRun) -> None:
         self._note_out(config, error, until_us=None)  # a run that has gone on without it does not take it back
 
     def _note_out(self, config: BotConfig, error: Permanent, *, until_us: int | None) -> None:

@@ -132,7 +132,7 @@ class Crew:
     def facts(self) -> dict[str, ProcessFacts]:
         """Return what is known of each process, by the workload's name."""
         return {
-            name: ProcessFacts(state=each.state, restarts=each.restarts, reason=each.reason, message=each.message)
+            name: ProcessFacts(state=each.state, restarts=each.restarts, reason=each.reason, message=_message(each))
             for name, each in self._members.items()
         }
 
@@ -201,9 +201,11 @@ class Crew:
             environment=self._environment(member, surroundings),
         )
         member.child = self._spawn(command, self._folder)
+        is_tried_again = member.state is ProcessState.REFUSED and member.digest == workload.digest
         member.digest = workload.digest
         member.answered_s = member.probe_at_s = self._clock()
-        member.state, member.reason, member.message = ProcessState.STARTING, "", ""
+        if not is_tried_again:  # nobody knows yet that what it was refused for is mended: until it is Ready, that holds
+            member.state, member.reason, member.message = ProcessState.STARTING, "", ""
 
     def _write_settings(self, workload: Workload) -> Path:
         settings = dict(workload.settings)
@@ -283,12 +285,14 @@ class Crew:
             member.restart_at_s = now_s
             member.state, member.reason, member.message = ProcessState.STARTING, "", ""
             return
+        known = (member.state, member.message)
         member.reason, member.message = self._words(member, code)
         if code == ExitStatus.ENDED and member.workload.role is Role.FEED:
             member.state, member.message = ProcessState.ENDED, ""
             return
-        self._ends.append((member.workload, member.message))
         member.restarts += 1
+        if known != (ProcessState.REFUSED, member.message):  # else the events would soon tell of nothing else
+            self._ends.append((member.workload, member.message))
         if code in (ExitStatus.REFUSED, ExitStatus.SUPERSEDED):
             member.state = ProcessState.REFUSED
             member.restart_at_s = now_s + REFUSED_RETRY_S
@@ -323,7 +327,7 @@ class Crew:
                 if now_s - member.ready_since_s >= HEALTHY_AFTER_S:
                     member.backoff.reset()
                 member.state, member.reason, member.message = ProcessState.READY, "", ""
-            elif member.state is ProcessState.READY or text:
+            elif member.state is not ProcessState.REFUSED and (member.state is ProcessState.READY or text):
                 member.state, member.reason = ProcessState.STARTING, "NotReady"
                 member.message = text.strip().replace("\n", "; ")
         # While it starts it has nothing to answer with; one that never does is restarted as well.
@@ -333,6 +337,12 @@ class Crew:
             self._reap(member)
             return
         member.probe_at_s = now_s + (PROBE_READY_S if member.state is ProcessState.READY else PROBE_STARTING_S)
+
+
+def _message(member: _Member) -> str:
+    if member.state is not ProcessState.REFUSED:
+        return member.message
+    return f"{member.message}; it is tried again every {REFUSED_RETRY_S:.0f} s"
 
 
 def _backoff() -> Backoff:

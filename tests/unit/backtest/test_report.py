@@ -117,6 +117,13 @@ def test_bots_stand_in_the_order_of_their_ranking_with_their_figures(data: Repor
         assert all(cell.text in texts for cell in each.cells)
 
 
+def test_fills_and_round_trips_go_by_their_names(data: ReportData) -> None:
+    html = build_report(data)
+
+    assert f"<dt>Fills</dt><dd>{sum(len(bot.trades) for bot in data.bots):,}</dd>" in html
+    assert "<dt>Trades</dt>" not in html
+
+
 def test_curves_keep_their_extremes_and_say_how_many_points_there_were() -> None:
     long = data_of(bot("demo/a"), bars=20_000)
     curve = payload(build_report(long))["bots"][0]["curve"]

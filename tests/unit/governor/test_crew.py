@@ -378,8 +378,34 @@ def test_a_refused_process_is_tried_now_and_then(stage: Stage, status: ExitStatu
     stage.tend()
 
     facts = stage.facts()
-    assert (facts.state, facts.message) == (ProcessState.REFUSED, "fast must be below slow")
+    assert facts.state is ProcessState.REFUSED
+    assert facts.message == "fast must be below slow; it is tried again every 30 s"
     assert stage.seconds_until_restart() == pytest.approx(REFUSED_RETRY_S, abs=1.0)
+
+
+def test_a_refused_process_stays_refused_until_a_trial_is_ready(stage: Stage) -> None:
+    stage.tend()
+    stage.last_words("LeftRun", "its strategy failed")
+    stage.crash(ExitStatus.REFUSED)
+    stage.tend()
+    stage.seconds_until_restart()
+
+    assert (stage.facts().state, stage.facts().reason) == (ProcessState.REFUSED, "LeftRun")
+    stage.pages.ready()
+    stage.tend_for(1.0)
+    assert (stage.facts().state, stage.facts().message) == (ProcessState.READY, "")
+
+
+def test_the_same_refusal_again_is_no_event_again(stage: Stage) -> None:
+    stage.tend()
+    for message in ("raised KeyError", "raised KeyError", "left the run"):
+        stage.last_words("LeftRun", message)
+        stage.crash(ExitStatus.REFUSED)
+        stage.tend()
+        stage.seconds_until_restart()
+
+    assert [message for _, message in stage.crew.take_ends()] == ["raised KeyError", "left the run"]
+    assert stage.facts().restarts == 3
 
 
 def test_changed_settings_are_tried_at_once(stage: Stage) -> None:

@@ -1,5 +1,6 @@
 """From what was seen of a fleet to what its resources show."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -302,10 +303,13 @@ def test_a_replays_progress_is_measured_on_its_datasets_and_its_own_range(replay
     ids=["lockstep", "free"],
 )
 def test_bots_say_when_the_history_they_trade_is_over(seen: Seen, processes: dict[str, ProcessFacts]) -> None:
+    seen = replace(seen, statistics={UID: figures()}, open_orders={UID: 1})
+
     status = shown(fleets.exchange(), fleets.feed(), fleets.bot("alpha"), seen=seen, processes=processes)
 
     assert status["replay"]["phase"] == "Succeeded"
-    assert status["alpha"]["reason"] == "the replay has come to its end"
+    assert "no bar comes any more, so 1 open order cannot fill" in status["replay"]["reason"]
+    assert status["alpha"]["reason"].startswith("the replay has come to its end")
 
 
 def _bot_set(**matrix: Any) -> Resource:

@@ -240,6 +240,67 @@ def test_a_bot_that_does_what_its_spec_says_is_ready(spec, view, phase, message)
     assert [kind for kind in JUDGED if _says(status, kind)] == [ConditionType.READY]
 
 
+def _ready_before(**changes: Any) -> Any:
+    """Return a bot that was Ready when it was last looked at, with its figures."""
+    view = BotView(process=RUNS, statistics=figures())
+    bot = fleets.bot("alpha")
+    known = bot_status(bot, None, view, LISTED, now_us=0)
+    return bot.model_copy(update={"status": known.model_copy(update=changes)})
+
+
+@pytest.mark.parametrize("process", [None, ProcessView(is_ready=False)])
+def test_a_bot_that_starts_anew_when_the_replay_is_over_stays_what_it_was(process):
+    view = BotView(process=process, statistics=figures(), is_replayed=True)
+
+    status = bot_status(_ready_before(), None, view, LISTED, now_us=0)
+
+    assert (status.phase, status.reason) == (Phase.RUNNING, "the replay has come to its end")
+    assert _says(status, ConditionType.READY) is not None
+
+
+@pytest.mark.parametrize(
+    ("bot", "view"),
+    [
+        (_ready_before(), {"process": ProcessView(is_ready=False)}),
+        (_ready_before(), {"process": ProcessView(is_ready=False, reason="Restarting"), "is_replayed": True}),
+        (_ready_before(observed_generation=0), {"process": None, "is_replayed": True}),
+        (fleets.bot("alpha"), {"process": None, "is_replayed": True}),
+    ],
+    ids=["the replay goes on", "it has crashed", "its spec has changed", "it was not Ready"],
+)
+def test_any_other_start_is_a_start(bot, view):
+    status = bot_status(bot, None, BotView(statistics=figures(), **view), LISTED, now_us=0)
+
+    assert status.phase is Phase.STARTING
+
+
+def test_a_bot_that_came_after_the_end_of_the_replay_says_that_no_bar_will_come():
+    status = _status(is_replayed=True)
+
+    assert status.phase is Phase.PENDING
+    assert "waits for bars that do not come" in (status.reason or "")
+    assert _says(status, ConditionType.READY) is None
+
+
+def test_orders_that_outlive_the_replay_are_said_to_stay_open():
+    view = BotView(process=RUNS, statistics=figures(), is_replayed=True, open_orders=2)
+
+    status = bot_status(fleets.bot("alpha"), None, view, LISTED, now_us=0)
+
+    assert status.reason == ("the replay has come to its end: no bar comes any more, so its 2 open orders cannot fill")
+
+
+def test_a_position_that_nobody_can_buy_any_more_is_a_warning_with_a_remedy():
+    view = BotView(process=RUNS, statistics=figures(), is_replayed=True, open_orders=1, is_selling=True)
+
+    warning = _says(bot_status(fleets.bot("alpha"), None, view, LISTED, now_us=0), ConditionType.WARNING)
+
+    assert warning is not None
+    assert warning.reason == "NoMarket"
+    assert "no bar comes any more" in warning.message
+    assert "apply a Feed that plays" in warning.message
+
+
 @pytest.mark.parametrize(
     ("policy", "remaining", "message"),
     [

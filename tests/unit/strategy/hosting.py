@@ -43,6 +43,13 @@ class HalvesWithMemory(Halves):
         self.seen = [object()]  # nothing that JSON could keep
 
 
+class Breaks(Strategy):
+    """Cannot take a bar."""
+
+    def on_bar(self, bar: Bar) -> None:
+        raise ZeroDivisionError("nothing left to divide by")
+
+
 class AsksForTheLeast(Strategy):
     """Asks for the least order that its exchange takes."""
 

@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 
 from tests.fakes.memory_store import MemoryStore
-from tests.unit.strategy.hosting import EXPENSIVE_PPM, HostScene, inputs, trade
+from tests.unit.strategy.hosting import ACCOUNT, EXPENSIVE_PPM, HostScene, inputs, trade
 from tests.unit.strategy.paper import BTC, instrument
 from tradefleet.bus.numbered import LOOK_US
+from tradefleet.domain.bots import BotCommand
 from tradefleet.domain.errors import Fenced, InvalidValue, NonDeterministic
 from tradefleet.domain.ids import BotKey, BotUid, Symbol
 from tradefleet.domain.progress import FEED, GATEWAY, VENUE, bot_participant
 from tradefleet.store.ports import BotRecord, RunId
+from workloads.strategy.errors import LeftRun
 
 RUN = RunId("run")
 
@@ -157,6 +159,29 @@ def test_a_lockstep_run_keeps_the_terms_it_began_with() -> None:
     scene.host(taker_ppm=EXPENSIVE_PPM).step(0)
 
     assert inputs(scene) == ["Terms", "Adoption", "bar"]
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_a_bot_whose_strategy_failed_does_not_come_back_into_its_run(*, is_deleted: bool) -> None:
+    scene = HostScene(run=RUN, strategy="Breaks")
+    participants = [FEED, VENUE, GATEWAY, bot_participant(scene.config.key, scene.config.uid)]
+    scene.store.create_run(RUN, "demo/feed", participants, {})
+    first = scene.host()
+    scene.close_step()
+    with pytest.raises(
+        LeftRun, match=r"raised ZeroDivisionError: nothing .* \(hosting\.py:\d+ in on_bar: raise Zero.*\)"
+    ):
+        first.step(0)
+    first.stop()
+    scene.store.put_command(ACCOUNT, BotCommand(config=scene.config, deleting=is_deleted))
+
+    if is_deleted:  # its process lives until its books are wound down
+        assert not scene.host().step(0)
+        return
+    with pytest.raises(
+        LeftRun, match=r"left the lockstep run at market time 1970-01-01T00:01:00Z.*mend the strategy's"
+    ):
+        scene.host()
 
 
 # --- where a generation begins ----------------------------------------------------------------------------------------

@@ -200,9 +200,9 @@
   function markText(mark) {
     const words = (mark[1] > 0 ? "bought " : "sold ") + number(mark[3]) + " at " + (mark[5] > 1 ? "about " : "") +
       number(mark[2]);
-    const trades = mark[5] > 1 ? " in " + mark[5] + " trades" : "";
+    const fills = mark[5] > 1 ? " in " + mark[5] + " fills" : "";
     const why = mark[7] ? " (" + safe(mark[7]) + ")" : "";
-    return words + trades + ", fee " + number(mark[4], 6) + why;
+    return words + fills + ", fee " + number(mark[4], 6) + why;
   }
 
   function drawBot() {
@@ -303,7 +303,7 @@
     }
     if (candles && candles.barsEach > 1) {
       lines.push("Each candle joins up to " + candles.barsEach + " bars of " + span(candles.barWidth) +
-        "; trades of one candle and side share a mark at their average price.");
+        "; fills of one candle and side share a mark at their average price.");
     }
     lines.push("Drag the handles below the chart, pinch, or turn the wheel with Ctrl to zoom. Times are UTC.");
     return lines.join(" ");
