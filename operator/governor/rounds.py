@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Final
 
+from governor.annotations import OWNER_ANNOTATION
 from governor.dataset_status import refusal
 from governor.ending import is_needed, settled_bots
 from governor.job import JobFacts
@@ -17,7 +18,7 @@ from governor.observation import Seen
 from governor.plan import Observed, plan
 from governor.ports import Ports
 from governor.reporting import statuses_of
-from governor.sets import change_of
+from governor.sets import change_of, makers
 from governor.tasks import dataset_view, finished_reports, jobs_of
 from governor.workload import Command, Plan, PolicyHalt, Role
 from tradefleet.domain.bots import DeletionPolicy
@@ -181,6 +182,10 @@ class Rounds:
             if isinstance(each, Exchange | Feed):
                 self._ports.fleet.retire_owner(each.metadata.uid or "")
             self._ports.resources.remove(each)
+            maker = makers(state.resources).get(each.key) if OWNER_ANNOTATION in each.metadata.annotations else None
+            if maker is not None:
+                message = f"belongs to BotSet {maker.metadata.name}, which makes it again: edit the set"
+                self._ports.resources.note(each.key, "made again", message)
             _LOG.info("%s: deleted", each.key)
 
     def _retire(self, bot: TradingBot) -> None:

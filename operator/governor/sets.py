@@ -4,7 +4,7 @@ A change that restarts bots goes through the set a few at a time (maxUnavailable
 after a few. What restarts nobody comes at once to all: whoever pauses a set means the whole of it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +15,7 @@ from tradefleet.domain.bots import RunState
 from tradefleet.resources.bot_set import BotSet, expand
 from tradefleet.resources.common import ConditionType, Resource, ResourceKey
 from tradefleet.resources.model import refused_changes
+from tradefleet.resources.problems import InvalidResource
 from tradefleet.resources.trading_bot import TradingBot
 
 WITHOUT_RESTART: Final = ("state", "deletion_policy", "update_strategy", "dead_man_switch")  # of a bot's spec
@@ -58,6 +59,23 @@ def trouble_of(bot_set: BotSet, resources: Iterable[Resource]) -> Verdict | None
         if why:
             return Verdict(key=bot_set.key, stalled=True, reason="BotRefused", message=f"{bot.metadata.name} {why}")
     return None
+
+
+def makers(resources: Collection[Resource]) -> dict[ResourceKey, BotSet]:
+    """Return, for each bot that would be made again if it were deleted, the set that would make it."""
+    there = _bots(resources)
+    found: dict[ResourceKey, BotSet] = {}
+    for bot_set in resources:
+        if not isinstance(bot_set, BotSet):
+            continue
+        if bot_set.spec.suspend or bot_set.metadata.deletion_timestamp is not None:
+            continue
+        try:
+            wanted = expand(bot_set)
+        except InvalidResource:
+            continue  # a set that cannot have any bots makes none
+        found |= {bot.key: bot_set for bot in wanted if bot.key in there and _is_of(there[bot.key], bot_set)}
+    return found
 
 
 def wanted_bots(bot_set: BotSet, there: Iterable[TradingBot]) -> list[TradingBot]:

@@ -4,15 +4,15 @@ import sys
 import sysconfig
 import traceback
 from datetime import UTC, datetime
-from pathlib import Path
 
 from tradefleet.domain.bar import MICROSECONDS
 from tradefleet.domain.errors import Permanent
 from tradefleet.domain.ids import BotKey
 
-_OURS = (Path(__file__).parent, Path(sys.modules["tradefleet"].__path__[0]))
-_BUILTINS = Path(__file__).parent / "builtins"
-_LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib"))
+_HERE = __file__.rpartition("/")[0]
+_OURS = (f"{_HERE}/", f"{sys.modules['tradefleet'].__path__[0]}/")
+_BUILTINS = f"{_HERE}/builtins/"
+_LIBRARIES = tuple(f"{sysconfig.get_path(name)}/" for name in ("stdlib", "purelib", "platlib"))
 
 
 class StrategyError(Permanent):
@@ -54,9 +54,8 @@ def _place(cause: Exception) -> str:
         return ""
     last = own[-1]
     line = f": {last.line}" if last.line else ""
-    return f"{Path(last.filename).name}:{last.lineno} in {last.name}{line}"
+    return f"{last.filename.rpartition('/')[2]}:{last.lineno} in {last.name}{line}"
 
 
-def _is_in(file: str, folders: tuple[Path, ...]) -> bool:
-    path = Path(file)
-    return not path.is_relative_to(_BUILTINS) and any(path.is_relative_to(folder) for folder in folders)
+def _is_in(file: str, folders: tuple[str, ...]) -> bool:
+    return file.startswith(folders) and not file.startswith(_BUILTINS)

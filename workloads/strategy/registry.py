@@ -6,6 +6,7 @@ foreign one. A built-in's module is imported when it is first asked for: a bot's
 
 import importlib
 import inspect
+import sys
 from collections.abc import Iterable, Mapping
 
 from tradefleet.domain.bots import ParameterValue
@@ -58,6 +59,7 @@ def _import(address: str) -> type[Strategy]:
     except Exception as error:  # whatever the module's code raises while it is imported
         raise StrategyNotFound(
             f"strategy {address}: cannot import module {module_name}: {type(error).__name__}: {error}"
+            + (_searched(module_name) if _is_missing(error, module_name) else "")
         ) from error
     found = getattr(module, class_name, None)
     if found is None:
@@ -72,6 +74,22 @@ def _import(address: str) -> type[Strategy]:
     if is_client(found):
         return client_strategy(found)
     raise StrategyNotFound(f"strategy {address}: {class_name} is neither a Strategy nor has it next_order(context)")
+
+
+def _is_missing(error: Exception, module_name: str) -> bool:
+    """Return whether the module itself was not found, rather than one that it imports."""
+    return isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}.")
+
+
+def _searched(module_name: str) -> str:
+    """Return where a user's module was looked for, and where it may lie."""
+    installed = (sys.prefix, sys.base_prefix)
+    folders = ", ".join(folder for folder in sys.path if folder and not folder.startswith(installed)) or "none"
+    file = module_name.replace(".", "/")
+    return (
+        f": searched beside the installed packages: {folders}: put {file}.py into one of them, or run `tradefleet up` "
+        "or `tradefleet apply` in the folder that holds it"
+    )
 
 
 def _nearest(name: str, known: Iterable[str]) -> str | None:

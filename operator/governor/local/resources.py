@@ -10,6 +10,7 @@ import psycopg
 from psycopg import sql
 
 from governor.annotations import FINALIZER, OWNER_ANNOTATION
+from governor.sets import makers
 from tradefleet.domain.errors import Permanent, Retryable
 from tradefleet.resources.common import GROUP, Resource, ResourceKey
 from tradefleet.resources.kinds import KINDS
@@ -184,9 +185,23 @@ class LocalResources:
             self._note(connection, key, "annotated", annotations)
 
     def delete(self, keys: Collection[ResourceKey]) -> list[ResourceKey]:
-        """Ask for the deletion of resources; return those that it was not asked for before."""
+        """Ask for the deletion of resources; return those that it was not asked for before.
+
+        Raises Permanent, and nothing is deleted, for a bot whose BotSet, which stays, would make it again at once.
+        """
         asked = []
         with self._transaction() as connection:
+            connection.execute(resource_sql.LOCK, {"fleet": self._fleet})
+            made_by = makers(self.all())
+            for key in sorted(keys):
+                maker = made_by.get(key)
+                if maker is not None and maker.key not in keys:
+                    name = maker.metadata.name
+                    raise Permanent(
+                        f"{key}: belongs to BotSet {name}, which would make it again: take it out of the matrix of the "
+                        f"set and apply that, delete the set (`tradefleet delete bs {name}`), or let the bot rest with "
+                        f"`tradefleet pause {key.name}`"
+                    )
             for key in sorted(keys):
                 parameters = {**self._place(key), "now_us": now_us()}
                 if connection.execute(resource_sql.DELETE, parameters).fetchall():

@@ -132,14 +132,23 @@ MUTATIONS = [
         gateway_sql,
         ("SHARE_HALTS",),
         " FOR SHARE",
-        test_halts.test_a_halt_returns_only_after_the_orders_accepted_before_it_are_committed,
+        lambda world: test_halts.test_a_halt_returns_only_after_the_orders_accepted_before_it_are_committed(world, []),
+    ),
+    Mutation(
+        "halt shared along with requests",
+        gateway_sql,
+        ("SHARE_HALTS",),
+        " FOR SHARE",
+        lambda world: test_halts.test_a_halt_returns_only_after_the_orders_accepted_before_it_are_committed(
+            world, [test_halts.BOT]
+        ),
     ),
     Mutation(
         "halt period",
         halt_sql,
         ("SWITCH",),
         "is_on = %(is_on)s",
-        lambda world: test_halts.test_a_switch_stops_its_scope(world, "fleet"),
+        lambda world: test_halts.test_a_switch_stops_its_scope(world, "fleet", []),
         put="is_on = false",
     ),
     Mutation(

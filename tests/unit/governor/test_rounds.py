@@ -225,6 +225,23 @@ def test_the_bots_of_a_set_are_made_and_run_in_the_same_round() -> None:
     assert stage.named()["many"].status.bots == 2
 
 
+def test_a_bot_of_a_set_that_is_deleted_is_said_to_be_made_again() -> None:
+    stage = Stage(*_market(_set()))
+    stage.go()
+    lost = next(each for each in stage.resources.all() if each.metadata.annotations.get(OWNER_ANNOTATION))
+
+    stage.resources.delete([lost.key])
+    stage.seen = Seen(books={lost.metadata.uid or "": ENDED})
+    stage.go(3)
+
+    assert (
+        lost.key,
+        "made again",
+        "belongs to BotSet many, which makes it again: edit the set",
+    ) in stage.resources.notes
+    assert stage.named()[lost.metadata.name].metadata.uid != lost.metadata.uid
+
+
 def test_a_set_that_cannot_be_made_holds_nobody_else_back() -> None:
     names = {"strategies": [{"name": "dca", "label": "a"}, {"name": "buy-and-hold", "label": "a"}]}
     stage = Stage(*_market(fleets.bot("alpha"), _set(matrix={**names, "instruments": ["BTC-USD"]})))

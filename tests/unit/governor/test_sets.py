@@ -4,7 +4,7 @@ import hypothesis.strategies as st
 import pytest
 from governor.annotations import OWNER_ANNOTATION, STATE_ANNOTATION
 from governor.conditions import plain_status
-from governor.sets import SetChange, change_of, trouble_of
+from governor.sets import SetChange, change_of, makers, trouble_of
 from hypothesis import given
 
 from tests.fakes.memory_resources import MemoryResources
@@ -53,6 +53,20 @@ class Fleet:
         fields = plain_status(current, phase=Phase.RUNNING, reason=reason, is_ready=is_ready, now_us=0)
         status = TradingBotStatus(**fields).model_dump(mode="json", by_alias=True, exclude_none=True)
         self.resources.write_statuses({current.metadata.uid or "": status})
+
+
+@pytest.mark.parametrize(
+    ("bot_set", "made_again"),
+    [(_set(2), 2), (_set(1), 1), (_set(2, suspend=True), 0), (_set(2, deleting=True), 0)],
+    ids=["all", "those it still wants", "suspended", "deleted"],
+)
+def test_a_set_makes_the_bots_again_that_it_wants(bot_set: BotSet, made_again: int) -> None:
+    strangers = fleets.bot("alpha")
+
+    found = makers([bot_set, strangers, *Fleet(_set(2)).bots()])
+
+    assert len(found) == made_again
+    assert all(each is bot_set for each in found.values())
 
 
 def test_a_new_set_gets_all_of_its_bots_at_once() -> None:

@@ -90,3 +90,18 @@ def test_a_bot_s_process_holds_one_strategy_and_nothing_heavy():
     assert {name for name in modules if name.startswith("tradefleet.")} <= {
         name for name in modules if name.startswith("tradefleet.domain")
     }
+
+
+def test_a_module_that_is_not_there_names_the_folders_searched_and_a_remedy(module, tmp_path):
+    with pytest.raises(StrategyNotFound) as caught:
+        load_strategy("mybots_nowhere.trend:Breakout")
+
+    assert str(tmp_path) in str(caught.value)
+    assert "put mybots_nowhere/trend.py into one of them, or run `tradefleet up`" in str(caught.value)
+
+
+def test_a_module_that_imports_what_is_not_there_names_no_folders(module):
+    with pytest.raises(StrategyNotFound, match="no_such_package") as caught:
+        load_strategy("mybots_broken:Breakout")
+
+    assert "searched" not in str(caught.value)
