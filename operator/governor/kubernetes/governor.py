@@ -236,6 +236,7 @@ class Governor:
                 prefix=process.kafka_prefix,
                 client_id="governor",
                 security=process.security(),
+                schema_registry=settings.schema_registry_url or "",
             )
         )
         self._open.callback(bus.close)
@@ -251,6 +252,7 @@ class Governor:
             database_hosts=database_hosts(owner_url),
             kafka_bootstrap=process.kafka_bootstrap,
             kafka_prefix=process.kafka_prefix,
+            schema_registry_url=settings.schema_registry_url or "",
         )
         renderer = self._renderer = ClusterRenderer(
             self._api,

@@ -68,6 +68,7 @@ class Surroundings:
     database_hosts: tuple[tuple[str, int], ...]
     kafka_bootstrap: str
     kafka_prefix: str
+    schema_registry_url: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -344,6 +345,7 @@ class _Maker:
             "TRADEFLEET_COMPONENT": self._workload.name,
             "TRADEFLEET_KAFKA_BOOTSTRAP": surroundings.kafka_bootstrap,
             "TRADEFLEET_KAFKA_PREFIX": surroundings.kafka_prefix,
+            "TRADEFLEET_SCHEMA_REGISTRY_URL": surroundings.schema_registry_url,
             "TRADEFLEET_HEALTH_HOST": "0.0.0.0",  # noqa: S104 - the kubelet asks from outside of the pod
             "TRADEFLEET_HEALTH_PORT": str(defaults.metrics_port),
             "TRADEFLEET_LOG_LEVEL": defaults.log_level,
@@ -425,7 +427,10 @@ def egress_rules(surroundings: Surroundings, namespace: str, *, with_broker: boo
     """Return the rules that lead to names, the database and the broker, as narrow as their addresses allow."""
     rules: list[Body] = [{"ports": [dict(port) for port in DNS_PORTS]}]
     brokers = hosts_of(surroundings.kafka_bootstrap, 9092) if with_broker else ()
-    for host, port in (*surroundings.database_hosts, *brokers):
+    registry = urllib.parse.urlsplit(surroundings.schema_registry_url)
+    default_port = 443 if registry.scheme == "https" else 80
+    registries = hosts_of(registry.netloc.rpartition("@")[2], default_port) if with_broker and registry.netloc else ()
+    for host, port in (*surroundings.database_hosts, *brokers, *registries):
         rules.append({"ports": [_port(port)], **_to(host, namespace)})
     return _distinct(rules)
 

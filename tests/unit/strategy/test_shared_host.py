@@ -378,7 +378,7 @@ def test_in_a_lockstep_run_a_bot_that_raises_leaves_it_and_is_not_tried_again() 
     scene.clock.pass_us(2 * RETRY_US)
     worker.step(0)
     assert names(worker) == ["a"]
-    assert scene.row("bad").trouble.startswith("StrategyError")
+    assert scene.row("bad").trouble.startswith("LeftRun")
 
 
 @pytest.mark.parametrize("count", [1, 20])

@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +212,23 @@ def test_an_address_is_as_narrow_as_it_says():
         )
         policy = next(each.body for each in children_of(one, owner, around, CREDENTIALS) if each.kind == NETWORK_POLICY)
         assert allows(policy["spec"]["egress"], 5432, "to") == [expected], host
+
+
+def test_a_schema_registry_is_named_to_every_pod_and_may_be_reached():
+    owner = fleets.bot("a")
+    around = replace(SURROUNDINGS, schema_registry_url="http://registry.stores.svc:8081")
+    children = children_of(workload(Role.BOT, owner), owner, around, CREDENTIALS)
+    pod = next(each.body for each in children if each.kind == DEPLOYMENT)["spec"]["template"]["spec"]
+    environment = {each["name"]: each.get("value") for each in pod["containers"][0]["env"]}
+    assert environment["TRADEFLEET_SCHEMA_REGISTRY_URL"] == "http://registry.stores.svc:8081"
+    policy = next(each.body for each in children if each.kind == NETWORK_POLICY)
+    assert len(allows(policy["spec"]["egress"], 8081, "to")) == 1
+    plain = next(
+        each.body
+        for each in children_of(workload(Role.BOT, owner), owner, SURROUNDINGS, CREDENTIALS)
+        if each.kind == NETWORK_POLICY
+    )
+    assert allows(plain["spec"]["egress"], 8081, "to") == []
 
 
 def test_a_bots_template_changes_its_pod():
