@@ -84,6 +84,7 @@ go: $(DEVELOPER)
 cluster: $(DEVELOPER) go  ## A real Kubernetes on this machine: in Docker, or as root a node of our own
 	$(BIN)/python -m cluster up
 	$(BIN)/python -m cluster install
+	$(BIN)/python -m cluster show
 
 image: $(DEVELOPER)  ## The image of a fleet, by Docker or buildah; BASE_IMAGE=... names another base
 	$(BIN)/python -m cluster image

@@ -23,7 +23,7 @@ from .binaries import Binary, binary_folder, ensure
 from .image import TARGETS
 from .image import build as build_image
 from .local import STATE, LocalCluster, Sort
-from .release import install
+from .release import install, show
 
 
 def tell(line: str) -> None:
@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("up", help="a whole Kubernetes")
     commands.add_parser("load", help="put the images of an archive into it").add_argument("archive", type=Path)
     commands.add_parser("install", help="build the fleet's images, load them, and install the chart")
+    commands.add_parser("show", help="apply the quickstart, wait until its bots trade, and show them")
     commands.add_parser("down", help="end it, and remove everything it had")
     image = commands.add_parser("image", help="build the fleet's image, and print the archive's path")
     image.add_argument("target", nargs="?", default="fleet", choices=TARGETS, help="which of them")
@@ -70,6 +71,8 @@ def _run(chosen: argparse.Namespace) -> None:
             cluster.load(chosen.archive)
         case "install":
             install(cluster, tell)
+        case "show":
+            print(show(cluster, tell), end="")
         case "down":
             cluster.down()
         case "image":

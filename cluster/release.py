@@ -8,10 +8,12 @@ from typing import Final
 from tradefleet.domain.errors import Retryable
 
 from .binaries import Tell, find
+from .control_plane import kubectl
 from .image import build, image_name
 from .local import ROOT, LocalCluster
 
 CHART: Final = ROOT / "helm" / "tradefleet"
+EXAMPLE: Final = ROOT / "examples" / "quickstart"
 RELEASE: Final = "fleet"
 NAMESPACE: Final = "trading"
 READY_TIMEOUT_S: Final = 180
@@ -34,6 +36,21 @@ def install(cluster: LocalCluster, tell: Tell) -> None:
         # Images are loaded under the names that the chart has by default; there is no registry to ask.
         *("--set", "dev.enabled=true", "--wait", "--timeout", f"{READY_TIMEOUT_S}s"),
     )
+
+
+def show(cluster: LocalCluster, tell: Tell) -> str:
+    """Return what `kubectl get` says of the quickstart's fleet, applied and Ready. Raises Retryable when it is not."""
+    tell(f"applying examples/quickstart in the namespace {NAMESPACE}, and waiting until its bots are Ready")
+    _kubectl(cluster.kubeconfig, "apply", "-f", str(EXAMPLE))
+    _kubectl(cluster.kubeconfig, "wait", "--for=condition=Ready", "botsets", "--all", f"--timeout={READY_TIMEOUT_S}s")
+    return _kubectl(cluster.kubeconfig, "get", "tradefleet")
+
+
+def _kubectl(kubeconfig: Path, *arguments: str) -> str:
+    done = kubectl(kubeconfig, "--namespace", NAMESPACE, *arguments, timeout_s=2 * READY_TIMEOUT_S)
+    if done.returncode != 0:
+        raise Retryable(f"kubectl {arguments[0]}: {(done.stderr or done.stdout).strip()}")
+    return done.stdout
 
 
 def _helm(kubeconfig: Path, *arguments: str) -> None:
