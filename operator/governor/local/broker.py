@@ -248,7 +248,7 @@ class Broker:
         return {user: str(settings.get(f"password.{user}") or secrets.token_hex(24)) for user in (NODE, *self._users)}
 
     def _write_settings(self, port: int, passwords: Mapping[str, str]) -> None:
-        controller_port = free_port()  # nobody but the broker itself connects to it
+        controller_port = free_port(port)  # nobody but the broker itself connects to it
         settings = SETTINGS | {
             "listeners": f"CLIENTS://{LOOPBACK}:{port},CONTROLLER://{LOOPBACK}:{controller_port}",
             "controller.quorum.voters": f"1@{LOOPBACK}:{controller_port}",

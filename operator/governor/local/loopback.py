@@ -27,12 +27,12 @@ def is_free(port: int) -> bool:
     return True
 
 
-def free_port() -> int:
-    """Return a port nobody listens on; tried at random, so that two fleets starting at once seldom meet."""
+def free_port(*others: int) -> int:
+    """Return a port nobody listens on, none of `others`; tried at random, so that two fleets starting seldom meet."""
     chance = random.SystemRandom()
     for _ in range(TRIES_MAX):
         port = chance.choice(PORTS)
-        if is_free(port):
+        if port not in others and is_free(port):
             return port
     raise Retryable(f"no free port among {TRIES_MAX} tried on {LOOPBACK} between {PORTS.start} and {PORTS.stop}")
 
