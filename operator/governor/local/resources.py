@@ -12,6 +12,7 @@ from psycopg import sql
 from governor.annotations import FINALIZER, OWNER_ANNOTATION
 from governor.sets import makers
 from tradefleet.domain.errors import Permanent, Retryable
+from tradefleet.domain.times import format_time
 from tradefleet.resources.common import GROUP, Resource, ResourceKey
 from tradefleet.resources.kinds import KINDS
 from tradefleet.resources.model import refused_changes
@@ -20,7 +21,6 @@ from tradefleet.resources.trading_bot import TradingBot
 from tradefleet.store.postgres.encoding import action_parameters
 from tradefleet.store.postgres.upkeep_sql import RECORD_ACTION
 from tradefleet.store.upkeep import Action
-from workloads.feeds.times import format_time
 
 from . import resource_sql
 from .home import now_us
