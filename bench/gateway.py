@@ -45,7 +45,15 @@ from tradefleet.domain.ids import (
 )
 from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.orders import OrderRequest, OrderTerms, OrderType, Side
-from tradefleet.domain.venue import DepositFunds, ReportKind, SubmitOrder, VenueOrder, VenueReport, VenueRequest
+from tradefleet.domain.venue import (
+    DepositFunds,
+    ReportKind,
+    SubmitOrder,
+    VenueOrder,
+    VenueReport,
+    VenueRequest,
+    untouched_order,
+)
 from tradefleet.messages.codec import encode
 from tradefleet.messages.convert import request_message
 from tradefleet.messages.topics import EXECUTIONS, ORDERS
@@ -190,11 +198,11 @@ class AcceptingVenue:
     def query(self, client_order_id: ClientOrderId) -> VenueOrder | None:
         """Return an order, as it was asked for."""
         found = self._orders.get(client_order_id)
-        return None if found is None else _as_asked(found)
+        return None if found is None else untouched_order(ACCOUNT, found)
 
     def open_orders(self) -> list[VenueOrder]:
         """Return all orders: none of them ever trades."""
-        return [_as_asked(request) for request in self._orders.values()]
+        return [untouched_order(ACCOUNT, request) for request in self._orders.values()]
 
     def balances(self) -> Mapping[str, tuple[int, int]]:
         """Return what was deposited."""
@@ -203,19 +211,6 @@ class AcceptingVenue:
     def reports(self, since: int) -> list[VenueReport]:
         """Return the reports after `since`."""
         return self._reports[since:]
-
-
-def _as_asked(request: SubmitOrder) -> VenueOrder:
-    terms = request.terms
-    return VenueOrder(
-        account=ACCOUNT,
-        client_order_id=request.client_order_id,
-        symbol=terms.symbol,
-        side=terms.side,
-        lots=terms.lots,
-        filled_lots=0,
-        price_ticks=terms.price_ticks,
-    )
 
 
 class SilentPublisher:

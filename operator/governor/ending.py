@@ -30,11 +30,6 @@ class EndingBooks(Protocol):
         """Whether a position is being sold."""
 
 
-def trades_on(bot: TradingBot, exchange: Exchange) -> bool:
-    """Return whether a bot trades on an exchange."""
-    return (bot.key.namespace, bot.spec.exchange_ref.name) == (exchange.key.namespace, exchange.key.name)
-
-
 def sells_on(bot: TradingBot, settled: Collection[BotUid]) -> bool:
     """Return whether a bot that ends still has to sell its position, for which its market must go on."""
     ends = bot.metadata.deletion_timestamp is not None or bot.spec.state is RunState.STOPPED
@@ -81,7 +76,7 @@ def is_needed(deleted: Resource, resources: Collection[Resource], settled: Colle
         case TradingBot():
             return BotUid(deleted.metadata.uid or "") not in settled
         case Exchange():
-            return any(isinstance(each, TradingBot) and trades_on(each, deleted) for each in resources)
+            return any(isinstance(each, TradingBot) and each.exchange_key == deleted.key for each in resources)
         case BotSet():
             return any(each.metadata.annotations.get(OWNER_ANNOTATION) == deleted.metadata.uid for each in resources)
         case Dataset():

@@ -31,6 +31,12 @@ Values = dict[str, Any]
 NOBODY_BUYS = "but no Feed plays: apply one, or apply the bot with deletionPolicy: CancelOrders to keep the position"
 
 
+def _fed_by(feed: Feed) -> ResourceKey:
+    """Return the exchange that a feed tells its bars; one of no name for a feed that names none."""
+    exchange = feed.spec.exchange_ref
+    return ResourceKey("Exchange", feed.key.namespace, "" if exchange is None else exchange.name)
+
+
 class _Reporter:
     def __init__(
         self,
@@ -52,16 +58,16 @@ class _Reporter:
         self._now_us = now_us
         self._bots = [each for each in resources if isinstance(each, TradingBot)]
         self._commands = {str(each.command.config.uid): each for each in planned.commands}
-        self._market_us: dict[tuple[str, str], int] = {}
+        self._bots_at: dict[ResourceKey, list[TradingBot]] = {}
+        self._market_us: dict[ResourceKey, int] = {}
         for bot in self._bots:
+            place = bot.exchange_key
+            self._bots_at.setdefault(place, []).append(bot)
             found = seen.statistics.get(bot.metadata.uid or "")
             if found is not None:
-                place = (bot.key.namespace, bot.spec.exchange_ref.name)
                 self._market_us[place] = max(found.market_us, self._market_us.get(place, 0))
         self._finished_exchanges = {
-            (each.key.namespace, each.spec.exchange_ref.name)
-            for each in resources
-            if isinstance(each, Feed) and each.spec.exchange_ref is not None and self._is_over(each)
+            _fed_by(each) for each in resources if isinstance(each, Feed) and self._is_over(each)
         }
 
     def _is_over(self, feed: Feed) -> bool:
@@ -108,8 +114,8 @@ class _Reporter:
 
     def _bot(self, bot: TradingBot) -> Status:
         uid = bot.metadata.uid or ""
-        exchange = self._by_key.get(ResourceKey("Exchange", bot.key.namespace, bot.spec.exchange_ref.name))
-        place = (bot.key.namespace, bot.spec.exchange_ref.name)
+        place = bot.exchange_key
+        exchange = self._by_key.get(place)
         statistics = self._seen.statistics.get(uid)
         instruments: dict[str, Any] = {}
         if isinstance(exchange, Exchange):
@@ -183,7 +189,8 @@ class _Reporter:
 
     def _is_played(self, bot: TradingBot) -> bool:
         """Return whether more bars come for a bot."""
-        exchange = f"{bot.key.namespace}/{bot.spec.exchange_ref.name}"
+        place = bot.exchange_key
+        exchange = f"{place.namespace}/{place.name}"
         feeds = [
             each for each in self._planned.workloads if each.role is Role.FEED and each.settings["exchange"] == exchange
         ]
@@ -204,18 +211,14 @@ class _Reporter:
 
     def _exchange(self, exchange: Exchange) -> Status:
         account = account_of(exchange)
-        mine = [
-            bot
-            for bot in self._bots
-            if (bot.key.namespace, bot.spec.exchange_ref.name) == (exchange.key.namespace, exchange.key.name)
-        ]
+        mine = self._bots_at.get(exchange.key, [])
         uids = [bot.metadata.uid or "" for bot in mine]
         return exchange_status(
             exchange,
             self._planned.verdicts.get(exchange.key),
             [self._process(Role.VENUE, exchange.key), self._process(Role.GATEWAY, exchange.key)],
             bots=mine,
-            open_orders=sum(self._seen.open_orders.get(uid, 0) for uid in uids),
+            open_orders=self._open_orders(mine),
             fills=sum(self._seen.statistics[uid].fills for uid in uids if uid in self._seen.statistics),
             epoch=self._seen.gateway_epochs.get(account),
             account=self._account_view(exchange),
@@ -225,24 +228,24 @@ class _Reporter:
         )
 
     def _feed(self, feed: Feed) -> Status:
-        place = (feed.key.namespace, feed.spec.exchange_ref.name if feed.spec.exchange_ref is not None else "")
+        place = _fed_by(feed)
+        served = self._bots_at.get(place, [])
         return feed_status(
             feed,
             self._planned.verdicts.get(feed.key),
             self._process(Role.FEED, feed.key),
-            bots=sum((bot.key.namespace, bot.spec.exchange_ref.name) == place for bot in self._bots),
-            bars=self._seen.bars.get("/".join(place), 0),
+            bots=len(served),
+            bars=self._seen.bars.get(f"{place.namespace}/{place.name}", 0),
             market_us=self._market_us.get(place, 0),
             span=self._span(feed),
             is_finished=feed.metadata.uid in self._seen.finished,
             is_synthetic=self._is_synthetic(feed),
-            open_orders=sum(
-                self._seen.open_orders.get(bot.metadata.uid or "", 0)
-                for bot in self._bots
-                if (bot.key.namespace, bot.spec.exchange_ref.name) == place
-            ),
+            open_orders=self._open_orders(served),
             now_us=self._now_us,
         )
+
+    def _open_orders(self, bots: list[TradingBot]) -> int:
+        return sum(self._seen.open_orders.get(bot.metadata.uid or "", 0) for bot in bots)
 
     def _played(self, feed: Feed) -> list[Dataset]:
         references = feed.spec.replay.dataset_refs if feed.spec.replay is not None else ()

@@ -179,7 +179,7 @@ def _progress(watcher: "Watcher") -> "Iterator[Watcher]":
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
 
-    from workloads.feeds.times import format_time  # noqa: PLC0415
+    from tradefleet.domain.times import format_time  # noqa: PLC0415
 
     columns = (
         TextColumn("{task.description}"),
@@ -217,7 +217,7 @@ def _print(result: "BacktestResult", output: str) -> None:
 
 def _strategy_failure(error: "StrategyError") -> str:
     """Return what a strategy's author needs: bot, hook, market time, the error, and the line of their own code."""
-    from workloads.feeds.times import format_time  # noqa: PLC0415
+    from tradefleet.domain.times import format_time  # noqa: PLC0415
 
     cause = error.__cause__
     place = ""

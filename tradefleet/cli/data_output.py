@@ -6,13 +6,13 @@ from typing import Any, Final
 
 from tradefleet.cli import printing
 from tradefleet.domain.bar import format_interval
+from tradefleet.domain.times import format_time
 from workloads.feeds.checking import CheckedSource, content_hash_of
 from workloads.feeds.checks import missing_text
 from workloads.feeds.findings import Finding, Findings, Rule, Severity
 from workloads.feeds.importing import ImportReport
 from workloads.feeds.ports import DatasetContent, DatasetSeries
 from workloads.feeds.sources.synthetic import LABEL as SYNTHETIC
-from workloads.feeds.times import format_time
 
 SHOWN_MAX: Final = 40  # findings in a table; -o json has all that were kept
 _STYLES: Final = {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tradefleet.cli import printing
 from tradefleet.domain.money import from_atoms, plain_decimal
-from workloads.feeds.times import format_time
+from tradefleet.domain.times import format_time
 
 if TYPE_CHECKING:
     from tradefleet.store.postgres.session import Session

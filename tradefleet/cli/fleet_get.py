@@ -250,7 +250,7 @@ def _describe(resource: Resource) -> None:
 
 
 def _print_events(events: Sequence[Event]) -> None:
-    from workloads.feeds.times import format_time  # noqa: PLC0415 - only here
+    from tradefleet.domain.times import format_time  # noqa: PLC0415 - only here
 
     if events:
         sys.stdout.write("\n")

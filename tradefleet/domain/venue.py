@@ -134,3 +134,17 @@ class VenueOrder:
     filled_lots: int
     price_ticks: int | None
     is_open: bool = True
+
+
+def untouched_order(account: AccountId, request: SubmitOrder) -> VenueOrder:
+    """Return an order as it was asked for, before anything has become of it."""
+    terms = request.terms
+    return VenueOrder(
+        account=account,
+        client_order_id=request.client_order_id,
+        symbol=terms.symbol,
+        side=terms.side,
+        lots=terms.lots,
+        filled_lots=0,
+        price_ticks=terms.price_ticks,
+    )

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from tradefleet.domain.bar import parse_interval
 from tradefleet.domain.bots import DeletionPolicy, RunState, SizingMethod
-from tradefleet.resources.common import KindNames, Mode, PrinterColumn, Reference, Resource, Status
+from tradefleet.resources.common import KindNames, Mode, PrinterColumn, Reference, Resource, ResourceKey, Status
 from tradefleet.resources.model import Model, rule, same_amounts, transition
 from tradefleet.resources.pods import PodTemplate
 from tradefleet.resources.values import (
@@ -396,3 +396,8 @@ class TradingBot(Resource):
     status: TradingBotStatus = Field(
         default=TradingBotStatus(), description="What the bot is; written by the fleet, not by you."
     )
+
+    @property
+    def exchange_key(self) -> ResourceKey:
+        """Where the bot trades."""
+        return ResourceKey("Exchange", self.key.namespace, self.spec.exchange_ref.name)

@@ -41,7 +41,6 @@ from workloads.backtest.given_data import (
     given_replay,
     given_series,
     standing_feed,
-    trades_on,
     with_given_data,
 )
 from workloads.backtest.plan import BacktestPlan, MarketPlan
@@ -140,7 +139,7 @@ def _plan_bots(files: _Files, wish: Wish) -> BacktestPlan:
     datasets = files.of(Dataset)
     markets = []
     for exchange in files.of(Exchange):
-        own = [bot for bot in bots if trades_on(bot, exchange)]
+        own = [bot for bot in bots if bot.exchange_key == exchange.key]
         if not own:
             continue
         terms = exchange_terms(exchange)
@@ -237,7 +236,7 @@ def _plan_backtest(files: _Files, backtest: Backtest, wish: Wish) -> BacktestPla
     dataset = datasets.get(spec.dataset_ref.name)
     held = data_series(wish) if dataset is None else dataset_series(dataset)
     bots = _tested_bots(files, backtest, held)
-    used = [exchange for exchange in exchanges.values() if any(trades_on(bot, exchange) for bot in bots)]
+    used = [exchange for exchange in exchanges.values() if any(bot.exchange_key == exchange.key for bot in bots)]
     series = given_series(bots, wish) if dataset is None else set(held)
     listed = {(symbol, length) for symbol, length in series if any(symbol in bot.spec.instruments for bot in bots)}
     standing = [standing_feed(exchange, listed) for exchange in used]
@@ -245,7 +244,7 @@ def _plan_backtest(files: _Files, backtest: Backtest, wish: Wish) -> BacktestPla
     markets = []
     for exchange in used:
         terms = exchange_terms(exchange, costs=spec.costs)
-        own = [bot for bot in bots if trades_on(bot, exchange)]
+        own = [bot for bot in bots if bot.exchange_key == exchange.key]
         if dataset is None:
             own_series, replays = given_replay(own, wish)
         else:

@@ -33,11 +33,6 @@ class Wish:
     backtest: str | None = None  # name of the Backtest to run, where the files have several
 
 
-def trades_on(bot: TradingBot, exchange: Exchange) -> bool:
-    """Return whether `exchange` is where `bot` trades."""
-    return (bot.metadata.namespace, bot.spec.exchange_ref.name) == (exchange.key.namespace, exchange.key.name)
-
-
 def data_series(wish: Wish) -> set[Series]:
     """Return what the given data holds."""
     return {(each.description.symbol, each.description.interval_us) for each in wish.data}
@@ -60,7 +55,7 @@ def given_feeds(exchanges: Iterable[Exchange], bots: Sequence[TradingBot], wish:
     """Return Feeds that stand for the given data while resources are checked; none of them is opened."""
     given = []
     for exchange in exchanges:
-        series = given_series([bot for bot in bots if trades_on(bot, exchange)], wish)
+        series = given_series([bot for bot in bots if bot.exchange_key == exchange.key], wish)
         if series:
             given.append(standing_feed(exchange, series))
     return given

@@ -8,8 +8,8 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 from tradefleet.domain.bar import format_interval
 from tradefleet.domain.ids import BotKey
+from tradefleet.domain.times import format_time
 from workloads.backtest.results import SHARPE_BASIS, BacktestResult, BotResult
-from workloads.feeds.times import format_time
 
 # Columns that a narrow window can do without, the first one first.
 OPTIONAL_KEYS = ("orders", "inMarketPercent", "winPercent", "instruments", "strategy", "sharpe", "fees", "fills")

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from tradefleet.domain.bar import Bar, format_interval
 from tradefleet.domain.executions import Origin
 from tradefleet.domain.ids import Symbol
+from tradefleet.domain.times import format_time
 from tradefleet.domain.venue import Liquidity
 from workloads.backtest import output
 from workloads.backtest.output import COLUMNS, NOTHING, format_amount, parameters_text
@@ -16,7 +17,6 @@ from workloads.backtest.record import NO_HOLD
 from workloads.backtest.report_data import Cell, Column, Curve, ReportBot, ReportData, Trade
 from workloads.backtest.results import SHARPE_BASIS, BacktestResult, BotResult
 from workloads.backtest.thinning import Candles
-from workloads.feeds.times import format_time
 
 CANDLES_MAX = 2_000  # of one instrument
 CANDLES_OF_ALL_MAX = 12_000

@@ -49,13 +49,16 @@ def read_requests(
     it. One that cannot be read stops its bot's stream: what follows it stays where it is (rule 9). A bot that takes no
     new risk for another reason is still heard, since it may cancel.
     """
-    readable = [account for account in machine.accounts.values() if not account.unreadable_seq]
-    after = {orders_stream(account.config.uid): account.request_seq for account in readable}
-    bots = {orders_stream(account.config.uid): account.key for account in readable}
+    bots = {
+        orders_stream(account.config.uid): account
+        for account in machine.accounts.values()
+        if not account.unreadable_seq
+    }
     sharing: list[BotKey] = []
     if hinted and all(stream in bots for stream in hinted):
-        after = {stream: after[stream] for stream in hinted}
-        sharing = sorted(bots[stream] for stream in after)
+        bots = {stream: bots[stream] for stream in hinted}
+        sharing = sorted(account.key for account in bots.values())
+    after = {stream: account.request_seq for stream, account in bots.items()}
     requests: list[BotRequest] = []
     unreadable: dict[StreamName, Unreadable] = {}
     has_more = True
@@ -67,10 +70,10 @@ def read_requests(
                 continue
             after[row.stream] = row.seq
             try:
-                requests.append(_request_in(row, bots[row.stream], machine.config.instruments))
+                requests.append(_request_in(row, bots[row.stream].key, machine.config.instruments))
             except Permanent as error:
                 why = f"request {row.seq} cannot be read: {error}"
-                unreadable[row.stream] = Unreadable(bots[row.stream], row, why)
+                unreadable[row.stream] = Unreadable(bots[row.stream].key, row, why)
                 del after[row.stream]
         if not whole:
             break

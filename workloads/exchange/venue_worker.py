@@ -18,7 +18,7 @@ from tradefleet.domain.bar import Bar
 from tradefleet.domain.errors import FleetError, Retryable
 from tradefleet.domain.ids import AccountId, ClientOrderId, StreamName, bars_stream
 from tradefleet.domain.progress import REPORTS_STREAM, VENUE, VENUE_REQUESTS_STREAM, Phase, Progress
-from tradefleet.domain.venue import SubmitOrder, VenueOrder, VenueReport, VenueRequest
+from tradefleet.domain.venue import VenueOrder, VenueReport, VenueRequest, untouched_order
 from tradefleet.runtime.follower import RunFollower
 from tradefleet.runtime.ports import Clock, Streams
 from tradefleet.store.ports import VENUE_ROLE, Lease, RunId, RunStore, VenueStore, venue_lease
@@ -317,7 +317,7 @@ class VenueWorker:
             found = self._fold.venue.query(account, client_order_id)
             waiting = self._inbox.submitted(account, client_order_id) if found is None else None
         if waiting is not None:
-            return _view(account, waiting)
+            return untouched_order(account, waiting)
         return replace(found.order, is_open=False) if isinstance(found, FinishedOrder) else found
 
     def open_orders(self, account: AccountId) -> list[VenueOrder]:
@@ -340,16 +340,3 @@ class VenueWorker:
             if not self._is_folded or self._failure is not None:
                 raise Retryable(f"exchange {self._plan.exchange}: its journal is being read: ask again in a moment")
             yield
-
-
-def _view(account: AccountId, request: SubmitOrder) -> VenueOrder:
-    terms = request.terms
-    return VenueOrder(
-        account=account,
-        client_order_id=request.client_order_id,
-        symbol=terms.symbol,
-        side=terms.side,
-        lots=terms.lots,
-        filled_lots=0,
-        price_ticks=terms.price_ticks,
-    )

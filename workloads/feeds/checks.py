@@ -8,9 +8,9 @@ import math
 from collections.abc import Iterable, Iterator
 
 from tradefleet.domain.bar import PRICE_MAX, VOLUME_MAX, Bar, format_interval
+from tradefleet.domain.times import format_time
 from workloads.feeds.findings import Finding, Findings, Rule
 from workloads.feeds.ports import SourceDescription
-from workloads.feeds.times import format_time
 
 # Place in the source, open time in microseconds, open, high, low, close, volume.
 Row = tuple[int, int, float, float, float, float, float]

@@ -14,11 +14,11 @@ from typing import Final
 from tradefleet.domain.bar import Bar, format_interval
 from tradefleet.domain.errors import InvalidValue
 from tradefleet.domain.ids import Symbol
+from tradefleet.domain.times import format_time
 from workloads.feeds.aggregation import Incomplete, aggregate
 from workloads.feeds.errors import BrokenData, UnusableSource
 from workloads.feeds.findings import Findings
 from workloads.feeds.ports import BarSource
-from workloads.feeds.times import format_time
 
 LOCKSTEP: Final = "lockstep"  # the next step comes when all bots are done with this one
 MAX_SPEED: Final = "max"  # the next step comes at once

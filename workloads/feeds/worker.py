@@ -8,6 +8,7 @@ from typing import Protocol
 from tradefleet.domain.bar import Bar, format_interval
 from tradefleet.domain.ids import StreamName, bars_stream
 from tradefleet.domain.progress import FEED, Phase, Progress
+from tradefleet.domain.times import format_time
 from tradefleet.messages.codec import encode
 from tradefleet.messages.convert import bar_message
 from tradefleet.runtime.follower import RunFollower
@@ -16,7 +17,6 @@ from tradefleet.store.ports import FeedCommit, FeedStore, Lease, OutboxMessage, 
 from workloads.backtest.lockstep import RunView
 from workloads.feeds.errors import PlayedBefore, SourceChanged
 from workloads.feeds.ports import ReplaySource
-from workloads.feeds.times import format_time
 
 STEPS_AHEAD = 256  # how far a lockstep feed may run ahead of its run
 STEPS_A_COMMIT = 64

@@ -1,18 +1,15 @@
 """The errors of strategy code: which bot, which hook, when and at which line, and what was raised as the cause."""
 
 import sys
-import sysconfig
 import traceback
-from datetime import UTC, datetime
 
-from tradefleet.domain.bar import MICROSECONDS
 from tradefleet.domain.errors import Permanent
 from tradefleet.domain.ids import BotKey
+from tradefleet.domain.times import format_time
 
 _HERE = __file__.rpartition("/")[0]
 _OURS = (f"{_HERE}/", f"{sys.modules['tradefleet'].__path__[0]}/")
 _BUILTINS = f"{_HERE}/builtins/"
-_LIBRARIES = tuple(f"{sysconfig.get_path(name)}/" for name in ("stdlib", "purelib", "platlib"))
 
 
 class StrategyError(Permanent):
@@ -21,7 +18,7 @@ class StrategyError(Permanent):
     def __init__(self, bot: BotKey, hook: str, market_us: int, cause: Exception) -> None:
         place = _place(cause)
         super().__init__(
-            f"bot {bot}: {hook} at {market_instant(market_us)} raised {type(cause).__name__}: {cause}"
+            f"bot {bot}: {hook} at {format_time(market_us)} raised {type(cause).__name__}: {cause}"
             + (f" ({place})" if place else "")
         )
         self.bot = bot
@@ -34,22 +31,18 @@ class LeftRun(Permanent):
 
     def __init__(self, bot: BotKey, market_us: int, why: str) -> None:
         super().__init__(
-            f"{why}: it left the lockstep run at market time {market_instant(market_us)}, and the others go on without "
+            f"{why}: it left the lockstep run at market time {format_time(market_us)}, and the others go on without "
             f"it: mend the strategy's code; bot {bot} trades again when the run is over, or in a fleet of its own"
         )
 
 
-def market_instant(time_us: int) -> str:
-    """Return UTC microseconds as people read a time: `2018-04-04T00:01:00Z`, with decimals where there are some."""
-    seconds, rest = divmod(time_us, MICROSECONDS)
-    text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{text}.{rest:06d}Z" if rest else f"{text}Z"
-
-
 def _place(cause: Exception) -> str:
     """Return the innermost line of the user's own code: what it called of ours or of a library is not to be mended."""
+    import sysconfig  # noqa: PLC0415 - only a failure needs it, and every bot's process loads this module
+
+    libraries = tuple(f"{sysconfig.get_path(name)}/" for name in ("stdlib", "purelib", "platlib"))
     frames = [each for each in traceback.extract_tb(cause.__traceback__) if not _is_in(each.filename, _OURS)]
-    own = [each for each in frames if not _is_in(each.filename, _LIBRARIES)] or frames[:1]
+    own = [each for each in frames if not _is_in(each.filename, libraries)] or frames[:1]
     if not own:
         return ""
     last = own[-1]

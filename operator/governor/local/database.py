@@ -106,12 +106,23 @@ class Database:
             raise Permanent(f"postgres: user {user} has no password here: ensure_login({user!r}) first")
         return f"postgresql://{user}:{password}@{LOOPBACK}:{self.port}/{database}"
 
+    @contextlib.contextmanager
+    def owner(self, database: str = DATABASE) -> Iterator[psycopg.Connection]:
+        """Open a connection that may do everything, in autocommit. Raises Retryable when it fails or is lost."""
+        try:
+            with psycopg.connect(
+                self.dsn(database=database), autocommit=True, connect_timeout=CONNECT_TIMEOUT_S
+            ) as connection:
+                yield connection
+        except psycopg.OperationalError as error:
+            raise Retryable(f"database: {str(error).strip()}") from error
+
     def ensure_login(self, user: str) -> str:
         """Return the URL of `user`, after making the role when it is missing and giving it its password."""
         remembered = self._folder.remembered()
         password = str(remembered.get(f"password.{user}") or secrets.token_urlsafe(24))
         self._folder.remember(remembered | {f"password.{user}": password})
-        with psycopg.connect(self.dsn(), autocommit=True, connect_timeout=CONNECT_TIMEOUT_S) as connection:
+        with self.owner() as connection:
             found = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [user]).fetchone()
             verb = sql.SQL("ALTER" if found else "CREATE")
             # Only the verifier travels, so that the password can appear in no log of the server.
@@ -296,9 +307,7 @@ class Database:
         return len(lines) > STATUS_LINE and lines[0] == str(self._child.pid) and lines[STATUS_LINE].strip() == "ready"
 
     def _make_database_once(self) -> None:
-        with psycopg.connect(
-            self.dsn(database="postgres"), autocommit=True, connect_timeout=CONNECT_TIMEOUT_S
-        ) as connection:
+        with self.owner(database="postgres") as connection:
             if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone() is None:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
 

@@ -12,6 +12,7 @@ from psycopg import sql
 from governor.annotations import FINALIZER, OWNER_ANNOTATION
 from governor.sets import makers
 from tradefleet.domain.errors import Permanent, Retryable
+from tradefleet.domain.times import format_time
 from tradefleet.resources.common import GROUP, Resource, ResourceKey
 from tradefleet.resources.kinds import KINDS
 from tradefleet.resources.model import refused_changes
@@ -20,7 +21,6 @@ from tradefleet.resources.trading_bot import TradingBot
 from tradefleet.store.postgres.encoding import action_parameters
 from tradefleet.store.postgres.upkeep_sql import RECORD_ACTION
 from tradefleet.store.upkeep import Action
-from workloads.feeds.times import format_time
 
 from . import resource_sql
 from .home import now_us
@@ -31,6 +31,8 @@ STATEMENT_TIMEOUT_MS: Final = 30_000
 
 Row = tuple[Any, ...]
 Connection = psycopg.Connection[Row]
+
+_LISTEN: Final = sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL))
 
 
 class Change(NamedTuple):
@@ -60,6 +62,7 @@ class LocalResources:
         self._fleet = fleet
         self._actor = actor
         self._connection: Connection | None = None
+        self._listens = False
         self._parsed: dict[tuple[str, int], Resource] = {}
 
     def close(self) -> None:
@@ -69,15 +72,21 @@ class LocalResources:
             self._connection = None
 
     def listen(self) -> None:
-        """Make `connection` hear of changes."""
+        """Hear of changes from now on, over each connection to come: `fileno` becomes readable. Raises Retryable."""
+        self._listens = True
         with self._errors() as connection:
-            connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)))
+            connection.execute(_LISTEN)
 
-    @property
-    def connection(self) -> Connection:
-        """The open connection, in autocommit."""
+    def fileno(self) -> int:
+        """Return the descriptor to wait on for a hint. Raises Retryable."""
         with self._errors() as connection:
-            return connection
+            return connection.fileno()
+
+    def take_hints(self) -> None:
+        """Forget the hints that have come: who calls this looks at everything next. Raises Retryable."""
+        with self._errors() as connection:
+            for _ in connection.notifies(timeout=0):
+                pass
 
     # --- reading --------------------------------------------------------------------------------------------------
 
@@ -261,6 +270,8 @@ class LocalResources:
                     application_name="resources",
                     options=f"-c statement_timeout={STATEMENT_TIMEOUT_MS}",
                 )
+                if self._listens:
+                    self._connection.execute(_LISTEN)
             yield self._connection
         except psycopg.OperationalError as error:
             self.close()

@@ -17,6 +17,7 @@ from tradefleet.domain.executions import Adoption, Execution
 from tradefleet.domain.ids import BotKey, StreamName, Symbol, executions_stream
 from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.orders import OrderStatus, Side
+from tradefleet.domain.times import format_time
 from tradefleet.messages.codec import decode_as
 from tradefleet.messages.convert import execution_of
 from tradefleet.messages.trading import OrderExecuted
@@ -35,7 +36,6 @@ from workloads.backtest.results import BacktestResult, BotResult, DataFacts
 from workloads.exchange.settings import ExchangeSettings
 from workloads.feeds.content_hash import SeriesContent, SeriesHash
 from workloads.feeds.findings import Findings
-from workloads.feeds.times import format_time
 from workloads.strategy.books import adoption_of
 from workloads.strategy.registry import load_strategy
 

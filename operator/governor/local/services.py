@@ -3,13 +3,10 @@
 from collections.abc import Callable
 from typing import Final
 
-import psycopg
-
 from tradefleet.bus.access import ADMINISTRATOR, WRITERS, grant_access
 from tradefleet.bus.kafka import KafkaBus
 from tradefleet.bus.kafka_client import KafkaSettings
 from tradefleet.bus.schemas import prepare_topics
-from tradefleet.domain.errors import Retryable
 from tradefleet.domain.ids import BotKey, BotUid
 from tradefleet.runtime.clock import SystemClock
 from tradefleet.store import schema
@@ -23,7 +20,6 @@ from .database import Database
 from .home import FleetFacts, Home, now_us
 from .patience import insist
 
-CONNECT_TIMEOUT_S: Final = 5
 TOPICS_TIMEOUT_US: Final = 90_000_000  # as long as the broker may take to start
 
 Tell = Callable[[str], None]
@@ -136,20 +132,14 @@ class Services:
 
     def _dismiss(self, role: str) -> None:
         self._logins.pop(role, None)
-        with self._owner() as connection:
+        with self._database.owner() as connection:
             drop_login(connection, role)
 
     def _ensure_login(self, role: str, component: Component) -> str:
         url = self._database.ensure_login(role)
-        with self._owner() as connection:
+        with self._database.owner() as connection:
             admit(connection, role, fleet=self.fleet, component=component)
         return url
-
-    def _owner(self) -> psycopg.Connection:
-        try:
-            return psycopg.connect(self._database.dsn(), autocommit=True, connect_timeout=CONNECT_TIMEOUT_S)
-        except psycopg.Error as error:
-            raise Retryable(f"database: cannot connect: {str(error).strip()}") from error
 
     def _prepare_topics(self) -> None:
         """Grant access and make topics. What was done before is left as it is, so it may be cut short and repeated."""

@@ -157,11 +157,9 @@ class Supervisor:
         for child in (*self._crew.children(), *self._jobs.children()):
             poll.register(child, select.POLLIN)
         try:
-            connection = self._resources.connection
-            poll.register(connection.fileno(), select.POLLIN)
+            poll.register(self._resources, select.POLLIN)
             poll.poll(max(0.0, began_s + ROUND_S - time.monotonic()) * 1000)
-            for _ in connection.notifies(timeout=0):
-                pass
+            self._resources.take_hints()
         except FleetError as error:
             _LOG.warning("waiting without hints: %s", error)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from governor.dataset_status import is_conditional
-from governor.ending import sells_on, trades_on
+from governor.ending import sells_on
 from governor.plan.draft import Draft
 from tradefleet.domain.errors import FleetError
 from tradefleet.resources.backtest import Backtest
@@ -45,7 +45,7 @@ class Market:
 
 def find_market(draft: Draft, exchange: Exchange) -> Market | None:
     """Return an exchange with all that belongs to it; None, with a verdict, when it cannot be traded on."""
-    bots = tuple(bot for bot in draft.all(TradingBot) if trades_on(bot, exchange))
+    bots = tuple(bot for bot in draft.all(TradingBot) if bot.exchange_key == exchange.key)
     if exchange.spec.venue != SIMULATOR:
         message = f"venue {exchange.spec.venue} cannot be traded on yet: this release knows venue: simulator"
         draft.say(exchange, "VenueNotSupported", message, stalled=True)

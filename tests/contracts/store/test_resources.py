@@ -1,7 +1,10 @@
 """The resources of a local fleet in Postgres, and their twin in memory."""
 
+import select
 from collections.abc import Iterator
+from contextlib import closing
 
+import psycopg
 import pytest
 from governor.local.resources import LocalResources
 from governor.sets import change_of
@@ -10,7 +13,7 @@ from tests.contracts.local.resources_contract import ResourcesContract
 from tests.contracts.store.worlds import PostgresWorld
 from tests.fakes.memory_resources import MemoryResources
 from tests.unit.governor import fleets
-from tradefleet.domain.errors import Permanent
+from tradefleet.domain.errors import Permanent, Retryable
 from tradefleet.resources.bot_set import BotSet
 
 
@@ -28,9 +31,7 @@ class TestPostgres(ResourcesContract):
         found.close()
 
     def test_a_bot_that_its_set_would_make_again_is_not_deleted_alone(self, store: LocalResources) -> None:
-        template = {"spec": {"exchangeRef": {"name": "simulator"}, "wallet": {"USD": "100"}}}
-        matrix = {"strategies": [{"name": "dca"}], "instruments": ["BTC-USD"]}
-        store.apply([fleets.stored("BotSet", "many", {"matrix": matrix, "template": template})])
+        store.apply([_bot_set()])
         (many,) = store.all()
         assert isinstance(many, BotSet)
         (bot,) = change_of(many, store.all()).apply
@@ -43,3 +44,35 @@ class TestPostgres(ResourcesContract):
 
         assert all(each.metadata.deletion_timestamp is None for each in store.all())
         assert sorted(store.delete([bot.key, many.key])) == sorted([bot.key, many.key])
+
+    def test_a_lost_connection_is_one_clear_error_and_the_next_one_hears_of_changes(
+        self, store: LocalResources, postgres_world: PostgresWorld
+    ) -> None:
+        store.listen()
+        with psycopg.connect(postgres_world.url, autocommit=True) as other:
+            other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'resources'")
+
+        with pytest.raises(Retryable, match="database: "):  # noqa: PT012 - the server's last words come first
+            while _is_told(store):
+                store.take_hints()
+
+        assert not _is_told(store, timeout_ms=0)
+        with closing(LocalResources(postgres_world.url, postgres_world.fleet, actor="a user")) as user:
+            user.apply([_bot_set()])
+        assert _is_told(store)
+        store.take_hints()
+        assert not _is_told(store, timeout_ms=0)
+
+
+def _bot_set() -> BotSet:
+    template = {"spec": {"exchangeRef": {"name": "simulator"}, "wallet": {"USD": "100"}}}
+    matrix = {"strategies": [{"name": "dca"}], "instruments": ["BTC-USD"]}
+    found = fleets.stored("BotSet", "many", {"matrix": matrix, "template": template})
+    assert isinstance(found, BotSet)
+    return found
+
+
+def _is_told(store: LocalResources, *, timeout_ms: int = 10_000) -> bool:
+    poll = select.poll()
+    poll.register(store, select.POLLIN)
+    return bool(poll.poll(timeout_ms))

@@ -51,6 +51,7 @@ from tradefleet.domain.venue import (
     VenueReport,
     VenueRequest,
     VoidRequest,
+    untouched_order,
 )
 from tradefleet.messages.codec import decode, encode
 from tradefleet.messages.convert import request_message
@@ -130,7 +131,7 @@ class Venue:
             self.asked.append(request)
             match request:
                 case SubmitOrder():
-                    self.orders[request.client_order_id] = resting(request)
+                    self.orders[request.client_order_id] = untouched_order(CONFIG.account, request)
                     self._say(ReportKind.ACCEPTED, request.client_order_id)
                 case CancelOrder():
                     if self.held is None:
@@ -185,18 +186,6 @@ class Venue:
 
     def query(self, client_order_id: ClientOrderId) -> VenueOrder | None:
         return self.orders.get(client_order_id)
-
-
-def resting(request: SubmitOrder) -> VenueOrder:
-    return VenueOrder(
-        account=CONFIG.account,
-        client_order_id=request.client_order_id,
-        symbol=request.terms.symbol,
-        side=request.terms.side,
-        lots=request.terms.lots,
-        filled_lots=0,
-        price_ticks=request.terms.price_ticks,
-    )
 
 
 class Publisher:
@@ -731,7 +720,8 @@ def test_a_bot_in_doubt_is_looked_at_soon_and_reopened(scene):
 
 def test_an_order_of_somebody_else_is_counted_and_left_alone(scene):
     scene.upkeep()
-    stranger = replace(resting(SubmitOrder(no=1, client_order_id="web-1", terms=TERMS, market_us=0)), lots=3)
+    asked = SubmitOrder(no=1, client_order_id="web-1", terms=TERMS, market_us=0)
+    stranger = replace(untouched_order(CONFIG.account, asked), lots=3)
     scene.venue.orders[stranger.client_order_id] = stranger
     scene.clock.sleep_us(scene.worker._plan.look_every_us)
     scene.upkeep()

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.feeds.candles import START_US
-from workloads.feeds.times import NEWEST_US, OLDEST_US, TimeUnit, UnreadableTime, format_time, reader_of, unit_of_number
+from tradefleet.domain.times import format_time
+from workloads.feeds.times import NEWEST_US, OLDEST_US, TimeUnit, UnreadableTime, reader_of, unit_of_number
 
 FACTORS = {
     TimeUnit.SECONDS: Decimal(1_000_000),

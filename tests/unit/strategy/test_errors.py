@@ -3,8 +3,9 @@
 import json
 
 from tradefleet.domain.ids import BotKey
+from tradefleet.domain.times import format_time
 from workloads.strategy.api import Strategy
-from workloads.strategy.errors import StrategyError, market_instant
+from workloads.strategy.errors import StrategyError
 
 BOT = BotKey("demo/one")
 
@@ -38,4 +39,4 @@ def test_an_exception_without_a_traceback_has_no_line() -> None:
 
 
 def test_a_market_time_within_a_second_keeps_its_decimals() -> None:
-    assert market_instant(1_500_000) == "1970-01-01T00:00:01.500000Z"
+    assert format_time(1_500_000) == "1970-01-01T00:00:01.500000Z"

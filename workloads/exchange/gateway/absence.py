@@ -2,14 +2,13 @@
 
 from collections.abc import Collection
 
+from tradefleet.domain.bar import MICROSECONDS
 from tradefleet.domain.bots import DeadManSwitch, RunState
 from tradefleet.domain.ids import BotUid
 from tradefleet.domain.orders import Reason
 from workloads.exchange.gateway.account import BotAccount
 from workloads.exchange.gateway.exits import Exits
 from workloads.exchange.gateway.state import GatewayState
-
-SECOND_US = 1_000_000
 
 
 class Absences:
@@ -52,7 +51,7 @@ class Absences:
         account.is_abandoned = True
         self._state.effects.accounts.add(account.key)
         what = "closing its positions" if switch.flattens else "canceling its orders"
-        detail = f"no process has run it for {switch.after_us // SECOND_US} s: {what}"
+        detail = f"no process has run it for {switch.after_us // MICROSECONDS} s: {what}"
         self._state.event(account.key, Reason.DEAD_MAN, detail)
         if switch.flattens:
             self._exits.flatten(account, Reason.DEAD_MAN)

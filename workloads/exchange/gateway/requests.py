@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tradefleet.domain.bar import MICROSECONDS
 from tradefleet.domain.bots import Closure
 from tradefleet.domain.errors import InvalidValue, StreamGap
 from tradefleet.domain.executions import Execution, Origin
@@ -23,8 +24,6 @@ from workloads.exchange.gateway.desk import OrderDesk
 from workloads.exchange.gateway.order import ManagedOrder
 from workloads.exchange.gateway.risk import RiskGate
 from workloads.exchange.gateway.state import GatewayState, forget_before
-
-SECOND_US = 1_000_000
 
 
 class RequestHandling:
@@ -172,7 +171,7 @@ class RequestHandling:
     # --- what the gate counts -------------------------------------------------------------------------------------
 
     def _forget(self, account: BotAccount) -> None:
-        forget_before(self._state.accepted_us, self._state.now_us - SECOND_US)
+        forget_before(self._state.accepted_us, self._state.now_us - MICROSECONDS)
         forget_before(account.accepted_us, self._state.now_us - RATE_WINDOW_US)
 
     def _count(self, account: BotAccount) -> None:

@@ -15,12 +15,12 @@ import psycopg
 from tradefleet.domain.bar import Bar, format_interval
 from tradefleet.domain.errors import BarConflict, FleetError, OutcomeUnknown, Permanent, Retryable
 from tradefleet.domain.ids import Symbol
+from tradefleet.domain.times import format_time
 from tradefleet.store.postgres.session import CONNECT_TIMEOUT_S, Session
 from tradefleet.store.postgres.translation import translate
 from workloads.feeds.coverage import Stretch, only_covered
 from workloads.feeds.errors import DatasetChange
 from workloads.feeds.ports import DatasetContent, DatasetKey, DatasetSeries, DatasetTarget
-from workloads.feeds.times import format_time
 
 APPLICATION: Final = "tradefleet data"
 PAGE_BARS: Final = 10_000
