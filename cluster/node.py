@@ -41,6 +41,7 @@ POLL_S: Final = 0.1
 
 # Where Kubernetes' parts insist on a path of the machine: in the node's own mounts these are empty, and its own.
 PRIVATE_FOLDERS: Final = ("/run/containerd", "/run/netns", "/var/lib/cni", "/var/log/containers")
+KUBELET: Final = Path("/var/lib/kubelet")  # its folder under a short name: the names of its sockets have a bound
 
 
 class Node:
@@ -55,9 +56,12 @@ class Node:
 
     def start(self) -> None:
         """Start everything in its order. Raises Permanent or Retryable with the log of what did not come up."""
-        for folder in PRIVATE_FOLDERS:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            run("mount", "-t", "tmpfs", "tmpfs", folder)
+        for private in PRIVATE_FOLDERS:
+            Path(private).mkdir(parents=True, exist_ok=True)
+            run("mount", "-t", "tmpfs", "tmpfs", private)
+        for folder in (self._state / "kubelet", KUBELET):
+            folder.mkdir(parents=True, exist_ok=True)
+        run("mount", "--bind", str(self._state / "kubelet"), str(KUBELET))
         plug_in(self._wire)
         self._guard()
         make_control_group(self._wire)
@@ -119,7 +123,7 @@ class Node:
             f"--config={self._write('kubelet.yaml', yaml.safe_dump(settings))}",
             f"--hostname-override={NODE_NAME}",
             f"--node-ip={self._wire.node}",
-            f"--root-dir={self._state / 'kubelet'}",
+            f"--root-dir={KUBELET}",
             f"--cert-dir={self._state / 'keys'}",
         )
 

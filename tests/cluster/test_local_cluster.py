@@ -151,7 +151,7 @@ def test_an_image_archive_is_loaded(cluster: LocalCluster, tmp_path: Path):
 
 
 def test_two_checkouts_have_a_cluster_each_and_leave_nothing(cluster: LocalCluster, tmp_path: Path):
-    other = LocalCluster(tmp_path / ".cluster")
+    other = LocalCluster(tmp_path / "a-checkout-whose-path-is-longer-than-that-of-a-socket-may-be" / ".cluster")
     try:
         other.up(Sort.NODE)
         name = facts_of(other)["name"]
@@ -163,7 +163,7 @@ def test_two_checkouts_have_a_cluster_each_and_leave_nothing(cluster: LocalClust
         other.down()
 
     assert name not in wires() | groups()
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.rglob("*")) == [tmp_path / "a-checkout-whose-path-is-longer-than-that-of-a-socket-may-be"]
     assert "Ready" in asked(cluster, "get", "nodes")
 
 
