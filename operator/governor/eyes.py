@@ -9,7 +9,7 @@ from governor.observation import Books, Held, Seen
 from governor.status import AccountView
 from governor.workload import account_of
 from tradefleet.domain.bots import Closure, config_from_values
-from tradefleet.domain.ids import BotKey, BotUid, Symbol
+from tradefleet.domain.ids import BARS_STREAMS, BotKey, BotUid, Symbol
 from tradefleet.domain.progress import FEED, Participant, Phase
 from tradefleet.domain.statistics import BotStatistics
 from tradefleet.resources.common import Resource
@@ -106,7 +106,7 @@ class Eyes:
         bots = self._read(_BOTS, uids=uids)
         bars: dict[str, int] = {}
         for stream, last_seq in self._read(_BARS):
-            exchange = stream.removeprefix("bars/").partition(":")[0]
+            exchange = stream.removeprefix(BARS_STREAMS).partition(":")[0]
             bars[exchange] = bars.get(exchange, 0) + last_seq
         return Seen(
             runs={run: frozenset(participants) for run, participants in runs.items()},

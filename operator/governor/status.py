@@ -21,7 +21,7 @@ from governor.workload import Verdict
 from tradefleet.domain.bar import MICROSECONDS
 from tradefleet.domain.bots import REFOLD_INPUTS_MAX, Closure, DeletionPolicy, RunState
 from tradefleet.domain.instrument import Instrument
-from tradefleet.domain.money import from_atoms
+from tradefleet.domain.money import PPM, from_atoms
 from tradefleet.domain.statistics import BotStatistics
 from tradefleet.resources.bot_set import BotSet, BotSetStatus
 from tradefleet.resources.common import ConditionType, Phase
@@ -29,7 +29,6 @@ from tradefleet.resources.exchange import Exchange, ExchangeStatus
 from tradefleet.resources.feed import Feed, FeedStatus
 from tradefleet.resources.trading_bot import DeadManAction, Placement, TradingBot, TradingBotStatus
 
-WHOLE_PPM = 1_000_000
 NEVER_PLAYED = (
     "waits for bars that do not come: the replay had come to its end before this bot traded: apply a Feed that plays, "
     "or start a fleet of its own (--data-dir)"
@@ -99,7 +98,7 @@ def bot_status(
             "quote_asset": statistics.quote,
             "equity": _shown(statistics.equity_atoms, scale),
             "vs_hold": None if statistics.vs_hold_atoms is None else _shown(statistics.vs_hold_atoms, scale),
-            "drawdown_percent": (Decimal(statistics.drawdown_ppm) * 100 / WHOLE_PPM).normalize() + 0,
+            "drawdown_percent": (Decimal(statistics.drawdown_ppm) * 100 / PPM).normalize() + 0,
             "realized_profit": _shown(statistics.realized_atoms, scale),
             "fees": _shown(statistics.fees_atoms, scale),
             "position": {symbol: size.normalize() + 0 for symbol, size in held.items()},

@@ -15,7 +15,7 @@ from tradefleet.bus.errors import BrokerUnavailable, BusFull, NotDelivered, Posi
 from tradefleet.bus.ports import Bus, Reader, Record, Source
 from tradefleet.domain.bar import Bar
 from tradefleet.domain.errors import Retryable
-from tradefleet.domain.ids import StreamName
+from tradefleet.domain.ids import BARS_STREAMS, StreamName
 from tradefleet.messages.codec import UndecodableMessage, decode
 from tradefleet.messages.convert import bar_of
 from tradefleet.messages.market import BarClosed
@@ -29,8 +29,6 @@ REOPEN_US = 1_000_000  # between two tries to reach a broker
 LOOK_US = 5_000_000  # between two looks into the database, should the bus have lost a stream's last message
 ASK_TOGETHER = 8  # streams of which the database is asked at once how far they go
 MARK_US = 1_000_000  # between two writings of published marks
-
-_BARS = "bars/"
 
 
 class Place(NamedTuple):
@@ -230,7 +228,7 @@ class NumberedStreams:
         return [StreamItem(stream, seq, None, record.value, message.event_time_us)]
 
     def _from_store(self, stream: StreamName, after: int, limit: int) -> list[StreamItem]:
-        if stream.startswith(_BARS):
+        if stream.startswith(BARS_STREAMS):
             bars = self._store.read_bars(stream, after=after, limit=limit)
             return [StreamItem(stream, seq, bar, market_us=bar.close_us) for seq, bar in bars]
         messages = self._store.read_stream(stream, after=after, limit=limit)
@@ -349,13 +347,13 @@ class OutboxPublisher:
     def sweep(self, streams: Iterable[StreamName]) -> None:
         """Publish again what these streams hold above their published marks."""
         streams = list(streams)
-        plain = [stream for stream in streams if not stream.startswith(_BARS)]
+        plain = [stream for stream in streams if not stream.startswith(BARS_STREAMS)]
         found = self._store.unpublished(plain, limit=MESSAGES_MAX) if plain else []
         self.publish(found)
         reached = {message.stream: message.seq for message in found}
         # One question is enough for the many streams of a shared host, unless much was left behind.
         rest = plain if len(found) == MESSAGES_MAX else []
-        for stream in [*rest, *(stream for stream in streams if stream.startswith(_BARS))]:
+        for stream in [*rest, *(stream for stream in streams if stream.startswith(BARS_STREAMS))]:
             self._sweep_stream(stream, reached.get(stream) or self._store.published_seq(stream))
 
     def _sweep_stream(self, stream: StreamName, after: int) -> None:
@@ -368,7 +366,7 @@ class OutboxPublisher:
             after = messages[-1].seq
 
     def _committed(self, stream: StreamName, after: int) -> list[OutboxMessage]:
-        if not stream.startswith(_BARS):
+        if not stream.startswith(BARS_STREAMS):
             return self._store.read_stream(stream, after=after, limit=MESSAGES_MAX)
         assert self._encode_bar is not None, "a publisher of bars must know how to encode them"
         found = self._store.read_bars(stream, after=after, limit=MESSAGES_MAX)

@@ -67,9 +67,12 @@ def executions_stream(uid: BotUid) -> StreamName:
     return StreamName(f"executions/{uid}")
 
 
+BARS_STREAMS = "bars/"  # how the names of a feed's streams begin
+
+
 def bars_stream(exchange: str, symbol: Symbol, interval_us: int) -> StreamName:
     """Return the name of the stream of closed bars of one instrument and interval; `exchange` is "namespace/name"."""
-    return StreamName(f"bars/{exchange}:{symbol}:{interval_us // 1_000_000}s")
+    return StreamName(f"{BARS_STREAMS}{exchange}:{symbol}:{interval_us // 1_000_000}s")
 
 
 def policy_scope(bot: BotKey) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from tradefleet.domain.frozen import frozen
-from tradefleet.domain.ids import StreamName, executions_stream, orders_stream
+from tradefleet.domain.ids import BARS_STREAMS, StreamName, executions_stream, orders_stream
 from tradefleet.domain.progress import (
     FEED,
     GATEWAY,
@@ -26,7 +26,6 @@ from tradefleet.domain.progress import (
 from workloads.backtest.step import Step, Turn
 
 FEED_TURN = Turn(Phase.FEED, 0)
-BARS_STREAMS = "bars/"  # how the names of a feed's streams begin
 
 _PHASES_OF = {
     FEED: (Phase.FEED,),

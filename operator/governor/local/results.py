@@ -14,7 +14,7 @@ from tradefleet.domain.bar import Bar
 from tradefleet.domain.bots import BotConfig, config_from_values
 from tradefleet.domain.canonical import CanonicalFill
 from tradefleet.domain.executions import Adoption, Execution
-from tradefleet.domain.ids import BotKey, StreamName, Symbol, executions_stream
+from tradefleet.domain.ids import BARS_STREAMS, BotKey, StreamName, Symbol, executions_stream
 from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.orders import OrderStatus, Side
 from tradefleet.domain.times import format_time
@@ -143,7 +143,7 @@ class _Reader:
         """Return an exchange's terms, bots and bar streams; None when nobody has traded on it."""
         terms = exchange_terms(exchange)
         bots = [config_from_values(config) for (config,) in self._read(_COMMANDS, account=terms.account)]
-        names = [StreamName(stream) for (stream,) in self._read(_STREAMS, start=f"bars/{terms.exchange}:")]
+        names = [StreamName(stream) for (stream,) in self._read(_STREAMS, start=f"{BARS_STREAMS}{terms.exchange}:")]
         if not bots or not names:
             return None
         series = [_series(stream) for stream in names]
