@@ -77,7 +77,7 @@ lock: $(DEVELOPER)  ## Resolve the locks again; UPGRADE=--upgrade moves every ve
 
 # Kubernetes for the tests, built from its Go modules into the user's cache, where every checkout finds it.
 kubernetes: $(DEVELOPER) go
-	@$(BIN)/python -m cluster build control-plane node pause
+	@$(BIN)/python -m cluster build control-plane node pause helm3
 
 # The system's Go when it is new enough, else one from a wheel.
 go: $(DEVELOPER)

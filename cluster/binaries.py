@@ -30,12 +30,13 @@ Tell = Callable[[str], None]
 
 
 class Binary(StrEnum):
-    """The programs that are built, by the folders of their sources."""
+    """The programs that are built, by the folders of their sources: ours, but for the Helm that many still use."""
 
     CONTROL_PLANE = "control-plane"
     NODE = "node"
     PAUSE = "pause"
     KIND = "kind"
+    HELM3 = "helm3"
 
 
 # A program is called by the names of what it holds.
@@ -44,12 +45,14 @@ PROGRAMS: Final = {
     Binary.NODE: ("coredns", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubelet"),
     Binary.PAUSE: (),
     Binary.KIND: (),
+    Binary.HELM3: (),
 }
+HELM3_SOURCES: Final = "helm.sh/helm/v3/cmd/helm"
 
 
 def module_version(module: str) -> str:
     """Return the version of a Go module that go.mod requires, such as v1.34.4."""
-    required = re.search(rf"^\t{re.escape(module)} (v\S+)$", (MODULE / "go.mod").read_text("utf-8"), re.MULTILINE)
+    required = re.search(rf"^\t{re.escape(module)} (v\S+)", (MODULE / "go.mod").read_text("utf-8"), re.MULTILINE)
     assert required is not None, f"go.mod requires {module}"
     return required.group(1)
 
@@ -105,8 +108,9 @@ def _one_builder(folder: Path) -> Iterator[None]:
 def _build(go: Path, binary: Binary, folder: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".build-", dir=folder) as scratch:
         output = Path(scratch) / binary
+        sources = HELM3_SOURCES if binary is Binary.HELM3 else f"./{binary}"
         done = subprocess.run(
-            [str(go), "build", "-trimpath", "-ldflags", _link_flags(), "-o", str(output), f"./{binary}"],
+            [str(go), "build", "-trimpath", "-ldflags", _link_flags(), "-o", str(output), sources],
             cwd=MODULE,
             # Without C the program runs on any Linux, and needs no compiler here.
             env={**os.environ, "CGO_ENABLED": "0"},
@@ -132,11 +136,15 @@ def _link_flags() -> str:
         "helm.sh/helm/v4/internal/version.version": module_version("helm.sh/helm/v4"),
         "helm.sh/helm/v4/internal/version.kubeClientVersionMajor": major,
         "helm.sh/helm/v4/internal/version.kubeClientVersionMinor": minor,
+        "helm.sh/helm/v3/internal/version.version": module_version("helm.sh/helm/v3"),
     }
     # The Kubernetes that Helm assumes where it asks none.
-    for package in ("pkg/chart/common", "pkg/chart/v2/lint/rules", "internal/chart/v3/lint/rules"):
-        stamps[f"helm.sh/helm/v4/{package}.k8sVersionMajor"] = major
-        stamps[f"helm.sh/helm/v4/{package}.k8sVersionMinor"] = minor
+    for package in (
+        *("v4/pkg/chart/common", "v4/pkg/chart/v2/lint/rules", "v4/internal/chart/v3/lint/rules"),
+        *("v3/pkg/chartutil", "v3/pkg/lint/rules"),
+    ):
+        stamps[f"helm.sh/helm/{package}.k8sVersionMajor"] = major
+        stamps[f"helm.sh/helm/{package}.k8sVersionMinor"] = minor
     return " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in stamps.items())])
 
 

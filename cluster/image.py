@@ -41,6 +41,7 @@ CERTIFICATES: Final = Path("/etc/ssl/certs/ca-certificates.crt")
 BUILD_TIMEOUT_S: Final = 1800.0
 PULL_TIMEOUT_S: Final = 300.0
 LINES_SHOWN_MAX: Final = 20
+MEGABYTE: Final = 1_000_000
 
 
 def image_name(target: str = "fleet") -> str:
@@ -59,11 +60,21 @@ def build(target: str, tell: Tell, archives: Path = ARCHIVES) -> Path:
     archive = archives / f"tradefleet-{target}.tar"
     name = image_name(target)
     tell(f"building the image {name}")
-    if docker.is_usable():
-        base = [f"--build-arg={BASE_VARIABLE}={os.environ[BASE_VARIABLE]}"] if os.environ.get(BASE_VARIABLE) else []
-        _run("docker", "build", *base, *_certificates(), "--target", target, "--tag", name, str(ROOT))
-        _run("docker", "save", "--output", str(archive), name)
-        return archive
+    (_build_with_docker if docker.is_usable() else _build_with_buildah)(target, archive, tell)
+    tell(f"the image {name} takes {archive.stat().st_size / MEGABYTE:.0f} MB as an archive")
+    return archive
+
+
+def _build_with_docker(target: str, archive: Path, tell: Tell) -> None:
+    del tell
+    name = image_name(target)
+    base = [f"--build-arg={BASE_VARIABLE}={os.environ[BASE_VARIABLE]}"] if os.environ.get(BASE_VARIABLE) else []
+    _run("docker", "build", *base, *_certificates(), "--target", target, "--tag", name, str(ROOT))
+    _run("docker", "save", "--output", str(archive), name)
+
+
+def _build_with_buildah(target: str, archive: Path, tell: Tell) -> None:
+    name = image_name(target)
     packages.ensure({"buildah": "buildah"}, tell)
     base_image = _base(tell)
     # The time of no file and no layer is that of the build: the same sources make the same image.
@@ -71,7 +82,6 @@ def build(target: str, tell: Tell, archives: Path = ARCHIVES) -> Path:
     _run("buildah", "build", *fixed, *_certificates(), "--target", target, "--tag", name, str(ROOT))
     archive.unlink(missing_ok=True)
     _run("buildah", "push", "--quiet", name, f"oci-archive:{archive}:{name}")
-    return archive
 
 
 def default_base() -> str:

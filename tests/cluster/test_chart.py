@@ -110,6 +110,37 @@ def test_the_linter_has_nothing_to_say(tmp_path: Path, name: str):
 
 
 @pytest.mark.parametrize("name", EVERY)
+def test_helm_3_makes_the_same_of_it(tmp_path: Path, name: str):
+    arguments = ("fleet", str(CHART), "-n", RELEASE_NAMESPACE, "-f", values_file(tmp_path, EVERY[name]))
+
+    old, new = (helm("template", *arguments, program=each) for each in ("helm3", "helm"))
+
+    assert (old.returncode, old.stderr) == (0, "")
+    by_kind_and_name = [
+        {f"{each['kind']}/{each['metadata']['name']}": each for each in yaml.safe_load_all(done.stdout) if each}
+        for done in (old, new)
+    ]
+    assert by_kind_and_name[0] == by_kind_and_name[1]
+    linted = helm("lint", "--strict", *arguments[1:], program="helm3")
+    assert linted.returncode == 0, linted.stdout + linted.stderr
+
+
+def test_helm_3_installs_upgrades_and_uninstalls_it(config: Path, tmp_path: Path):
+    place = ("fleet", "-n", RELEASE_NAMESPACE)
+    values = ("--no-hooks", "-f", values_file(tmp_path, FULL))
+
+    for arguments in (
+        ("install", *place, str(CHART), *values),
+        ("upgrade", *place, str(CHART), *values),
+        ("uninstall", *place, "--no-hooks"),
+    ):
+        done = helm(*arguments, config=config, program="helm3")
+        assert done.returncode == 0, done.stderr
+    left = objects_of(config, "deployments,services,configmaps,roles,rolebindings,networkpolicies")
+    assert [name for name in left if name != "ConfigMap/kube-root-ca.crt"] == []
+
+
+@pytest.mark.parametrize("name", EVERY)
 def test_pods_obey_the_restricted_profile_and_hold_no_token_they_do_not_need(config: Path, tmp_path: Path, name: str):
     pods = pod_templates(rendered(tmp_path, EVERY[name]))
 

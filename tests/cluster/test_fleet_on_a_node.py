@@ -14,7 +14,8 @@ import yaml
 
 from cluster.control_plane import kubectl
 from cluster.local import LocalCluster, Sort
-from cluster.release import NAMESPACE, install
+from cluster.release import NAMESPACE, RELEASE, install
+from tests.cluster.helm import helm
 from tests.cluster.test_governor import quickstart
 from tradefleet.domain.ids import BotKey
 from tradefleet.resources.load import Loaded, parse_text
@@ -56,6 +57,12 @@ class Fleet:
             self._cluster.kubeconfig, "--namespace", NAMESPACE, *arguments, given=given, timeout_s=timeout_s
         )
         assert answer.returncode == 0, answer.stderr
+        return answer.stdout
+
+    def helm(self, *arguments: str) -> str:
+        """Return what Helm printed; it is expected to succeed."""
+        answer = helm(*arguments, "--namespace", NAMESPACE, config=self._cluster.kubeconfig)
+        assert answer.returncode == 0, answer.stdout + answer.stderr
         return answer.stdout
 
     def items(self, kinds: str, *more: str) -> list[dict[str, Any]]:
@@ -132,6 +139,10 @@ def test_the_quickstart_trades_as_it_was_backtested_whatever_is_killed(fleet: Fl
         what="a finished replay to rest",
         within_s=30,
     )
+
+
+def test_helm_finds_the_installation_in_order(fleet: Fleet):
+    assert "Phase:          Succeeded" in fleet.helm("test", RELEASE)
 
 
 def test_a_childs_change_is_mended(fleet: Fleet):
