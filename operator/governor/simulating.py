@@ -15,7 +15,7 @@ from tradefleet.domain.bar import MICROSECONDS
 from tradefleet.domain.trials import Trial, TrialProgress, TrialRun
 from tradefleet.resources.backtest import Backtest
 from tradefleet.resources.common import Resource, ResourceKey
-from tradefleet.resources.search import trial_parameters
+from tradefleet.resources.search import question_of, trial_parameters
 from tradefleet.store.ports.trials import TrialBooks
 
 _LOG: Final = logging.getLogger(__name__)
@@ -161,6 +161,7 @@ class Simulating:
         for each in backtests:
             progress = progress_of(each, trials)
             if progress is None:
+                known[each.metadata.uid or "", question_of(each)] = 0
                 continue
             place = each.metadata.uid or "", progress.question
             known[place] = progress.failed
