@@ -26,9 +26,11 @@ from tradefleet.cli.fleet_target import (
     kind_called,
     named,
     open_fleet,
+    tell,
 )
 from tradefleet.cli.log_lines import print_line, seconds_of
 from tradefleet.cli.trials_output import TrialQuery
+from tradefleet.domain.errors import FleetError
 from tradefleet.resources.common import PrinterColumn, Resource
 from tradefleet.resources.kinds import KINDS
 from tradefleet.resources.load import dump
@@ -214,7 +216,10 @@ def describe(
                 fleet.print_books(each)
             if each.kind == "Backtest" and _has_results(each):
                 sys.stdout.write("\n")
-                fleet.print_trials(each, TrialQuery(limit=BEST))
+                try:
+                    fleet.print_trials(each, TrialQuery(limit=BEST))
+                except FleetError as error:  # the rest of it needs fewer rights
+                    tell(f"its results are not shown: {error}")
             _print_events(fleet.events(each, limit=EVENTS))
 
 
