@@ -5,6 +5,7 @@ has a result already is left out, so an index that is run again does what is mis
 do wrong is a result, too: the error is written, and the next trial comes.
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -12,6 +13,7 @@ import signal
 import sys
 import time
 import traceback
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -120,7 +122,10 @@ def run_trial(settings: Mapping[str, Any], number: int) -> tuple[Trial, bool]:
         is_refused = isinstance(error, InvalidResource | InvalidValue)
         return _failed(number, parameters, error, began_us), is_refused
     try:
-        result, finished = _played(plan, settings.get("report"))
+        is_alone = int(settings["trials"]) == 1
+        result, finished, report = (
+            _reported(plan, settings.get("report")) if is_alone else (run_backtest(plan), None, b"")
+        )
     except (Retryable, OutcomeUnknown):
         raise
     except (FleetError, StrategyError) as error:
@@ -138,7 +143,11 @@ def run_trial(settings: Mapping[str, Any], number: int) -> tuple[Trial, bool]:
         is_synthetic=result.data.is_synthetic,
         started_us=began_us,
         finished_us=time.time_ns() // 1_000,
-        figures={**json.loads(json.dumps(document(result), default=str)), "finished": finished},
+        figures={
+            **json.loads(json.dumps(document(result), default=str)),
+            "finished": finished or finished_values(result, "", ""),
+        },
+        report=report,
     )
     return trial, False
 
@@ -195,21 +204,18 @@ def _asked(loaded: Sequence[Loaded], name: str) -> tuple[int, Backtest]:
     raise InvalidValue(f"there is no Backtest {name} in the settings")
 
 
-def _played(plan: BacktestPlan, report: str | None) -> tuple[BacktestResult, dict[str, object]]:
-    """Return the result, and what is told of it; its report is written where one is wanted."""
-    if report is None:
-        result = run_backtest(plan)
-        return result, finished_values(result, "", "")
-    import hashlib  # noqa: PLC0415 - only here
-
+def _reported(plan: BacktestPlan, path: str | None) -> tuple[BacktestResult, dict[str, object], bytes]:
+    """Return the result, what is told of it, and its packed report, which is written where `path` says, too."""
     collector = CandleCollector(plan)
     result = run_backtest(plan, watcher=collector)
     page = build_report(report_data(result, collector)).encode()
-    target = Path(report)
-    unfinished = target.with_suffix(".partial")  # whoever opens the report of an earlier run sees all of it
-    unfinished.write_bytes(page)
-    unfinished.replace(target)
-    return result, finished_values(result, report, hashlib.sha256(page).hexdigest())
+    if path is not None:
+        target = Path(path)
+        unfinished = target.with_suffix(".partial")  # whoever opens the report of an earlier run sees all of it
+        unfinished.write_bytes(page)
+        unfinished.replace(target)
+    told = finished_values(result, path or "", hashlib.sha256(page).hexdigest())
+    return result, told, zlib.compress(page, 9)
 
 
 def _failed(number: int, parameters: Mapping[str, Any], error: Exception, began_us: int) -> Trial:

@@ -34,7 +34,7 @@ class MemoryTrials(MemoryHandle):
             run, _ = self._rows.trial_runs.get((uid, question), (None, 0))
             if run is None:
                 continue
-            rows = [replace(each, figures={}) for _, each in sorted(self._trials(uid, question).items())]
+            rows = [replace(each, figures={}, report=b"") for _, each in sorted(self._trials(uid, question).items())]
             completed = sorted((each for each in rows if not each.error), key=_rank)
             failed = [each for each in rows if each.error]
             found[uid] = TrialProgress(
@@ -59,10 +59,16 @@ class MemoryTrials(MemoryHandle):
         return len(failed)
 
     def trial(self, uid: str, question: str, number: int) -> Trial | None:
-        return self._trials(uid, question).get(number)
+        found = self._trials(uid, question).get(number)
+        return None if found is None else replace(found, report=b"")
+
+    def report(self, uid: str, question: str) -> bytes:
+        found = self._trials(uid, question).get(0)
+        return b"" if found is None else found.report
 
     def ranking(self, uid: str, question: str, *, limit: int) -> Sequence[Trial]:
-        return sorted(self._trials(uid, question).values(), key=_rank)[:limit]
+        ranked = sorted(self._trials(uid, question).values(), key=_rank)
+        return [replace(each, report=b"") for each in ranked[:limit]]
 
     def runs(self, uid: str) -> Sequence[KeptRun]:
         found = [(run, at) for (owner, _), (run, at) in self._rows.trial_runs.items() if owner == uid]

@@ -18,7 +18,7 @@ def results(
     kubeconfig: Kubeconfig = None,
     namespace: Namespace = None,
     output: Annotated[
-        str, typer.Option("-o", "--output", metavar="FORMAT", help="table, wide, json, yaml or csv.")
+        str, typer.Option("-o", "--output", metavar="FORMAT", help="table, wide, json, yaml, csv, or html: a report.")
     ] = "table",
     limit: Annotated[int, typer.Option(metavar="NUMBER", min=1, max=LIMIT_MAX, help="How many trials.")] = 20,
     question: Annotated[
@@ -30,6 +30,8 @@ def results(
     [dim]$[/dim] tradefleet results sma-grid
 
     [dim]$[/dim] tradefleet results sma-grid --context production -n research -o csv --limit 10000 > trials.csv
+
+    [dim]$[/dim] tradefleet results what-if -o html > report.html
     """
     printing.check_output(output, OUTPUTS)
     place = Place(data_dir=data_dir, context=context, kubeconfig=kubeconfig, namespace=namespace)

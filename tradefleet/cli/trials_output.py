@@ -2,6 +2,7 @@
 
 import csv
 import sys
+import zlib
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from tradefleet.store.ports.trials import KeptRun
     from tradefleet.store.postgres.session import Session
 
-OUTPUTS: Final = ("table", "wide", "json", "yaml", "csv")
+OUTPUTS: Final = ("table", "wide", "json", "yaml", "csv", "html")
 NOTHING: Final = "–"
 SYNTHETIC: Final = "synthetic: made up, it says nothing about a real market"
 # Heading, key of a bot's figures, whether it stands in `-o wide` only, and what stands behind the number.
@@ -63,6 +64,8 @@ def print_trials(session: "Session", uid: str, name: str, query: TrialQuery) -> 
             printing.print_values(_document(name, chosen, runs, trials), query.output)
         case "csv":
             _print_csv(trials)
+        case "html":
+            _print_report(name, books.report(uid, chosen.run.question))
         case _:
             _print_table(name, chosen, runs, trials, is_wide=query.output == "wide")
 
@@ -117,6 +120,16 @@ def _print_csv(trials: "Sequence[Trial]") -> None:
                     trial.error,
                 ]
             )
+
+
+def _print_report(name: str, report: bytes) -> None:
+    """Print the page of a single run. Raises Permanent when there is none."""
+    if not report:
+        raise Permanent(
+            f"Backtest {name} has no report: a single run has one once it is done; for a trial of a search run "
+            "`tradefleet backtest FILES --report OUT.html` with its parameters"
+        )
+    sys.stdout.write(zlib.decompress(report).decode())
 
 
 def _print_table(

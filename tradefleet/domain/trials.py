@@ -42,6 +42,7 @@ class Trial:
     started_us: int = 0
     finished_us: int = 0
     figures: Mapping[str, object] = field(default_factory=dict)  # the whole result, as JSON values
+    report: bytes = b""  # a page of HTML, packed by zlib; nobody reads it back with the rest
 
 
 @frozen()

@@ -67,6 +67,17 @@ def test_a_trial_is_written_once_whoever_repeats_it(world: World) -> None:
     assert books.trial(UID, QUESTION, 2) is None
 
 
+def test_a_report_is_read_when_it_is_asked_for_and_not_before(world: World) -> None:
+    books = begun(world)
+    page = bytes(range(256))
+    world.trials().add(UID, QUESTION, trial(0, report=page))
+
+    assert books.report(UID, QUESTION) == page
+    assert books.report(UID, "another") == b""
+    assert books.trial(UID, QUESTION, 0) == trial(0)
+    assert list(books.ranking(UID, QUESTION, limit=9)) == [trial(0)]
+
+
 def test_progress_names_the_best_trial_and_the_first_failure(world: World) -> None:
     books = begun(world, trials=5)
     store = world.trials()

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sys
+import zlib
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,7 @@ def test_a_trial_of_a_grid_is_the_run_that_its_parameters_make_alone(store: Stor
     other, _ = run_trial(told(alone), 0)
 
     assert (one.ledger_hash, one.vs_hold) == (other.ledger_hash, other.vs_hold)
+    assert (bool(one.report), bool(other.report)) == (False, True)
 
 
 def test_what_is_done_is_left_out_when_an_index_is_run_again(store: Store) -> None:
@@ -182,6 +184,8 @@ def test_a_report_takes_the_place_of_the_one_before_whole(tmp_path: Path) -> Non
     assert finished["location"] == str(report)
     assert finished["contentHash"] == hashlib.sha256(report.read_bytes()).hexdigest()
     assert report.read_text(encoding="utf-8").rstrip().endswith("</html>")
+    assert zlib.decompress(trial.report) == report.read_bytes()
+    assert len(trial.report) < 1_000_000
     assert list(tmp_path.iterdir()) == [report]
 
 

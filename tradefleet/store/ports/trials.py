@@ -45,7 +45,10 @@ class TrialBooks(TrialStore, Protocol):
         """Take back the errors of a run, so that these trials are tried again; return how many there were."""
 
     def trial(self, uid: str, question: str, number: int) -> Trial | None:
-        """Return one trial with its figures."""
+        """Return one trial with its figures, and without its report."""
+
+    def report(self, uid: str, question: str) -> bytes:
+        """Return the packed report of a run that is no part of a search; empty when there is none."""
 
     def ranking(self, uid: str, question: str, *, limit: int) -> Sequence[Trial]:
         """Return trials with their figures, the best first, those that failed at the end."""

@@ -11,9 +11,10 @@ SELECT trial FROM tradefleet.backtest_result
 WHERE fleet = %(fleet)s AND uid = %(uid)s AND question = %(question)s AND trial BETWEEN %(first)s AND %(last)s"""
 
 ADD = f"""
-INSERT INTO tradefleet.backtest_result (fleet, uid, question, {_COLUMNS}, figures)
+INSERT INTO tradefleet.backtest_result (fleet, uid, question, {_COLUMNS}, figures, report)
 VALUES (%(fleet)s, %(uid)s, %(question)s, %(trial)s, %(parameters)s::jsonb, %(score)s, %(vs_hold)s, %(quote)s, %(bot)s,
-    %(error)s, %(dataset_hash)s, %(ledger_hash)s, %(is_synthetic)s, %(started_us)s, %(finished_us)s, %(figures)s::jsonb)
+    %(error)s, %(dataset_hash)s, %(ledger_hash)s, %(is_synthetic)s, %(started_us)s, %(finished_us)s, %(figures)s::jsonb,
+    %(report)s)
 ON CONFLICT (fleet, uid, question, trial) DO NOTHING RETURNING trial"""  # noqa: S608 - constants
 
 BEGIN = """
@@ -68,6 +69,10 @@ RANKING = f"""
 SELECT {_COLUMNS}, figures FROM tradefleet.backtest_result
 WHERE fleet = %(fleet)s AND uid = %(uid)s AND question = %(question)s
 ORDER BY error <> '', score DESC NULLS LAST, trial LIMIT %(limit)s"""  # noqa: S608 - constants
+
+REPORT = """
+SELECT report FROM tradefleet.backtest_result
+WHERE fleet = %(fleet)s AND uid = %(uid)s AND question = %(question)s AND trial = 0"""
 
 RUNS = """
 SELECT question, backtest, generation, trials, db_role, asked_us, inputs, (

@@ -42,6 +42,7 @@ class PostgresTrials:
             started_us=trial.started_us,
             finished_us=trial.finished_us,
             figures=to_json(trial.figures),
+            report=trial.report,
         )
         return bool(written)
 
@@ -88,6 +89,11 @@ class PostgresTrials:
         """Return one trial with its figures."""
         rows = self._read(trial_sql.TRIAL, uid=uid, question=question, trial=number)
         return _trial(rows[0]) if rows else None
+
+    def report(self, uid: str, question: str) -> bytes:
+        """Return the packed report of a run that is no part of a search; empty when there is none."""
+        rows = self._read(trial_sql.REPORT, uid=uid, question=question)
+        return bytes(rows[0][0]) if rows else b""
 
     def ranking(self, uid: str, question: str, *, limit: int) -> Sequence[Trial]:
         """Return trials with their figures, the best first, those that failed at the end."""

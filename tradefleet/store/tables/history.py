@@ -2,7 +2,7 @@
 
 from sqlalchemy import Boolean, Column, Index, Numeric, Table, Text, text
 
-from tradefleet.store.tables.columns import document, fleet, metadata, name, number, optional_number
+from tradefleet.store.tables.columns import document, fleet, metadata, name, number, optional_number, payload
 
 runs = Table(
     "run",
@@ -104,6 +104,8 @@ backtest_results = Table(
     number("started_us"),
     number("finished_us"),
     document("figures"),
+    payload("report", default=True),
     Index("backtest_result_best_idx", "fleet", "uid", "question", text("score DESC NULLS LAST"), "trial"),
-    comment="One row per trial, added once: its figures, or the error that ended it.",
+    comment="One row per trial, added once: its figures, or the error that ended it. report: a page, as zlib packs "
+    "it, of a run that is no part of a search.",
 )

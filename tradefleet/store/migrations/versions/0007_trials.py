@@ -50,9 +50,11 @@ def upgrade() -> None:
         _number("started_us"),
         _number("finished_us"),
         _document("figures"),
+        sa.Column("report", sa.LargeBinary(), server_default=sa.text("''::bytea"), nullable=False),
         sa.PrimaryKeyConstraint("fleet", "uid", "question", "trial", name=op.f("backtest_result_pkey")),
         schema="tradefleet",
-        comment="One row per trial, added once: its figures, or the error that ended it.",
+        comment="One row per trial, added once: its figures, or the error that ended it. report: a page, as zlib packs "
+        "it, of a run that is no part of a search.",
     )
     op.create_index(
         "backtest_result_best_idx",
