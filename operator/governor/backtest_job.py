@@ -23,7 +23,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final, TypeVar
 
-from governor.simulation import INDEX_VARIABLE, TRIAL_FAILED
+from governor.simulation import INDEX_VARIABLE, TRIAL_FAILED, WORDS_VARIABLE
 from tradefleet.domain.errors import FleetError, InvalidValue, OutcomeUnknown, Retryable
 from tradefleet.domain.trials import Trial
 from tradefleet.resources.backtest import Backtest, Objective
@@ -54,7 +54,6 @@ AGAIN: Final = 1
 TRIES_MAX: Final = 6  # to reach the database
 WAIT_S: Final = 1.0  # before the second try, twice as long before each further one
 ERROR_LENGTH_MAX: Final = 2_000
-LAST_WORDS: Final = "TRADEFLEET_LAST_WORDS_PATH"
 
 
 class _Ending:
@@ -281,7 +280,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         return run(settings, numbers, store, lambda: ending.is_asked)
     except Exception as error:  # noqa: BLE001 - whatever it is, the last words say so, and it is tried again
         traceback.print_exc()
-        words = environment.get(LAST_WORDS)
+        words = environment.get(WORDS_VARIABLE)
         if words:
             message = f"{type(error).__name__}: {error}"[:ERROR_LENGTH_MAX]
             Path(words).write_text(json.dumps({"reason": type(error).__name__, "message": message}), encoding="utf-8")

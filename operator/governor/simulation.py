@@ -13,6 +13,7 @@ from tradefleet.resources.common import ResourceKey
 
 MODULE: Final = "governor.backtest_job"
 INDEX_VARIABLE: Final = "JOB_COMPLETION_INDEX"  # as an Indexed Job of Kubernetes sets it
+WORDS_VARIABLE: Final = "TRADEFLEET_LAST_WORDS_PATH"  # where a process leaves the reason of its end
 INDEXES_MAX: Final = 256  # of one question: more trials than that share them
 RETRIES_PER_INDEX: Final = 3
 INDEXES_FAILED_PART: Final = 2  # a run ends when more than one in so many of its indexes have failed

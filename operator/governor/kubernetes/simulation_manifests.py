@@ -7,7 +7,7 @@ import hashlib
 import json
 from typing import Any, Final
 
-from governor.simulation import MODULE, RETRIES_PER_INDEX, TRIAL_FAILED, Simulation
+from governor.simulation import MODULE, RETRIES_PER_INDEX, TRIAL_FAILED, WORDS_VARIABLE, Simulation
 from tradefleet.resources.common import GROUP, Resource
 
 from .client import JOB, Body
@@ -81,7 +81,7 @@ def children_of_simulation(
 def pod_template(simulation: Simulation, metadata: Body, surroundings: Surroundings) -> Body:
     """Return the template of the pods of a simulation. Kubernetes adds to each its index."""
     command = ["python", "-m", MODULE, f"{SETTINGS_FOLDER}/settings.json"]
-    environment = {"TRADEFLEET_LAST_WORDS_PATH": LAST_WORDS}
+    environment = {WORDS_VARIABLE: LAST_WORDS}
     pod = pod_of(metadata["name"], surroundings, command, environment)
     pod["activeDeadlineSeconds"] = TIME_S_MAX * min(4, simulation.trials_each)
     return {"metadata": {"labels": dict(metadata["labels"])}, "spec": pod}

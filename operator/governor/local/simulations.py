@@ -16,6 +16,7 @@ from governor.simulation import (
     MODULE,
     RETRIES_PER_INDEX,
     TRIAL_FAILED,
+    WORDS_VARIABLE,
     Asked,
     Simulation,
     SimulationFacts,
@@ -130,6 +131,7 @@ class LocalSimulations:
                 "PYTHONPATH": os.pathsep.join(search),
                 **self.environment,
                 INDEX_VARIABLE: str(index),
+                WORDS_VARIABLE: str(self._words(simulation.name, index)),
             },
         )
         return self._spawn(command, self._folder)
@@ -144,8 +146,23 @@ class LocalSimulations:
             started.pending.insert(0, index)
             return
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
-        log = self._home.log(started.simulation.name)
-        started.lost[index] = f"its process {how}, {started.tries[index]} times; its log is {log}"
+        name = started.simulation.name
+        words = self._take_words(name, index)
+        log = self._home.log(name)
+        started.lost[index] = f"its process {how}, {started.tries[index]} times{words}; its log is {log}"
+
+    def _take_words(self, name: str, index: int) -> str:
+        """Return what an index said last, if it said anything."""
+        path = self._words(name, index)
+        try:
+            words = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return ""
+        path.unlink(missing_ok=True)
+        return f": {words.get('message', '')}"
+
+    def _words(self, name: str, index: int) -> Path:
+        return self._folder / f"{name}-{index}.words"
 
     def _settings(self, name: str) -> Path:
         return self._folder / f"{name}.json"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from governor.local.home import Home
 from governor.local.simulations import LocalSimulations
-from governor.simulation import RETRIES_PER_INDEX, TRIAL_FAILED, Asked, Simulation, SimulationFacts
+from governor.simulation import RETRIES_PER_INDEX, TRIAL_FAILED, WORDS_VARIABLE, Asked, Simulation, SimulationFacts
 
 from tests.fakes.fake_process import FakeProcess, FakeProcesses
 from tradefleet.resources.common import ResourceKey
@@ -109,6 +109,21 @@ def test_an_index_that_dies_is_tried_again_and_named_when_it_keeps_dying(stage: 
 
     assert facts.is_over
     assert facts.lost == {0: f"its process was ended by SIGKILL, 4 times; its log is {stage.home.log(NAME)}"}
+
+
+def test_what_a_process_said_last_is_told(stage: Stage) -> None:
+    one = simulation(trials=1)
+    for _ in range(RETRIES_PER_INDEX + 1):
+        stage.tend(one)
+        environment = stage.running()[0].command.environment or {}
+        Path(environment[WORDS_VARIABLE]).write_text('{"message": "MemoryError: too large"}', encoding="utf-8")
+        stage.end(0, 1)
+
+    lost = stage.tend(one).lost
+
+    assert lost == {
+        0: f"its process ended with status 1, 4 times: MemoryError: too large; its log is {stage.home.log(NAME)}"
+    }
 
 
 def test_a_run_in_which_too_much_fails_is_given_up(stage: Stage) -> None:
