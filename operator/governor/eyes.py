@@ -1,7 +1,7 @@
 """What the Governor sees in Postgres: how far runs are, what bots and gateways have committed, which halts are on."""
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from governor.dataset_status import DatasetFacts
@@ -12,14 +12,18 @@ from tradefleet.domain.bots import Closure, config_from_values
 from tradefleet.domain.ids import BARS_STREAMS, BotKey, BotUid, Symbol
 from tradefleet.domain.progress import FEED, Participant, Phase
 from tradefleet.domain.statistics import BotStatistics
+from tradefleet.domain.trials import Trial, TrialProgress
+from tradefleet.resources.backtest import Backtest
 from tradefleet.resources.common import Resource
 from tradefleet.resources.dataset import Dataset
 from tradefleet.resources.exchange import Exchange
+from tradefleet.resources.search import question_of
 from tradefleet.resources.trading_bot import TradingBot
 from tradefleet.store.ports import RunId
 from tradefleet.store.postgres.halts import PostgresHaltStore
 from tradefleet.store.postgres.runs import PostgresRuns
 from tradefleet.store.postgres.session import Session
+from tradefleet.store.postgres.trials import PostgresTrials
 from workloads.backtest.lockstep import RunView
 from workloads.feeds.content_hash import SeriesContent, dataset_hash
 
@@ -77,7 +81,9 @@ class Eyes:
         self._session = session
         self._runs = PostgresRuns(session)
         self._halts = PostgresHaltStore(session)
+        self._trials = PostgresTrials(session)
         self._finished: set[str] = set()
+        self._best: dict[tuple[str, str, int], Trial] = {}  # by UID, question and number: they never change
 
     def look(self, resources: Collection[Resource]) -> Seen:
         """Return what is there of the bots, accounts and recorded datasets among the resources. Raises Retryable."""
@@ -108,7 +114,12 @@ class Eyes:
         for stream, last_seq in self._read(_BARS):
             exchange = stream.removeprefix(BARS_STREAMS).partition(":")[0]
             bars[exchange] = bars.get(exchange, 0) + last_seq
+        trials = self._trials.progress(
+            {each.metadata.uid or "": question_of(each) for each in resources if isinstance(each, Backtest)}
+        )
         return Seen(
+            trials=trials,
+            best_trials=dict(self._best_trials(trials)),
             runs={run: frozenset(participants) for run, participants in runs.items()},
             terms=self._runs.terms_of_runs(),
             finished=frozenset(self._finished),
@@ -141,6 +152,21 @@ class Eyes:
 
     def _read(self, query: str, **parameters: Any) -> list[Any]:  # noqa: ANN401 - rows and parameters of any query
         return self._session.read(query, {"fleet": self._session.fleet, **parameters})
+
+    def _best_trials(self, trials: Mapping[str, TrialProgress]) -> Iterator[tuple[str, Trial]]:
+        """Yield the best trial of each run that is done, by UID; each is read once."""
+        wanted = {
+            (uid, each.question, each.best.number)
+            for uid, each in trials.items()
+            if each.is_done and each.best is not None
+        }
+        self._best = {place: trial for place, trial in self._best.items() if place in wanted}
+        for place in wanted:
+            uid, question, number = place
+            trial = self._best.get(place) or self._trials.trial(uid, question, number)
+            if trial is not None:
+                self._best[place] = trial
+                yield uid, trial
 
     def _is_finished(self, run: str, participants: Iterable[Participant]) -> bool:
         """Return whether the last step of the data has ended; only the rows of that step are read."""

@@ -30,6 +30,7 @@ class Retention:
     closed_generations_us: int = 7 * DAY_US  # records of closed generations and of deleted bots, with their messages
     statistics_us: int = 90 * DAY_US  # of market time, before each bot's newest; a lockstep run's are kept whole
     actions_us: int = 90 * DAY_US  # the log of who did what, crashes included; the periods of halts stay
+    trials_us: int = 7 * DAY_US  # of deleted Backtests; those of others by their historyLimit
     dead_letters_us: int = 30 * DAY_US  # of market data, as long as in their topic; those that bear money stay
 
 
@@ -63,15 +64,19 @@ class Housekeeping:
         *,
         runs: Mapping[str, frozenset[Participant]],
         finished: Collection[str],
+        kept: Mapping[str, tuple[str, int]],
     ) -> None:
-        """Do what is due for a fleet with these commands and lockstep runs. Raises what the store raises."""
+        """Do what is due for a fleet with these commands, lockstep runs and Backtests. Raises what the store raises.
+
+        `kept` says by the UID of a Backtest what it asks now, and how many earlier questions keep their results.
+        """
         self._register(consumers_of(commands))
         if self._clock_s() < self._due_s:
             return
         self._due_s = self._clock_s() + self._retention.every_s
         in_runs = {bot[1] for names in runs.values() for name in names if (bot := participant_bot(name)) is not None}
         uids = {each.command.config.uid for each in commands} - in_runs
-        deleted = {what: count for what, count in self._forget(uids, finished).items() if count}
+        deleted = {what: count for what, count in self._forget(uids, finished, kept).items() if count}
         if deleted:
             _LOG.info("deleted what nobody needs any more", extra=deleted)
 
@@ -90,7 +95,9 @@ class Housekeeping:
             self._store.remove_consumer(consumer)
         self._registered = wanted
 
-    def _forget(self, uids: Collection[BotUid], finished: Iterable[str]) -> dict[str, int]:
+    def _forget(
+        self, uids: Collection[BotUid], finished: Iterable[str], backtests: Mapping[str, tuple[str, int]]
+    ) -> dict[str, int]:
         """Delete what is old; return how much, by what it was. Records go before the messages that they hold."""
         kept, store, limit = self._retention, self._store, self._retention.rows_max
         return {
@@ -99,5 +106,6 @@ class Housekeeping:
             "statistics": store.forget_statistics(uids, kept_us=kept.statistics_us, limit=limit),
             "progress": sum(store.forget_progress(RunId(run), limit=limit) for run in sorted(finished)),
             "actions": store.forget_actions(kept_us=kept.actions_us, limit=limit),
+            "trials": store.forget_trials(backtests, gone_us=kept.trials_us, limit=limit),
             "dead_letters": store.forget_dead_letters(kept_us=kept.dead_letters_us, limit=limit),
         }

@@ -1,4 +1,4 @@
-"""Work that ends by itself: reading a Dataset, running a Backtest. What is asked for, and where it is."""
+"""Work that ends by itself: reading a Dataset. What is asked for, and where it is. Trials: `governor.simulation`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,8 +11,7 @@ from tradefleet.domain.ids import BotKey
 class Job:
     """What to run: `python -m module SETTINGS RESULT`. `name` is unique and DNS-safe, `digest` says what is asked.
 
-    Whoever runs it works it out again when one of the user's `files` has changed, and, for `makes_report`, adds to
-    the settings where the report belongs, as "report".
+    Whoever runs it works it out again when one of the user's `files` has changed.
     """
 
     name: str
@@ -20,7 +19,6 @@ class Job:
     digest: str
     settings: Mapping[str, Any]
     files: tuple[str, ...] = ()
-    makes_report: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +32,7 @@ class JobFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinishedReport:
-    """A report that a Backtest has made of one of its bots. `values` are those of the job's result."""
+    """What a Backtest has found of one of its bots. `values` are those of its best trial."""
 
     report: str  # unique in the fleet
     bot: BotKey

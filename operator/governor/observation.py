@@ -9,6 +9,7 @@ from tradefleet.domain.bots import BotConfig, Closure
 from tradefleet.domain.ids import BotUid, Symbol
 from tradefleet.domain.progress import Participant
 from tradefleet.domain.statistics import BotStatistics
+from tradefleet.domain.trials import Trial, TrialProgress
 from tradefleet.store.ports import Halt
 
 
@@ -60,3 +61,5 @@ class Seen:
     bars: Mapping[str, int] = field(default_factory=dict)  # by exchange, over all its streams
     halts: tuple[Halt, ...] = ()
     recorded: Mapping[str, DatasetFacts] = field(default_factory=dict)  # by "namespace/name"
+    trials: Mapping[str, TrialProgress] = field(default_factory=dict)  # of what each Backtest asks now
+    best_trials: Mapping[str, Trial] = field(default_factory=dict)  # with figures, of the Backtests that are done

@@ -11,11 +11,13 @@ from typing import Protocol
 from governor.job import FinishedReport, Job, JobFacts
 from governor.observation import Seen
 from governor.plan import WarmUp
+from governor.simulating import SimulationRunner
 from governor.workload import Command, ProcessFacts, Workload
 from tradefleet.domain.ids import BotKey, BotUid
 from tradefleet.domain.progress import Participant
 from tradefleet.resources.common import Resource, ResourceKey
 from tradefleet.store.ports import CommandStore, Halt, HaltStore, RunStore
+from tradefleet.store.ports.trials import TrialBooks
 from tradefleet.store.upkeep import FleetStore
 
 
@@ -125,8 +127,12 @@ class Upkeep(Protocol):
         *,
         runs: Mapping[str, frozenset[Participant]],
         finished: Collection[str],
+        kept: Mapping[str, tuple[str, int]],
     ) -> None:
-        """Do what is due."""
+        """Do what is due.
+
+        `kept` says by the UID of a Backtest what it asks now, and how many earlier questions keep their results.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +143,7 @@ class Ports:
     sight: Sight
     renderer: Renderer
     jobs: JobRunner
+    simulations: SimulationRunner
     logins: Logins
     announcer: Announcer
     upkeep: Upkeep
@@ -144,5 +151,6 @@ class Ports:
     commands: CommandStore
     halts: HaltStore
     runs: RunStore
+    trials: TrialBooks
     warm_up: WarmUp
     wall_us: Callable[[], int]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from governor.annotations import OWNER_ANNOTATION
@@ -11,10 +12,12 @@ from governor.job import JobFacts
 from governor.observation import Held, Seen
 from governor.policy_status import policy_status
 from governor.sets import trouble_of, wanted_bots
+from governor.simulation import SimulationFacts
 from governor.status import AccountView, BotView, Span, bot_status, exchange_status, feed_status, set_status
-from governor.tasks import dataset_view, job_status
+from governor.tasks import backtest_status, dataset_view, progress_of
 from governor.workload import Plan, ProcessFacts, ProcessState, Role, account_of, workload_name
 from tradefleet.domain.ids import BotKey, BotUid, bot_scopes
+from tradefleet.resources.backtest import Backtest
 from tradefleet.resources.bot_set import BotSet
 from tradefleet.resources.common import Phase, Resource, ResourceKey, Status
 from tradefleet.resources.dataset import Dataset
@@ -46,6 +49,7 @@ class _Reporter:
         processes: Mapping[str, ProcessFacts],
         settled: frozenset[BotUid],
         jobs: Mapping[str, JobFacts],
+        simulations: Mapping[ResourceKey, SimulationFacts],
         now_us: int,
     ) -> None:
         self._resources = resources
@@ -55,6 +59,7 @@ class _Reporter:
         self._processes = processes
         self._settled = settled
         self._jobs = jobs
+        self._simulations = simulations
         self._now_us = now_us
         self._bots = [each for each in resources if isinstance(each, TradingBot)]
         self._commands = {str(each.command.config.uid): each for each in planned.commands}
@@ -109,8 +114,13 @@ class _Reporter:
                 view = dataset_view(each, self._jobs, self._seen.recorded, self._resources, process)
                 verdict = self._planned.verdicts.get(each.key)
                 return dataset_status(each, verdict, view, now_us=self._now_us)
+            case Backtest():
+                progress = progress_of(each, self._seen.trials)
+                facts = self._simulations.get(each.key)
+                verdict = self._planned.verdicts.get(each.key)
+                return backtest_status(each, progress, facts, verdict, now_us=self._now_us)
             case _:
-                return job_status(each, self._jobs, self._planned.verdicts.get(each.key), now_us=self._now_us)
+                return None
 
     def _bot(self, bot: TradingBot) -> Status:
         uid = bot.metadata.uid or ""
@@ -296,10 +306,11 @@ def statuses_of(
     settled: frozenset[BotUid],
     jobs: Mapping[str, JobFacts],
     *,
+    simulations: Mapping[ResourceKey, SimulationFacts] = MappingProxyType({}),
     now_us: int,
 ) -> dict[str, tuple[Values, Values]]:
     """Return, by UID, the status that a resource shows now and the one that it should show, as plain values."""
-    reporter = _Reporter(resources, planned, seen, processes, settled, jobs, now_us)
+    reporter = _Reporter(resources, planned, seen, processes, settled, jobs, simulations, now_us)
     found = {}
     for each in resources:
         status = reporter.status(each)

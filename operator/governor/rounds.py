@@ -19,17 +19,21 @@ from governor.plan import Observed, plan
 from governor.ports import Ports
 from governor.reporting import statuses_of
 from governor.sets import change_of, makers
-from governor.tasks import dataset_view, finished_reports, jobs_of
+from governor.simulating import Simulating
+from governor.simulation import SimulationFacts
+from governor.tasks import dataset_view, finished_reports, jobs_of, simulations_of
 from governor.workload import Command, Plan, PolicyHalt, Role
 from tradefleet.domain.bots import DeletionPolicy
 from tradefleet.domain.errors import Permanent
 from tradefleet.domain.ids import BotUid
 from tradefleet.domain.instrument import Instrument
+from tradefleet.resources.backtest import Backtest
 from tradefleet.resources.bot_set import BotSet
-from tradefleet.resources.common import Resource
+from tradefleet.resources.common import Resource, ResourceKey
 from tradefleet.resources.dataset import Dataset
 from tradefleet.resources.exchange import Exchange
 from tradefleet.resources.feed import Feed
+from tradefleet.resources.search import question_of
 from tradefleet.resources.trading_bot import TradingBot
 from tradefleet.store.ports import Halt, RunId
 
@@ -54,6 +58,7 @@ class Rounds:
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
         self._jobs: Mapping[str, JobFacts] = {}
+        self._simulating = Simulating(ports.simulations, ports.trials, ports.resources.note)
         self._told: dict[str, Command] = {}
         self._hosts: set[str] = set()  # whose log-ins there may be
         self._listed: dict[str, tuple[Instrument, ...]] = {}
@@ -68,12 +73,23 @@ class Rounds:
         self._dismiss_hosts(planned)
         for workload, message in self._ports.renderer.take_ends():
             self._ports.resources.note(workload.owner, "process ended", f"{workload.name}: {message}")
-        self._jobs = self._ports.jobs.tend(jobs_of(state.resources, planned.verdicts))
-        self._show(planned, state)
+        self._jobs = self._ports.jobs.tend(jobs_of(state.resources))
+        simulations = self._simulating.tend(
+            simulations_of(state.resources, planned.verdicts, state.seen.trials),
+            state.resources,
+            state.seen.trials,
+            now_us=state.now_us,
+        )
+        self._show(planned, state, simulations)
         self._remove_ended(planned, state)
-        reports = finished_reports(state.resources, self._jobs)
+        reports = finished_reports(state.resources, state.seen.trials, state.seen.best_trials)
         self._ports.announcer.tell(planned.commands, state.seen.halts, reports)
-        self._ports.upkeep.tend(planned.commands, runs=state.seen.runs, finished=state.seen.finished)
+        kept = {
+            each.metadata.uid or "": (question_of(each), each.spec.history_limit)
+            for each in state.resources
+            if isinstance(each, Backtest)
+        }
+        self._ports.upkeep.tend(planned.commands, runs=state.seen.runs, finished=state.seen.finished, kept=kept)
 
     def _look(self) -> _State:
         resources = self._expand(self._ports.resources.all())
@@ -160,10 +176,17 @@ class Rounds:
             self._ports.logins.dismiss_host(host)
             self._hosts.discard(host)
 
-    def _show(self, planned: Plan, state: _State) -> None:
+    def _show(self, planned: Plan, state: _State, simulations: Mapping[ResourceKey, SimulationFacts]) -> None:
         facts = self._ports.renderer.facts()
         statuses = statuses_of(
-            state.resources, planned, state.seen, facts, state.settled, self._jobs, now_us=state.now_us
+            state.resources,
+            planned,
+            state.seen,
+            facts,
+            state.settled,
+            self._jobs,
+            simulations=simulations,
+            now_us=state.now_us,
         )
         changed = {uid: status for uid, (old, status) in statuses.items() if status != old}
         if changed:

@@ -6,29 +6,32 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from governor.conditions import ProcessView, instant, judged_by_verdict, plain_status, status_fields
+from governor.conditions import Judgement, ProcessView, instant, judged_by_verdict, status_fields
 from governor.dataset_status import DatasetFacts, DatasetView, is_made_up
 from governor.job import FinishedReport, Job, JobFacts
+from governor.simulation import Simulation, SimulationFacts
 from governor.workload import Verdict, unique_name
 from tradefleet.domain.errors import FleetError
 from tradefleet.domain.ids import BotKey, Symbol
-from tradefleet.resources.backtest import Backtest, BacktestStatus
-from tradefleet.resources.common import Metadata, Phase, Resource, ResourceKey, Status
+from tradefleet.domain.trials import Trial, TrialProgress
+from tradefleet.resources.backtest import Backtest, BacktestStatus, Objective
+from tradefleet.resources.common import ConditionType, Metadata, Phase, Resource, ResourceKey
 from tradefleet.resources.dataset import Dataset
 from tradefleet.resources.exchange import Exchange
 from tradefleet.resources.load import dump
 from tradefleet.resources.replay_plan import Surroundings, dataset_settings
+from tradefleet.resources.search import parameters_text, question_of, trial_count
 from tradefleet.resources.trading_bot import TradingBot
 
 DATASET_MODULE: Final = "governor.dataset_job"
-BACKTEST_MODULE: Final = "governor.backtest_job"
+ERROR_LENGTH_MAX: Final = 400  # of the error of a trial in a status; the results show all of it
 
 
-def jobs_of(resources: Sequence[Resource], verdicts: Mapping[ResourceKey, Verdict]) -> list[Job]:
-    """Return the jobs that the resources ask for; what cannot be one, or has a verdict, has a status that says so."""
+def jobs_of(resources: Sequence[Resource]) -> list[Job]:
+    """Return the jobs that the resources ask for; what cannot be one has a status that says so."""
     found = []
     for each in resources:
-        if each.metadata.deletion_timestamp is not None or (isinstance(each, Backtest) and each.key in verdicts):
+        if each.metadata.deletion_timestamp is not None:
             continue
         match each:
             case Dataset() if not each.spec.suspend and each.spec.exchange_ref is None:
@@ -45,49 +48,75 @@ def jobs_of(resources: Sequence[Resource], verdicts: Mapping[ResourceKey, Verdic
                         files=tuple(file.path for file in each.spec.files),
                     )
                 )
-            case Backtest() if not each.spec.suspend:
-                found.append(
-                    Job(
-                        name=_name(each),
-                        module=BACKTEST_MODULE,
-                        digest=_digest([each.metadata.uid, each.metadata.generation]),
-                        settings={
-                            "resources": dump([_bare(one) for one in _context(each, resources)]),
-                            "name": each.metadata.name,
-                        },
-                        makes_report=True,
-                    )
-                )
             case _:
                 continue
     return found
 
 
-def job_status(
-    resource: Resource, facts: Mapping[str, JobFacts], verdict: Verdict | None, *, now_us: int
-) -> Status | None:
-    """Return the status of a Backtest; None for what is no job."""
-    match resource:
-        case Backtest():
-            return _backtest_status(resource, facts.get(_name(resource)), verdict, now_us)
-        case _:
-            return None
+def simulations_of(
+    resources: Sequence[Resource], verdicts: Mapping[ResourceKey, Verdict], trials: Mapping[str, TrialProgress]
+) -> list[Simulation]:
+    """Return what the Backtests ask for that is not done; one with a verdict has a status that says why not.
 
-
-def finished_reports(resources: Iterable[Resource], facts: Mapping[str, JobFacts]) -> list[FinishedReport]:
-    """Return the reports of the Backtests that are done, one for each bot."""
+    One of which every trial has failed is among them: the cause may be mended, so it is tried again.
+    """
     found = []
     for each in resources:
-        done = facts.get(_name(each)) if isinstance(each, Backtest) else None
-        if done is None or done.result is None or "finished" not in done.result:
+        if not isinstance(each, Backtest) or each.metadata.deletion_timestamp is not None or each.key in verdicts:
             continue
-        told = done.result["finished"]
+        question, count = question_of(each), trial_count(each)
+        known = progress_of(each, trials)
+        if known is not None and known.is_done and known.completed:
+            continue
+        found.append(
+            Simulation(
+                name=_name(each),
+                owner=each.key,
+                uid=each.metadata.uid or "",
+                question=question,
+                generation=each.metadata.generation or 0,
+                trials=count,
+                remaining=count if known is None else count - known.completed - known.failed,
+                parallelism=each.spec.parallelism,
+                is_suspended=each.spec.suspend,
+                since=each.metadata.creation_timestamp or "",
+                settings={
+                    "resources": dump([_bare(one) for one in _context(each, resources)]),
+                    "name": each.metadata.name,
+                    "uid": each.metadata.uid or "",
+                    "question": question,
+                    "trials": count,
+                },
+                makes_report=count == 1,
+            )
+        )
+    return found
+
+
+def progress_of(backtest: Backtest, trials: Mapping[str, TrialProgress]) -> TrialProgress | None:
+    """Return how far a Backtest is with what it asks now; None when that was never begun."""
+    known = trials.get(backtest.metadata.uid or "")
+    return known if known is not None and known.question == question_of(backtest) else None
+
+
+def finished_reports(
+    resources: Iterable[Resource], trials: Mapping[str, TrialProgress], figures: Mapping[str, Trial]
+) -> list[FinishedReport]:
+    """Return the reports of the Backtests that are done: of the best trial, one for each bot. `figures` are by UID."""
+    found = []
+    for each in resources:
+        if not isinstance(each, Backtest):
+            continue
+        done, best = progress_of(each, trials), figures.get(each.metadata.uid or "")
+        if done is None or not done.is_done or best is None:
+            continue
+        told: Any = best.figures.get("finished") or {"bots": ()}
         found += [
             FinishedReport(
-                report=f"backtest/{each.key.namespace}/{each.key.name}/{each.metadata.generation}",
+                report=f"backtest/{each.key.namespace}/{each.key.name}/{done.question}",
                 bot=BotKey(bot["bot"]),
-                location=told["location"],
-                content_hash=told["contentHash"],
+                location=told["location"] or f"backtest_result/{each.metadata.uid}/{done.question}/{best.number}",
+                content_hash=told["contentHash"] or best.ledger_hash,
                 from_us=told["fromUs"],
                 to_us=told["toUs"],
                 values=bot,
@@ -126,45 +155,97 @@ def dataset_view(
     return DatasetView(found=found, error=job.error, is_made_up=made_up)
 
 
-def _backtest_status(
-    backtest: Backtest, facts: JobFacts | None, verdict: Verdict | None, now_us: int
+def backtest_status(
+    backtest: Backtest,
+    progress: TrialProgress | None,
+    facts: SimulationFacts | None,
+    verdict: Verdict | None,
+    *,
+    now_us: int,
 ) -> BacktestStatus:
+    """Return what a Backtest should show. `progress` is that of what it asks now."""
     before = backtest.status
-    is_same = before.observed_generation == backtest.metadata.generation
-    values: dict[str, Any] = {"trials": 1, "completed": 0, "failed": 0}
-    values["started_time"] = before.started_time if is_same and before.started_time else instant(now_us)
-    if backtest.spec.suspend:
-        common = plain_status(
-            backtest, phase=Phase.STOPPED, reason="Suspended", message="suspended", is_ready=True, now_us=now_us
-        )
-        return BacktestStatus(**common)
-    if verdict is not None:
-        return BacktestStatus(**status_fields(backtest, judged_by_verdict(verdict), now_us=now_us), **values)
-    if facts is not None and facts.result is not None:
-        document = facts.result
-        best = document["bots"][0]
+    question = question_of(backtest)
+    is_same = before.question == question
+    count = trial_count(backtest)
+    known = progress or TrialProgress(question=question, trials=count)
+    judged = _judged(backtest, known, facts or SimulationFacts(), verdict)
+    values: dict[str, Any] = {
+        "trials": count,
+        "completed": known.completed,
+        "failed": known.failed,
+        "progress": f"{known.completed + known.failed}/{count}",
+        "question": question,
+        "started_time": before.started_time if is_same and before.started_time else instant(now_us),
+    }
+    if known.best is not None:
         values |= {
-            "completed": 1,
-            "best_params": best["parameters"],
-            "quote_asset": best["quote"],
-            "vs_hold": None if best["vsHold"] is None else Decimal(best["vsHold"]),
-            "dataset_hash": document["data"]["contentHash"],
-            "ledger_hash": document["ledgerHash"],
-            "synthetic": document["synthetic"],
-            "finished_time": before.finished_time if is_same and before.finished_time else instant(now_us),
+            "best_params": dict(known.best.parameters) or _given_params(backtest),
+            "quote_asset": known.best.quote,
+            "vs_hold": known.best.vs_hold,
+            "dataset_hash": known.best.dataset_hash,
+            "ledger_hash": known.best.ledger_hash,
+            "synthetic": known.best.is_synthetic,
         }
-        message = f"{best['bot']} made {best['vsHold']} {best['quote']} beyond holding"
-        common = plain_status(
-            backtest, phase=Phase.SUCCEEDED, reason="Complete", message=message, is_ready=True, now_us=now_us
+    if known.is_done and known.completed:
+        values["finished_time"] = before.finished_time if is_same and before.finished_time else instant(now_us)
+    return BacktestStatus(**status_fields(backtest, judged, now_us=now_us), **values)
+
+
+def failure_text(trial: Trial) -> str:
+    """Return which trial failed, by its parameters, and why."""
+    name = parameters_text(trial.parameters) or "the run"
+    return f"{name}: {trial.error[:ERROR_LENGTH_MAX]}"
+
+
+def _judged(backtest: Backtest, known: TrialProgress, facts: SimulationFacts, verdict: Verdict | None) -> Judgement:
+    """Return where a Backtest stands. Messages hold no number that changes with every trial: fields do."""
+    extra = {}
+    if known.failed and known.failure is not None:
+        some = f"{known.failed} of {known.trials} trials failed, the first: " if known.trials > 1 else ""
+        extra[ConditionType.WARNING] = ("TrialsFailed", some + failure_text(known.failure))
+    if known.is_done and known.completed:
+        return Judgement(
+            phase=Phase.SUCCEEDED, is_ready=True, reason="Complete", message=_outcome(backtest, known), extra=extra
         )
-    elif facts is not None and facts.error:
-        values["failed"] = 1
-        common = plain_status(
-            backtest, phase=Phase.FAILED, reason="Failed", message=facts.error, is_stalled=True, now_us=now_us
-        )
-    else:
-        common = plain_status(backtest, phase=Phase.RUNNING, reason="Running", message="runs", now_us=now_us)
-    return BacktestStatus(**common, **values)
+    if backtest.spec.suspend:
+        message = "suspended: what is done is kept; set suspend to false to go on"
+        return Judgement(phase=Phase.STOPPED, is_ready=True, reason="Suspended", message=message, extra=extra)
+    if verdict is not None:
+        return judged_by_verdict(verdict, extra)
+    error = facts.last_error or (failure_text(known.failure) if known.is_done and known.failure is not None else "")
+    if error and not known.completed:  # tried again, and nobody is told that all is well before it is
+        again = f"{error}; it is tried again after a while"
+        return Judgement(phase=Phase.FAILED, is_stalled=True, reason="Failed", message=again, extra=extra)
+    if facts.trouble:
+        return Judgement(phase=Phase.PENDING, reason="Waiting", message=facts.trouble, extra=extra)
+    if facts.running or facts.is_over:
+        return Judgement(phase=Phase.RUNNING, reason="Running", message="runs", extra=extra)
+    if facts.is_queued_elsewhere:
+        message = "waits for Kueue to admit its Job: kubectl get workloads shows why"
+        return Judgement(phase=Phase.PENDING, reason="Queued", message=message, extra=extra)
+    if not facts.slots:
+        message = "waits: as many simulations run as the fleet may (governor.simulationsMax in the chart's values)"
+        return Judgement(phase=Phase.PENDING, reason="Queued", message=message, extra=extra)
+    return Judgement(phase=Phase.STARTING, reason="Starting", message="its simulations start", extra=extra)
+
+
+def _outcome(backtest: Backtest, known: TrialProgress) -> str:
+    """Return in a sentence what came of all trials."""
+    best = known.best
+    if best is None:
+        return "done"
+    gained = "-" if best.vs_hold is None else f"{best.vs_hold:+,.2f}"
+    told = f"{gained} {best.quote} beyond holding"
+    if known.trials == 1:
+        return f"{best.bot} made {told}"
+    objective = backtest.spec.search.objective if backtest.spec.search is not None else Objective.VERSUS_HOLD
+    return f"the best of {known.completed} trials by {objective}: {parameters_text(best.parameters)}, {told}"
+
+
+def _given_params(backtest: Backtest) -> dict[str, Any]:
+    """Return the parameters of a single run: those of the strategy as it stands."""
+    return {} if backtest.spec.strategy is None else dict(backtest.spec.strategy.params)
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from tests.cluster.conftest import ROOT
 from tests.cluster.governor import Cluster, eventually
 from tests.cluster.helm import CHART, helm
 from tests.unit.cli.running import Run, run
-from tests.unit.resources.cases import BOT, EXCHANGE
+from tests.unit.resources.cases import BACKTEST, BOT, EXCHANGE
 from tradefleet.cli.cluster_pods import CONTAINER, FLEET_VARIABLE, SELECTOR
 
 FLATTEN = "tradefleet.dev/flatten-requests"
@@ -494,11 +494,19 @@ def test_an_audit_without_a_governor_says_where_one_was_looked_for(tradefleet: U
     assert "kubectl get pods -A" in found.err
 
 
-@pytest.mark.parametrize("command", [("audit",), ("verify-parity", "alpha"), ("topic", "read", "trading.executions")])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("audit",),
+        ("verify-parity", "alpha"),
+        ("topic", "read", "trading.executions"),
+        ("results", "sweep", "-o", "csv"),
+    ],
+)
 def test_what_needs_the_database_or_the_broker_runs_in_the_governors_pod(
     command: tuple[str, ...], cluster: Cluster, kubeconfig: Path
 ):
-    given(cluster, bot())
+    given(cluster, bot(), BACKTEST)
     labels = {"app.kubernetes.io/part-of": "tradefleet", "app.kubernetes.io/component": "governor"}
     pod(cluster, "governor-1", labels, "governor")
     assert cluster.api.patch(f"{cluster.path('Pod', 'governor-1')}/status", {"status": {"phase": "Running"}}).accepted

@@ -5,6 +5,8 @@ It needs Linux and root. Where that is not to be had these tests fail, and say w
 
 import copy
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,6 +19,7 @@ from cluster.local import LocalCluster, Sort
 from cluster.release import NAMESPACE, RELEASE, install
 from tests.cluster.helm import helm
 from tests.cluster.test_governor import quickstart
+from tradefleet.cli.fleet_target import in_namespace
 from tradefleet.domain.ids import BotKey
 from tradefleet.resources.load import Loaded, parse_text
 from workloads.backtest.from_resources import plan_backtest
@@ -63,6 +66,14 @@ class Fleet:
         """Return what Helm printed; it is expected to succeed."""
         answer = helm(*arguments, "--namespace", NAMESPACE, config=self._cluster.kubeconfig)
         assert answer.returncode == 0, answer.stdout + answer.stderr
+        return answer.stdout
+
+    def tradefleet(self, *arguments: str) -> str:
+        """Return what our own command line printed; it is expected to succeed."""
+        place = ("--kubeconfig", str(self._cluster.kubeconfig), "--namespace", NAMESPACE)
+        words = [sys.executable, "-m", "tradefleet.cli.main", *arguments, *place]
+        answer = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+        assert answer.returncode == 0, answer.stderr
         return answer.stdout
 
     def items(self, kinds: str, *more: str) -> list[dict[str, Any]]:
@@ -155,6 +166,67 @@ def test_a_childs_change_is_mended(fleet: Fleet):
         return spec["replicas"] == 1 and "EXTRA" not in {each["name"] for each in container["env"]}
 
     eventually(is_mended, what="the Deployment to be mended", within_s=MENDED_WITHIN_S)
+
+
+GRID = {"fast": [5, 10], "slow": [30, 60]}
+
+
+def grid() -> list[dict[str, Any]]:
+    """Return a grid of four trials, each of some seconds."""
+    version = "tradefleet.dev/v1alpha1"
+    candles = {"synthetic": {"bars": 40_000, "seed": 5}, "instruments": ["BTC-USD"], "intervals": ["1m"]}
+    asked = {
+        "datasetRef": {"name": "long"},
+        "exchangeRef": {"name": "simulator"},
+        "instruments": ["BTC-USD"],
+        "strategy": {"name": "sma-cross"},
+        "wallet": {"USD": "10000"},
+        "search": {"space": {name: {"values": values} for name, values in GRID.items()}},
+        "parallelism": 2,
+    }
+    return [
+        {"apiVersion": version, "kind": "Dataset", "metadata": {"name": "long"}, "spec": candles},
+        {"apiVersion": version, "kind": "Backtest", "metadata": {"name": "grid"}, "spec": asked},
+    ]
+
+
+def test_a_grid_ends_with_every_result_once_whatever_is_killed(fleet: Fleet):
+    exchange = [body for body in market() if body["kind"] == "Exchange"]
+    fleet.asked("apply", "-f", "-", given=yaml.safe_dump_all([*exchange, *grid()]))
+
+    def working() -> list[str]:
+        pods = fleet.items("pods", "--selector", "tradefleet.dev/backtest=grid,app.kubernetes.io/component=simulation")
+        return [each["metadata"]["name"] for each in pods if each["status"].get("phase") == "Running"]
+
+    eventually(working, what="a pod of the grid to work", within_s=PLAYED_WITHIN_S)
+    fleet.asked("delete", "pod", working()[0], "--force", "--grace-period=0")
+    fleet.asked("delete", "pods", "--selector", "app.kubernetes.io/component=governor", "--force", "--grace-period=0")
+    fleet.asked(
+        *("wait", "--for=condition=Ready", f"--timeout={PLAYED_WITHIN_S}s", "backtest/grid"),
+        timeout_s=2 * PLAYED_WITHIN_S,
+    )
+
+    backtest = json.loads(fleet.asked("get", "backtest", "grid", "-o", "json"))
+    assert backtest["status"]["progress"] == "4/4"
+    told = json.loads(fleet.tradefleet("results", "grid", "-o", "json", "--limit", "99"))
+    found = {json.dumps(each["parameters"], sort_keys=True): each["ledgerHash"] for each in told["results"]}
+    assert len(told["results"]) == len(found) == 4
+    assert found == {json.dumps(each, sort_keys=True): ledger_of(exchange, each) for each in combinations()}
+    eventually(lambda: not working() and not fleet.items("jobs"), what="the Job to go", within_s=30)
+
+
+def combinations() -> list[dict[str, int]]:
+    return [{"fast": fast, "slow": slow} for fast in GRID["fast"] for slow in GRID["slow"]]
+
+
+def ledger_of(exchange: list[dict[str, Any]], params: dict[str, int]) -> str:
+    """Return the hash of the ledger that one combination has here, alone."""
+    dataset, backtest = grid()
+    backtest["spec"]["strategy"]["params"] = params
+    del backtest["spec"]["search"]
+    loaded: list[Loaded] = parse_text(yaml.safe_dump_all([*exchange, dataset, backtest]), "<grid>")
+    loaded = in_namespace(loaded, NAMESPACE, is_asked_for=False)
+    return run_backtest(plan_backtest(loaded, Wish(backtest="grid"))).ledger_hash
 
 
 def test_a_deleted_fleet_leaves_nothing_behind(fleet: Fleet):

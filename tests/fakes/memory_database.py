@@ -13,6 +13,7 @@ from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.ledger import LedgerEntry
 from tradefleet.domain.progress import Participant, Progress
 from tradefleet.domain.statistics import BotStatistics
+from tradefleet.domain.trials import Trial, TrialRun
 from tradefleet.store.ports import (
     DeadLetter,
     FillRow,
@@ -158,6 +159,8 @@ class FleetRows:
         self.actions: list[tuple[int, Action]] = []  # each with when it was noted
         self.instruments: dict[tuple[str, Symbol], Instrument] = {}
         self.dead_letters: list[tuple[int, DeadLetter]] = []  # each with when it was recorded
+        self.trial_runs: dict[tuple[str, str], tuple[TrialRun, int]] = {}  # by UID and question, with when asked last
+        self.trials: dict[tuple[str, str], dict[int, Trial]] = {}
 
     def generations(self) -> Iterator[tuple[BotUid, Generation]]:
         """Yield every kept record, open and closed."""

@@ -7,10 +7,11 @@ from tests.fakes.memory_bots import MemoryBots
 from tests.fakes.memory_gateways import MemoryGateways
 from tests.fakes.memory_handle import Faults, NoFaults
 from tests.fakes.memory_market import MemoryMarket
+from tests.fakes.memory_trials import MemoryTrials
 from tests.fakes.memory_upkeep import MemoryUpkeep
 
 __all__ = ["Faults", "MemoryStore", "NoFaults"]
 
 
-class MemoryStore(MemoryMarket, MemoryBots, MemoryGateways, MemoryUpkeep):
+class MemoryStore(MemoryMarket, MemoryBots, MemoryGateways, MemoryUpkeep, MemoryTrials):
     """One process's handle on the database. All ports in one class, since a test needs several."""

@@ -15,6 +15,8 @@ from tradefleet.cli.cluster_api import MANAGER, UserApi
 from tradefleet.cli.cluster_login import KubeconfigLogin
 from tradefleet.cli.cluster_pods import GovernorPod
 from tradefleet.cli.fleet_target import CONTEXT_VARIABLE, Event, LogQuery, Place, in_namespace, tell
+from tradefleet.cli.inside import NEWEST
+from tradefleet.cli.trials_output import TrialQuery
 from tradefleet.domain.errors import FleetError, Permanent
 from tradefleet.resources.common import Metadata, Resource, ResourceKey
 from tradefleet.resources.kinds import KINDS
@@ -205,6 +207,15 @@ class ClusterTarget:
             self._governor(bot.metadata.namespace).run_inside("books", bot.metadata.uid or "")
         except FleetError as error:
             tell(f"its orders, fills and wallet are not shown: {error}")
+
+    def print_trials(self, backtest: Resource, query: TrialQuery) -> None:
+        """Print the trials of a Backtest as the Governor's pod reads them. Raises Permanent when it cannot."""
+        sys.stdout.flush()
+        space = backtest.metadata.namespace
+        name = f"{space}/{backtest.metadata.name}"
+        words = [backtest.metadata.uid or "", name, query.output, str(query.limit), query.question or NEWEST]
+        if self._governor(space).run_inside("trials", *words):
+            raise Permanent(f"the results of Backtest {name} could not be read in the Governor's pod")
 
     def audit(self, output: str) -> int:
         """Print what every invariant found; return the exit status."""

@@ -11,6 +11,7 @@ from typing import Final
 from governor.kubernetes.client import POD, Body, Refused
 from governor.kubernetes.job_manifests import JOB_LABEL
 from governor.kubernetes.manifests import MANAGED_BY, MANAGED_BY_LABEL, WORKLOAD_LABEL
+from governor.kubernetes.simulation_manifests import SIMULATION_LABEL
 
 from tradefleet.cli.cluster_api import UserApi
 from tradefleet.cli.cluster_pods import CONTAINER as GOVERNOR
@@ -133,7 +134,8 @@ def _pods(api: UserApi, namespace: str | None) -> Iterator[Body]:
 
 def _name_of(pod: Body) -> str:
     labels = pod["metadata"].get("labels") or {}
-    return str(labels.get(WORKLOAD_LABEL) or labels.get(JOB_LABEL) or GOVERNOR)
+    found = (labels.get(name) for name in (WORKLOAD_LABEL, JOB_LABEL, SIMULATION_LABEL))
+    return str(next((each for each in found if each), GOVERNOR))
 
 
 def _called(pod: Body) -> set[str]:

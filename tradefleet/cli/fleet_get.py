@@ -26,8 +26,11 @@ from tradefleet.cli.fleet_target import (
     kind_called,
     named,
     open_fleet,
+    tell,
 )
 from tradefleet.cli.log_lines import print_line, seconds_of
+from tradefleet.cli.trials_output import TrialQuery
+from tradefleet.domain.errors import FleetError
 from tradefleet.resources.common import PrinterColumn, Resource
 from tradefleet.resources.kinds import KINDS
 from tradefleet.resources.load import dump
@@ -36,6 +39,7 @@ OUTPUTS: Final = ("table", "wide", "json", "yaml", "name")
 WATCH_S: Final = 1.0
 LINES: Final = 100
 EVENTS: Final = 15
+BEST: Final = 10  # trials of a Backtest
 NOTHING: Final = "<none>"
 AMOUNTS: Final = ("Equity", "VsHold")
 DISPENSABLE: Final = ("Age", "Mode", "Instruments", "Exchange", "Namespace")  # in a narrow window, the first ones first
@@ -210,7 +214,18 @@ def describe(
             _describe(each)
             if each.kind == "TradingBot":
                 fleet.print_books(each)
+            if each.kind == "Backtest" and _has_results(each):
+                sys.stdout.write("\n")
+                try:
+                    fleet.print_trials(each, TrialQuery(limit=BEST))
+                except FleetError as error:  # the rest of it needs fewer rights
+                    tell(f"its results are not shown: {error}")
             _print_events(fleet.events(each, limit=EVENTS))
+
+
+def _has_results(backtest: Resource) -> bool:
+    status = backtest.body().get("status", {})
+    return bool(status.get("completed") or status.get("failed"))
 
 
 def _describe(resource: Resource) -> None:

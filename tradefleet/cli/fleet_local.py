@@ -17,6 +17,7 @@ from tradefleet.cli.fleet_target import DEFAULT, Event, LogQuery, Place, in_name
 from tradefleet.cli.log_lines import is_since
 from tradefleet.cli.parity_output import verify_bots
 from tradefleet.cli.strategy import import_from_here
+from tradefleet.cli.trials_output import TrialQuery, print_trials
 from tradefleet.domain.errors import Permanent, Retryable
 from tradefleet.domain.ids import BotUid
 from tradefleet.resources.common import Resource, ResourceKey
@@ -118,6 +119,11 @@ class LocalTarget:
     def print_books(self, bot: Resource) -> None:
         """Print a bot's open orders, last fills and wallet."""
         print_books(self._database, bot.metadata.uid or "")
+
+    def print_trials(self, backtest: Resource, query: TrialQuery) -> None:
+        """Print the trials of a Backtest."""
+        name = f"{backtest.metadata.namespace}/{backtest.metadata.name}"
+        print_trials(self._database, backtest.metadata.uid or "", name, query)
 
     def audit(self, output: str) -> int:
         """Print what every invariant found; return the exit status."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from governor.local.fleet import LocalFleet
 
     from tradefleet.cli.cluster_fleet import ClusterTarget
+    from tradefleet.cli.trials_output import TrialQuery
     from tradefleet.resources.load import Loaded
 
 CONTEXT_VARIABLE: Final = f"{PREFIX}CONTEXT"
@@ -150,6 +151,9 @@ class Fleet(Protocol):
 
     def print_books(self, bot: Resource) -> None:
         """Print a bot's open orders, last fills and wallet."""
+
+    def print_trials(self, backtest: Resource, query: "TrialQuery") -> None:
+        """Print the trials of a Backtest."""
 
     def log_names(self) -> list[str]:
         """Return the names of what logs."""

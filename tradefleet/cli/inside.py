@@ -16,6 +16,8 @@ from tradefleet.cli.main import main
 from tradefleet.domain.errors import Permanent
 from tradefleet.domain.ids import BotUid
 
+NEWEST = "-"  # the question that was asked last
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -37,6 +39,18 @@ def books(uid: str) -> None:
     place = _here(os.environ)
     with closing(Session(place.database_url.reveal(), fleet=place.fleet, application="tradefleet")) as session:
         print_books(session, uid)
+
+
+@app.command()
+def trials(uid: str, name: str, output: str, limit: int, question: str) -> None:
+    """Print the trials of a Backtest."""
+    from tradefleet.cli.trials_output import TrialQuery, print_trials  # noqa: PLC0415
+    from tradefleet.store.postgres.session import Session  # noqa: PLC0415
+
+    place = _here(os.environ)
+    query = TrialQuery(output, limit, "" if question == NEWEST else question)
+    with closing(Session(place.database_url.reveal(), fleet=place.fleet, application="tradefleet")) as session:
+        print_trials(session, uid, name, query)
 
 
 @app.command("verify-parity")

@@ -51,6 +51,9 @@ COMMANDS: dict[str, Entry] = {
         panel=RESEARCH,
         is_group=True,
     ),
+    "results": Entry(
+        module="tradefleet.cli.fleet", help="Show the trials of a Backtest, the best first.", panel=RESEARCH
+    ),
     "demo": _fleet("Watch a fleet trade history, then read its report."),
     "up": _fleet("Start a fleet on this machine from resource files."),
     "down": _fleet("Stop the fleet; a later up carries on."),

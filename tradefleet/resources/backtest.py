@@ -1,10 +1,12 @@
 """Backtest: a strategy, or the bots of the fleet, over a dataset; perhaps many times with other parameters."""
 
 from enum import StrEnum
+from math import prod
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from tradefleet.domain.bots import ParameterValue
 from tradefleet.resources.common import KindNames, PrinterColumn, Reference, Resource, Status, TimeRange
 from tradefleet.resources.model import Model, rule
 from tradefleet.resources.trading_bot import ASSETS_MAX, INSTRUMENTS_MAX, Risk, Sizing, StrategyReference
@@ -30,9 +32,12 @@ from tradefleet.resources.values import (
 
 BOTS_MAX = 1000
 TRIALS_MAX = 1_000_000
+GRID_MAX = 100_000  # combinations of a grid
 SPACE_MAX = 16  # parameters searched at once
 VALUES_MAX = 1000  # of one parameter
 PARALLELISM_MAX = 1000
+HISTORY_DEFAULT = 3
+HISTORY_MAX = 100
 
 
 class SearchMethod(StrEnum):
@@ -88,6 +93,23 @@ class SearchRange(Model):
     def _range_is_not_empty(self) -> bool:
         return self.minimum is None or self.maximum is None or self.minimum < self.maximum
 
+    @property
+    def count(self) -> int:
+        """How many values there are; 1 for a range without a step, of which no value is the next."""
+        if self.values:
+            return len(self.values)
+        if self.minimum is None or self.maximum is None or self.step is None:
+            return 1
+        return int((self.maximum - self.minimum) // self.step) + 1
+
+    def value(self, place: int) -> ParameterValue:
+        """Return the value at a place, counted from 0. Steps are added exactly, so 0.1 three times is 0.3."""
+        if self.values:
+            return self.values[place]
+        assert self.minimum is not None, "rules of the model make sure of it"
+        found = self.minimum + place * (self.step or 0)
+        return int(found) if found == int(found) else float(found)
+
     @rule(
         cel="!has(self.step) || (has(self.min) && double(self.step) > 0.0)",
         message="step is above 0 and belongs to a range from min to max",
@@ -135,6 +157,14 @@ class Search(Model):
     def _grid_is_countable(self) -> bool:
         countable = all(each.values or each.step is not None for each in self.space.values())
         return self.method is not SearchMethod.GRID or countable
+
+    @rule(
+        cel=None,
+        message=f"a grid has at most {GRID_MAX:,} combinations: try fewer values, or split it into several Backtests",
+        field="space",
+    )
+    def _grid_is_bounded(self) -> bool:
+        return self.method is not SearchMethod.GRID or prod(each.count for each in self.space.values()) <= GRID_MAX
 
 
 class WalkForward(Model):
@@ -212,10 +242,19 @@ class BacktestSpec(TimeRange):
         default=None, description="Choose on one stretch, judge on the next. Needs search."
     )
     parallelism: Whole = Field(
-        default=1, ge=1, le=PARALLELISM_MAX, description="Simulations that run at the same time, processes or pods."
+        default=1,
+        ge=1,
+        le=PARALLELISM_MAX,
+        description="Simulations that run at the same time, processes or pods; fewer when others want to run as well.",
     )
     promote: Promote | None = Field(default=None, description="Turn the winner into a paper TradingBot.")
-    suspend: bool = Field(default=False, description="true: nothing runs; what is done is kept.")
+    history_limit: Whole = Field(
+        default=HISTORY_DEFAULT,
+        ge=0,
+        le=HISTORY_MAX,
+        description="How many earlier specs keep their results, beside those of the present one.",
+    )
+    suspend: bool = Field(default=False, description="true: nothing runs; what is done is kept, and goes on later.")
 
     @rule(
         cel="has(self.strategy) != (size(self.botRefs) > 0)",
@@ -259,6 +298,8 @@ class BacktestStatus(Status):
     trials: Whole | None = Field(default=None, description="Trials to run.")
     completed: Whole | None = Field(default=None, description="Trials that are done.")
     failed: Whole | None = Field(default=None, description="Trials that failed.")
+    progress: str | None = Field(default=None, description="Trials that are done, of all of them, such as 12/40.")
+    question: str | None = Field(default=None, description="Hash of what is asked; its results are kept under it.")
     best_params: dict[ParameterName, Parameter] = Field(default={}, description="Parameters of the best trial.")
     quote_asset: str | None = Field(default=None, description="Asset in which vsHold is given.")
     vs_hold: SignedAmount | None = Field(
@@ -278,8 +319,10 @@ class Backtest(Resource):
     columns: ClassVar[tuple[PrinterColumn, ...]] = (
         PrinterColumn(name="Dataset", path=".spec.datasetRef.name", description="What is tested on."),
         PrinterColumn(name="Strategy", path=".spec.strategy.name", description="What is tested."),
-        PrinterColumn(name="Done", path=".status.completed", description="Trials that are done.", type="integer"),
-        PrinterColumn(name="Trials", path=".status.trials", description="Trials to run.", type="integer"),
+        PrinterColumn(name="Done", path=".status.progress", description="Trials that are done, of all of them."),
+        PrinterColumn(
+            name="Failed", path=".status.failed", description="Trials that failed.", type="integer", priority=1
+        ),
         PrinterColumn.ready(),
         PrinterColumn.phase(),
         PrinterColumn(name="VsHold", path=".status.vsHold", description="Best trial against holding."),

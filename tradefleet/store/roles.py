@@ -49,6 +49,12 @@ _OWN_REQUESTS = "stream = ANY ((SELECT tradefleet.own_uids('orders/')) :: text[]
 _OWN_BOOKS = "key = ANY ((SELECT tradefleet.own_uids('bot/')) :: text[])"
 _OWN_PARTICIPANT = "participant = ANY ((SELECT tradefleet.own_participants()) :: text[])"
 
+# What the inner query sees is restricted by that table's own policy, too.
+_OWN_TRIALS = (
+    "(uid, question) IN (SELECT run.uid, run.question FROM tradefleet.backtest_run AS run "
+    "WHERE run.db_role = session_user :: text)"
+)
+
 # Every policy looks up its log-in's fleet, so everybody may read the row of its own log-in.
 _OWN_LOGIN = Rule("login_role", _READ, "role = session_user :: text", any_fleet=True)
 
@@ -151,7 +157,8 @@ RULES: dict[Component, tuple[Rule, ...]] = {
         Rule("market_trade", _READ),
         *_DATASETS,
         Rule("instrument", _READ),
-        Rule("backtest_result", _ADD),
+        Rule("backtest_run", _READ, "db_role = session_user :: text"),
+        Rule("backtest_result", _ADD, _OWN_TRIALS),
     ),
     Component.READER: (
         _OWN_LOGIN,

@@ -71,6 +71,13 @@ class RetentionStore(Protocol):
     def forget_dead_letters(self, *, kept_us: int, limit: int) -> int:
         """Delete dead letters of market data that are older; one that bears money waits for its resolution."""
 
+    def forget_trials(self, kept: Mapping[str, tuple[str, int]], *, gone_us: int, limit: int) -> int:
+        """Delete trials of Backtests that nobody asks for any more; return how many. The rows of runs stay.
+
+        `kept` says by UID what a Backtest asks now, and how many earlier questions keep their trials beside it. Of
+        Backtests that are not in it, which are deleted, trials go when they were asked longer ago than `gone_us`.
+        """
+
     def trim(self, *, limit: int) -> int:
         """Delete messages that nobody needs any more.
 

@@ -129,6 +129,7 @@ class Governor(Part):
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     resync_seconds: int = Field(default=60, ge=5, le=3600)
     simulations_max: int = Field(default=4, ge=1, le=10_000)
+    kueue_queue: OptionalName = ""
     resources: Resources = Resources(requests={"cpu": "50m", "memory": "128Mi"}, limits={"memory": "512Mi"})
     node_selector: Labels = {}
     tolerations: PodParts = []

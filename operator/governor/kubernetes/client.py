@@ -206,6 +206,10 @@ class Api:
             return None  # gone, or another object of the same name is there by now
         return answer if answer.get("metadata", {}).get("deletionTimestamp") else None
 
+    def serves(self, group: str) -> bool:
+        """Return whether a group of kinds is there, such as another operator brings."""
+        return any(each.get("name") == group for each in self._send("GET", "/apis").get("groups") or ())
+
     def _send(
         self,
         method: str,

@@ -30,6 +30,7 @@ from tradefleet.store.postgres.halts import PostgresHaltStore
 from tradefleet.store.postgres.retention import PostgresRetentionStore
 from tradefleet.store.postgres.runs import PostgresRuns
 from tradefleet.store.postgres.session import Session
+from tradefleet.store.postgres.trials import PostgresTrials
 from tradefleet.store.postgres.upkeep import PostgresFleetStore
 from workloads.backtest.strategies import warmup_of
 
@@ -45,6 +46,7 @@ from .renderer import WATCHED, ClusterRenderer, selector
 from .resources import CUSTOM, ClusterResources
 from .secrets import Secrets
 from .settings import GovernorSettings
+from .simulations import ClusterSimulations
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -54,6 +56,8 @@ ROUND_MIN_S: Final = 0.2  # and with hints one after the other
 RETRY_S: Final = 1.0
 FULL_S: Final = 30.0  # a whole round is done so often, even when nothing has changed: some things depend on the time
 END_S: Final = 20.0  # a round that is at work when we are asked to end
+
+KUEUE: Final = "kueue.x-k8s.io"
 
 KINDS: Final[Sequence[Kind]] = (*CUSTOM.values(), *WATCHED, JOB)
 
@@ -116,6 +120,7 @@ class Governor:
         self._closing.callback(self._api.close)
         self.cache = Cache(self._hint.set)
         self._listed_s = 0.0
+        self._has_kueue = False
         self._rounds: Rounds | None = None
         self._session: Session | None = None
         self._resources: ClusterResources | None = None
@@ -207,6 +212,8 @@ class Governor:
 
     def _list(self) -> None:
         """List everything anew: whatever a watch has missed is known then."""
+        if self._settings.kueue_queue:
+            self._has_kueue = self._api.serves(KUEUE)
         for namespace in self._settings.namespaces:
             for kind in KINDS:
                 ours = "" if kind in CUSTOM.values() else selector(self._process.fleet)
@@ -272,7 +279,17 @@ class Governor:
             secrets=secrets,
             login=logins.login,
             owners=resources.by_job,
-            simulations_max=settings.simulations_max,
+        )
+        simulations = ClusterSimulations(
+            self._api,
+            self.cache,
+            surroundings,
+            secrets=secrets,
+            login=logins.login,
+            owners=resources.by_job,
+            frozen=resources.unreadable,
+            slots=settings.simulations_max,
+            queue=lambda: settings.kueue_queue if self._has_kueue else "",
         )
         sight = self._sight = _Sight(Eyes(session))
         self._listed_s = -float(settings.resync_s)
@@ -282,6 +299,7 @@ class Governor:
                 sight=sight,
                 renderer=renderer,
                 jobs=jobs,
+                simulations=simulations,
                 logins=logins,
                 announcer=Announcements(bus, now_us),
                 upkeep=Housekeeping(PostgresRetentionStore(session), time.monotonic),
@@ -289,6 +307,7 @@ class Governor:
                 halts=PostgresHaltStore(session),
                 commands=PostgresCommandStore(session),
                 runs=PostgresRuns(session),
+                trials=PostgresTrials(session),
                 warm_up=warm_up,
                 wall_us=now_us,
             )

@@ -1,6 +1,8 @@
 """From a job to the objects that work it out in a cluster. Pure."""
 
 import json
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from governor.job import Job
@@ -50,43 +52,55 @@ def job_name(job: Job, owner: Resource) -> str:
 
 def result_of(job: Job, owner: Resource, surroundings: Surroundings, result: dict[str, Any]) -> Child:
     """Return the object in which a result is kept, longer than the pod that found it."""
-    metadata = _metadata(owner, surroundings, result_name(job, owner), RESULT_LABEL)
+    metadata = metadata_of(owner, surroundings, result_name(job, owner), RESULT_LABEL)
     metadata["annotations"] = {DIGEST_ANNOTATION: job.digest}
-    return _child(CONFIG_MAP, metadata, data={RESULT_KEY: json.dumps(result, sort_keys=True)})
+    return child_of(CONFIG_MAP, metadata, data={RESULT_KEY: json.dumps(result, sort_keys=True)})
 
 
 def children_of_job(job: Job, owner: Resource, surroundings: Surroundings, database_url: str) -> list[Child]:
     """Return the objects of a job, in the order in which they are made."""
     name = job_name(job, owner)
-    metadata = _metadata(owner, surroundings, name, JOB_LABEL)
-    labels = metadata["labels"]
-    settings = {**job.settings, **({"report": "/tmp/report.html"} if job.makes_report else {})}  # noqa: S108 - its own
-    policy = {
-        "podSelector": {"matchLabels": {FLEET_LABEL: surroundings.fleet, JOB_LABEL: name}},
-        "policyTypes": ["Ingress", "Egress"],
-        "egress": egress_rules(surroundings, owner.metadata.namespace, with_broker=False),
-    }
-    template = {"metadata": {"labels": labels}, "spec": _pod(job, name, surroundings)}
+    metadata = metadata_of(owner, surroundings, name, JOB_LABEL)
+    command = ["python", "-m", "governor.kubernetes.job_process", job.module, f"{SETTINGS_FOLDER}/settings.json"]
+    pod = pod_of(name, surroundings, [*command, LAST_WORDS])
+    template = {"metadata": {"labels": metadata["labels"]}, "spec": pod}
     spec = {"backoffLimit": 0, "activeDeadlineSeconds": TIME_S_MAX, "template": template}
     return [
-        _child(SECRET, metadata, type="Opaque", data={URL_KEY: encoded(database_url)}),
-        _child(CONFIG_MAP, metadata, data={"settings.json": json.dumps(settings, default=str, sort_keys=True)}),
-        _child(NETWORK_POLICY, metadata, spec=policy),
-        _child(JOB, metadata, spec=spec),
+        *surroundings_of_pod(metadata, JOB_LABEL, surroundings, job.settings, database_url),
+        child_of(JOB, metadata, spec=spec),
     ]
 
 
-def _pod(job: Job, name: str, surroundings: Surroundings) -> Body:
+def surroundings_of_pod(
+    metadata: Body, label: str, surroundings: Surroundings, settings: Mapping[str, Any], database_url: str
+) -> list[Child]:
+    """Return what the pods of a job stand on: log-in, settings, and the bounds of what they reach."""
+    policy = {
+        "podSelector": {"matchLabels": {FLEET_LABEL: surroundings.fleet, label: metadata["name"]}},
+        "policyTypes": ["Ingress", "Egress"],
+        "egress": egress_rules(surroundings, metadata["namespace"], with_broker=False),
+    }
+    return [
+        child_of(SECRET, metadata, type="Opaque", data={URL_KEY: encoded(database_url)}),
+        child_of(CONFIG_MAP, metadata, data={"settings.json": json.dumps(settings, default=str, sort_keys=True)}),
+        child_of(NETWORK_POLICY, metadata, spec=policy),
+    ]
+
+
+def pod_of(
+    name: str, surroundings: Surroundings, command: Sequence[str], environment: Mapping[str, str] = MappingProxyType({})
+) -> Body:
+    """Return the spec of the pods of a job, whose other objects have the same `name`."""
     defaults = surroundings.defaults
-    command = ["python", "-m", "governor.kubernetes.job_process", job.module, f"{SETTINGS_FOLDER}/settings.json"]
     container = {
         "name": CONTAINER,
         "image": defaults.image,
         "imagePullPolicy": defaults.image_pull_policy,
-        "command": [*command, LAST_WORDS],
+        "command": list(command),
         "env": [
             {"name": "TRADEFLEET_FLEET", "value": surroundings.fleet},
             {"name": "TRADEFLEET_DATABASE_URL_FILE", "value": f"{SECRET_FOLDER}/{URL_KEY}"},
+            *({"name": variable, "value": value} for variable, value in environment.items()),
         ],
         "resources": {part: dict(amounts) for part, amounts in defaults.resources.items() if amounts},
         "securityContext": container_security(),
@@ -117,7 +131,8 @@ def _pod(job: Job, name: str, surroundings: Surroundings) -> Body:
     }
 
 
-def _metadata(owner: Resource, surroundings: Surroundings, name: str, label: str) -> Body:
+def metadata_of(owner: Resource, surroundings: Surroundings, name: str, label: str) -> Body:
+    """Return the metadata of all objects of a job; `label` is the one by which its pods are found."""
     labels = {
         **surroundings.defaults.labels,
         FLEET_LABEL: surroundings.fleet,
@@ -136,5 +151,6 @@ def _metadata(owner: Resource, surroundings: Surroundings, name: str, label: str
     }
 
 
-def _child(kind: Kind, metadata: Body, **fields: Any) -> Child:  # noqa: ANN401 - JSON is what it is
+def child_of(kind: Kind, metadata: Body, **fields: Any) -> Child:  # noqa: ANN401 - JSON is what it is
+    """Return an object with this metadata."""
     return Child(kind, {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata, **fields})

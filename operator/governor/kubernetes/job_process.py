@@ -1,7 +1,7 @@
 """A job in a pod: `python -m governor.kubernetes.job_process MODULE SETTINGS MESSAGE`.
 
 A pod may not speak to the API server, and has 4,096 bytes for its last message (Kubernetes documentation, "Determine
-the Reason for Pod Failure"). So of what a job has found it tells what a status is made from.
+the Reason for Pod Failure").
 """
 
 import json
@@ -13,36 +13,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from governor.tasks import BACKTEST_MODULE, DATASET_MODULE
+from governor.tasks import DATASET_MODULE
 from tradefleet.domain.errors import Permanent
 from tradefleet.runtime.settings import read_secret
 
 MESSAGE_BYTES_MAX: Final = 4_000
 ERROR_LENGTH_MAX: Final = 900  # of at most four bytes each
-MODULES: Final = (BACKTEST_MODULE, DATASET_MODULE)
+MODULES: Final = (DATASET_MODULE,)
 
 
 def told(found: Mapping[str, Any]) -> bytes:
     """Return the message of a job that has found this: its result or its error, small enough for a pod."""
     if "error" in found:
         return _encoded({"error": str(found["error"])[:ERROR_LENGTH_MAX]})
-    message = _encoded({"result": summary(found["result"])})
+    message = _encoded({"result": found["result"]})
     if len(message) <= MESSAGE_BYTES_MAX:
         return message
     return _encoded({"error": f"its result has {len(message)} bytes, a pod tells {MESSAGE_BYTES_MAX} at most"})
-
-
-def summary(result: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the part of a result that a status shows: of a backtest the best bot, and the hashes."""
-    if "bots" not in result:
-        return result
-    best = result["bots"][0]
-    return {
-        "bots": [{name: best[name] for name in ("bot", "parameters", "quote", "vsHold")}],
-        "data": {"contentHash": result["data"]["contentHash"]},
-        "ledgerHash": result["ledgerHash"],
-        "synthetic": result["synthetic"],
-    }
 
 
 def work(module: str, settings: Path, environment: Mapping[str, str]) -> Mapping[str, Any]:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from governor.job import Job, JobFacts
-from governor.tasks import BACKTEST_MODULE
 from tradefleet.domain.errors import FleetError
 from tradefleet.resources.common import Resource
 
@@ -80,7 +79,6 @@ class ClusterJobs:
         secrets: Secrets,
         login: Callable[[str, Key], str],
         owners: Callable[[], Mapping[str, Resource]],
-        simulations_max: int,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api = api
@@ -89,7 +87,6 @@ class ClusterJobs:
         self._secrets = secrets
         self._login = login
         self._owners = owners
-        self._simulations_max = simulations_max
         self._clock_s = clock_s
         self._failures: dict[str, _Failure] = {}
         self._jobs_of_pods: dict[str, str] = {}  # by UID
@@ -100,13 +97,11 @@ class ClusterJobs:
         asked = {job.name: _Asked(job, owners[job.name]) for job in jobs if job.name in owners}
         self._failures = {name: each for name, each in self._failures.items() if _is_about(each, asked.get(name))}
         facts = {name: self._facts(each) for name, each in asked.items()}
-        for is_simulation, limit in ((True, self._simulations_max), (False, READINGS_MAX)):
-            queue = [each for each in asked.values() if (each.job.module == BACKTEST_MODULE) is is_simulation]
-            running = sum(facts[each.job.name].is_running for each in queue)
-            for each in sorted(queue, key=lambda one: (one.owner.metadata.creation_timestamp or "", one.job.name)):
-                if running < limit and self._is_due(each, facts[each.job.name]):
-                    facts[each.job.name] = self._start(each)
-                    running += 1
+        running = sum(each.is_running for each in facts.values())
+        for each in sorted(asked.values(), key=lambda one: (one.owner.metadata.creation_timestamp or "", one.job.name)):
+            if running < READINGS_MAX and self._is_due(each, facts[each.job.name]):
+                facts[each.job.name] = self._start(each)
+                running += 1
         self._remove_others(asked.values(), facts)
         return facts
 

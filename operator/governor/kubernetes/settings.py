@@ -37,6 +37,7 @@ class GovernorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     lease_name: str
     resync_s: int = 60  # how often everything is listed anew, hint or not
     simulations_max: int = 4  # backtest pods over the whole fleet at the same time
+    kueue_queue: str = ""  # the LocalQueue that says when backtests run, where Kueue is there
     schema_registry_url: str | None = None
     workloads: WorkloadDefaults
 

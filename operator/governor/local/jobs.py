@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from governor.job import Job, JobFacts
 
@@ -77,7 +77,7 @@ class Jobs:
 
     def _start(self, job: Job) -> None:
         settings = self._folder / f"{job.name}.json"
-        settings.write_text(json.dumps(self._settings(job), default=str), encoding="utf-8")
+        settings.write_text(json.dumps(job.settings, default=str), encoding="utf-8")
         self._output(job.name).unlink(missing_ok=True)
         search = [*self.code_folders, *filter(None, [os.environ.get("PYTHONPATH", "")])]
         command = Command(
@@ -88,11 +88,6 @@ class Jobs:
             environment={**os.environ, "PYTHONPATH": os.pathsep.join(search), **self.environment},
         )
         self._running[job.name] = _Running(job, self._spawn(command, self._folder))
-
-    def _settings(self, job: Job) -> Mapping[str, Any]:
-        if not job.makes_report:
-            return job.settings
-        return {**job.settings, "report": str(self._home.make(self._home.path / "reports") / f"{job.name}.html")}
 
     def _finish(self, running: _Running) -> None:
         """Keep what a job has found, or why it failed."""

@@ -23,11 +23,13 @@ from tradefleet.domain.errors import FleetError, Permanent
 from tradefleet.domain.ids import BotKey, BotUid
 from tradefleet.runtime.logging import set_up_logging
 from tradefleet.store.components import Component
+from tradefleet.store.logins import component_login
 from tradefleet.store.postgres.commands import PostgresCommandStore
 from tradefleet.store.postgres.halts import PostgresHaltStore
 from tradefleet.store.postgres.retention import PostgresRetentionStore
 from tradefleet.store.postgres.runs import PostgresRuns
 from tradefleet.store.postgres.session import Session
+from tradefleet.store.postgres.trials import PostgresTrials
 from tradefleet.store.postgres.upkeep import PostgresFleetStore
 
 from .announcer import LocalAnnouncer
@@ -37,6 +39,7 @@ from .jobs import Jobs
 from .processes import clear_leftovers
 from .resources import LocalResources
 from .services import Services
+from .simulations import LocalSimulations, slots_of_machine
 from .strategies import WarmUps
 
 _LOG: Final = logging.getLogger(__name__)
@@ -68,6 +71,7 @@ class Supervisor:
         self._announcer = LocalAnnouncer(self._services.kafka, now_us)
         self._resources: LocalResources | None = None
         self._session: Session | None = None
+        self._simulations: LocalSimulations | None = None
 
     def ask_to_end(self) -> None:
         """Let `run` come to its end."""
@@ -93,10 +97,18 @@ class Supervisor:
         resources = self._resources = LocalResources(url, self._facts.fleet, actor="supervisor")
         resources.listen()
         session = self._session = Session(url, fleet=self._facts.fleet, application="supervisor")
-        self._jobs.environment = {
+        trials = PostgresTrials(session)
+        simulations = self._simulations = LocalSimulations(
+            self._home,
+            role=component_login(self._facts.fleet, Component.BACKTEST),
+            missing=lambda each: trials.missing(each.uid, each.question, limit=each.trials),
+            slots=slots_of_machine(),
+        )
+        self._jobs.environment = simulations.environment = {
             "TRADEFLEET_FLEET": self._facts.fleet,
             "TRADEFLEET_DATABASE_URL": self._services.url(Component.BACKTEST),
         }
+        simulations.code_folders = self._facts.code_folders
         # What was Ready in an earlier life is not yet so in this one, and somebody may be waiting for it.
         resources.write_statuses({each.metadata.uid or "": waking(each, now_us=now_us()) for each in resources.all()})
         self._tell("running", is_up=True)
@@ -106,6 +118,7 @@ class Supervisor:
                 sight=Eyes(session),
                 renderer=self._crew,
                 jobs=self._jobs,
+                simulations=simulations,
                 logins=self._services,
                 announcer=self._announcer,
                 upkeep=Housekeeping(PostgresRetentionStore(session), time.monotonic),
@@ -113,6 +126,7 @@ class Supervisor:
                 commands=PostgresCommandStore(session),
                 halts=PostgresHaltStore(session),
                 runs=PostgresRuns(session),
+                trials=trials,
                 warm_up=self._warm_ups,
                 wall_us=now_us,
             )
@@ -122,6 +136,8 @@ class Supervisor:
         self._tell("stopping the bots")
         self._crew.stop()
         self._jobs.stop()
+        if self._simulations is not None:
+            self._simulations.stop()
         self._announcer.close()
         for connection in (self._resources, self._session):
             if connection is not None:
@@ -140,6 +156,8 @@ class Supervisor:
                 self._tell("running", is_up=True)
             self._facts = self._home.facts()
             self._warm_ups.code_folders = self._jobs.code_folders = self._facts.code_folders
+            if self._simulations is not None:
+                self._simulations.code_folders = self._facts.code_folders
             rounds.go()
             self._home.bound_logs()
         except FleetError as error:
@@ -154,7 +172,8 @@ class Supervisor:
         if self._is_asked_to_end or self._resources is None:
             return
         poll = select.poll()
-        for child in (*self._crew.children(), *self._jobs.children()):
+        trials = () if self._simulations is None else self._simulations.children()
+        for child in (*self._crew.children(), *self._jobs.children(), *trials):
             poll.register(child, select.POLLIN)
         try:
             poll.register(self._resources, select.POLLIN)

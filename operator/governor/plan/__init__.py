@@ -7,16 +7,17 @@ the backtest as well, so that a fleet and its backtest cannot differ in it.
 
 from collections.abc import Collection
 
+from governor.plan.backtests import judge_backtest
 from governor.plan.bots import plan_bots
 from governor.plan.draft import Draft, Observed, WarmUp
-from governor.plan.markets import find_market, may_be_played
+from governor.plan.markets import find_market
 from governor.plan.orphans import explain_orphans
 from governor.plan.policies import plan_halts
 from governor.plan.recordings import plan_recorder
 from governor.plan.workloads import exchange_workloads, feed_workload
 from governor.workload import Plan
 from tradefleet.resources.backtest import Backtest
-from tradefleet.resources.common import Resource, ResourceKey
+from tradefleet.resources.common import Resource
 from tradefleet.resources.dataset import Dataset
 from tradefleet.resources.exchange import Exchange
 
@@ -43,7 +44,5 @@ def plan(resources: Collection[Resource], observed: Observed, warm_up: WarmUp) -
     for dataset in draft.all(Dataset):
         plan_recorder(draft, dataset, markets)
     for backtest in draft.all(Backtest):
-        tested_on = draft.get(ResourceKey("Dataset", backtest.key.namespace, backtest.spec.dataset_ref.name))
-        if isinstance(tested_on, Dataset):
-            may_be_played(draft, backtest, tested_on)
+        judge_backtest(draft, backtest)
     return draft.plan()

@@ -22,6 +22,7 @@ from tradefleet.store.ports import (
     RunStore,
     VenueStore,
 )
+from tradefleet.store.ports.trials import TrialBooks, TrialStore
 from tradefleet.store.postgres.bot_database import BotDatabase
 from tradefleet.store.postgres.commands import PostgresCommandStore
 from tradefleet.store.postgres.dead_letters import PostgresDeadLetterStore
@@ -32,6 +33,7 @@ from tradefleet.store.postgres.leases import row_key
 from tradefleet.store.postgres.retention import PostgresRetentionStore
 from tradefleet.store.postgres.runs import PostgresRuns
 from tradefleet.store.postgres.session import Session
+from tradefleet.store.postgres.trials import PostgresTrials
 from tradefleet.store.postgres.upkeep import (
     PostgresFleetStore,
     PostgresTopicStore,
@@ -79,6 +81,14 @@ class World(Protocol):
 
     def dead_letters(self) -> DeadLetterStore: ...
 
+    def books_of_trials(self) -> TrialBooks: ...
+
+    def trials(self) -> TrialStore:
+        """Return a handle of the log-in `trials_role`."""
+
+    def trials_role(self) -> str:
+        """Return the role of the handles of Backtests."""
+
     def expire(self, name: LeaseName) -> None:
         """Let the lease's time be over."""
 
@@ -102,6 +112,9 @@ class MemoryWorld:
     def trouble(self, uid: BotUid) -> str:
         return self.handle()._rows.bots[uid].trouble
 
+    def trials_role(self) -> str:
+        return "backtest"
+
     def handle(self) -> MemoryStore:
         return MemoryStore(self.database, fleet=self._fleet)
 
@@ -109,7 +122,9 @@ class MemoryWorld:
         self.register(bot, uid)
         return self.handle()
 
-    gateway = feed = venue = runs = halts = commands = fleets = retention = topics = dead_letters = handle
+    gateway = feed = venue = runs = halts = commands = fleets = retention = topics = dead_letters = books_of_trials = (
+        trials
+    ) = handle
 
     def actions(self) -> list[Action]:
         return [action for _, action in self.handle()._rows.actions]
@@ -212,6 +227,15 @@ class PostgresWorld:
 
     def dead_letters(self) -> DeadLetterStore:
         return PostgresDeadLetterStore(self.as_component(Component.VENUE))
+
+    def books_of_trials(self) -> TrialBooks:
+        return PostgresTrials(self.as_component(Component.SUPERVISOR))
+
+    def trials(self) -> TrialStore:
+        return PostgresTrials(self.as_component(Component.BACKTEST))
+
+    def trials_role(self) -> str:
+        return component_login(self.fleet, Component.BACKTEST)
 
     def topics(self) -> TopicStore:
         return PostgresTopicStore(self.as_component(Component.GATEWAY))

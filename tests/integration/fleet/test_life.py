@@ -442,7 +442,7 @@ def _keep_house(fleet: FleetCommands) -> None:
         house = Housekeeping(PostgresRetentionStore(session), time.monotonic, retention)
         found = PostgresCommandStore(session).bot_commands(AccountId("default/simulator:main"))
         commands = [Command(account=AccountId("default/simulator:main"), command=each) for each in found]
-        house.tend(commands, runs={}, finished=())
+        house.tend(commands, runs={}, finished=(), kept={})
     finally:
         session.close()
 

@@ -15,7 +15,8 @@ from workloads.backtest.output import COLUMNS
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "backtest.md").read_text(encoding="utf-8")
-COMMANDS = re.findall(r"^\$ tradefleet (.*)$", PAGE, re.MULTILINE)
+# What a fleet is needed for runs in tests/integration/fleet/test_grid.py.
+COMMANDS = re.findall(r"^\$ tradefleet (backtest .*)$", PAGE, re.MULTILINE)
 SPRING_US = 1_522_800_000_000_000  # 2018-04-04
 NOT_EXPLAINED = {"Bot", "Strategy", "Parameters", "Instruments", "Exchange", "Bars", "Quote"}  # they say it themselves
 FEED = """

@@ -1,37 +1,175 @@
-"""A Backtest's job leaves a document and a report."""
+"""The process of some trials writes what came of each, once, and says by its exit status what is worth another try."""
 
 import hashlib
 import json
+import sys
+import zlib
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
-from governor.backtest_job import run
-from governor.job import JobFacts
-from governor.tasks import finished_reports
+import pytest
+from governor.backtest_job import AGAIN, DONE, run, run_trial
+from governor.simulation import TRIAL_FAILED
+from governor.tasks import finished_reports, simulations_of
 
+from tests.fakes.memory_database import MemoryDatabase
+from tests.fakes.memory_store import MemoryStore
 from tests.unit.governor import fleets
 from tradefleet.domain.bar import MINUTE_US
+from tradefleet.domain.errors import Retryable
+from tradefleet.domain.trials import Trial, TrialProgress
+from tradefleet.resources.backtest import Backtest
 from tradefleet.resources.common import Resource
-from tradefleet.resources.load import dump
+from tradefleet.resources.search import question_of
+
+LISTED = [{"symbol": "BTC-USD", "tickSize": "0.01", "lotSize": "0.00000001", "minNotional": "1"}]
+GRID = {
+    "strategy": {"name": "sma-cross", "params": {"slow": 20}},
+    "search": {"space": {"fast": {"values": [5, 30, 10]}}, "objective": "return"},
+}
+UID = "uid-backtest-test"
+
+BROKEN = """
+from workloads.strategy.api import Strategy, param
 
 
-def _backtest() -> Resource:
-    return fleets.stored(
-        "Backtest",
-        "test",
-        {
-            "datasetRef": {"name": "market"},
-            "exchangeRef": {"name": "simulator"},
-            "strategy": {"name": "buy-and-hold"},
-            "wallet": {"USD": "10000"},
-        },
-    )
+class Broken(Strategy):
+    after: int = param(3, ge=1, le=999)
+
+    def on_start(self):
+        self.seen = 0
+
+    def on_bar(self, bar):
+        self.seen += 1
+        if self.seen > self.after:
+            raise ValueError("enough")
+"""
 
 
-def _settings(report: Path) -> dict[str, object]:
-    listed = [{"symbol": "BTC-USD", "tickSize": "0.01", "lotSize": "0.00000001", "minNotional": "1"}]
-    resources = [fleets.exchange(instruments=listed), fleets.dataset(instruments=["BTC-USD"]), _backtest()]
-    return {"resources": dump(resources), "name": "test", "report": str(report)}
+def backtest(**spec: Any) -> Backtest:
+    body = {
+        "datasetRef": {"name": "market"},
+        "exchangeRef": {"name": "simulator"},
+        "strategy": {"name": "buy-and-hold"},
+        "wallet": {"USD": "10000"},
+        **spec,
+    }
+    found = fleets.stored("Backtest", "test", body)
+    assert isinstance(found, Backtest)
+    return found
+
+
+def market() -> list[Resource]:
+    return [fleets.exchange(instruments=LISTED), fleets.dataset(instruments=["BTC-USD"])]
+
+
+def told(wanted: Backtest, **more: Any) -> dict[str, Any]:
+    (simulation,) = simulations_of([*market(), wanted], {}, {})
+    return {**simulation.told, **more}
+
+
+class Store(MemoryStore):
+    """A store that is away for some calls."""
+
+    def __init__(self) -> None:
+        super().__init__(MemoryDatabase(lambda: 1))
+        self.is_away = 0
+
+    def add(self, uid: str, question: str, trial: Trial) -> bool:
+        if self.is_away:
+            self.is_away -= 1
+            raise Retryable("database: gone")
+        return super().add(uid, question, trial)
+
+
+@pytest.fixture
+def store() -> Store:
+    return Store()
+
+
+def trials(store: Store, wanted: Backtest) -> list[Trial]:
+    return list(store.ranking(UID, question_of(wanted), limit=99))
+
+
+def never() -> bool:
+    return False
+
+
+def test_each_trial_of_a_grid_is_written_with_its_parameters(store: Store) -> None:
+    wanted = backtest(**GRID)
+
+    assert run(told(wanted), range(3), store, never) == DONE
+
+    *done, refused = trials(store, wanted)
+    assert sorted(each.parameters["fast"] for each in done) == [5, 10]
+    assert all(each.score is not None and each.ledger_hash and each.vs_hold is not None for each in done)
+    assert done == sorted(done, key=lambda each: each.score or 0, reverse=True)
+    assert refused.parameters == {"fast": 30}
+    assert "fast" in refused.error, "it must be below slow, and this is no reason to try again"
+
+
+def test_a_trial_of_a_grid_is_the_run_that_its_parameters_make_alone(store: Store) -> None:
+    grid, alone = backtest(**GRID), backtest(strategy={"name": "sma-cross", "params": {"slow": 20, "fast": 10}})
+
+    one, _ = run_trial(told(grid), 2)
+    other, _ = run_trial(told(alone), 0)
+
+    assert (one.ledger_hash, one.vs_hold) == (other.ledger_hash, other.vs_hold)
+    assert (bool(one.report), bool(other.report)) == (False, True)
+
+
+def test_what_is_done_is_left_out_when_an_index_is_run_again(store: Store) -> None:
+    wanted = backtest(**GRID)
+    kept = Trial(number=0, parameters={"fast": 5}, score=Decimal(99))
+    store.add(UID, question_of(wanted), kept)
+
+    assert run(told(wanted), range(3), store, never) == DONE
+
+    assert trials(store, wanted)[0] == kept
+    assert len(trials(store, wanted)) == 3
+
+
+def test_who_is_asked_to_end_writes_what_is_done_and_is_run_again(store: Store) -> None:
+    wanted = backtest(**GRID)
+
+    assert run(told(wanted), range(3), store, lambda: bool(trials(store, wanted))) == AGAIN
+
+    assert [each.number for each in trials(store, wanted)] == [0]
+
+
+def test_a_strategy_that_raises_is_named_with_its_line_and_not_tried_again(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_one.py").write_text(BROKEN, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "broken_one", raising=False)
+    wanted = backtest(strategy={"name": "broken_one:Broken"}, search={"space": {"after": {"values": [4, 500]}}})
+
+    assert run(told(wanted), range(2), store, never) == TRIAL_FAILED
+
+    done, failed = trials(store, wanted)
+    assert done.parameters == {"after": 500}
+    assert failed.parameters == {"after": 4}
+    assert "raised ValueError: enough (broken_one.py:14 in on_bar" in failed.error
+
+
+def test_a_result_waits_for_a_database_that_is_away(store: Store) -> None:
+    wanted = backtest()
+    store.is_away = 2
+
+    assert run(told(wanted), range(1), store, never, wait_s=0) == DONE
+    assert len(trials(store, wanted)) == 1
+
+
+def test_a_database_that_stays_away_is_no_result(store: Store) -> None:
+    store.is_away = 99
+
+    with pytest.raises(Retryable):
+        run(told(backtest()), range(1), store, never, wait_s=0)
+
+
+# --- reports ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_report_takes_the_place_of_the_one_before_whole(tmp_path: Path) -> None:
@@ -39,34 +177,41 @@ def test_a_report_takes_the_place_of_the_one_before_whole(tmp_path: Path) -> Non
     report.write_text("the one before", encoding="utf-8")
 
     with report.open(encoding="utf-8") as read_meanwhile:
-        document = run(_settings(report))
+        trial, _ = run_trial(told(backtest(), report=str(report)), 0)
         assert read_meanwhile.read() == "the one before"
 
-    assert document["bots"][0]["bot"] == "default/test"
-    finished = document["finished"]
+    finished: Any = trial.figures["finished"]
     assert finished["location"] == str(report)
     assert finished["contentHash"] == hashlib.sha256(report.read_bytes()).hexdigest()
     assert report.read_text(encoding="utf-8").rstrip().endswith("</html>")
+    assert zlib.decompress(trial.report) == report.read_bytes()
+    assert len(trial.report) < 1_000_000
     assert list(tmp_path.iterdir()) == [report]
 
 
-def test_what_is_told_of_a_report_agrees_with_its_document(tmp_path: Path) -> None:
-    document = json.loads(json.dumps(run(_settings(tmp_path / "test.html")), default=str))
+def test_what_is_told_of_a_run_agrees_with_its_document() -> None:
+    wanted = backtest()
+    trial, _ = run_trial(told(wanted), 0)
+    known = TrialProgress(question=question_of(wanted), trials=1, completed=1, best=trial)
 
-    (told,) = finished_reports([_backtest()], {"backtest-default-test": JobFacts(result=document)})
+    (report,) = finished_reports([wanted], {UID: known}, {UID: trial})
 
+    document: Any = json.loads(json.dumps(trial.figures))
     (shown,) = document["bots"]
-    assert (told.report, told.bot) == ("backtest/default/test/1", "default/test")
-    assert (told.values["endEquity"], told.values["fees"], told.values["fills"]) == (
+    assert (report.report, report.bot) == (f"backtest/default/test/{question_of(wanted)}", "default/test")
+    assert report.location == f"backtest_result/{UID}/{question_of(wanted)}/0"
+    assert (report.values["endEquity"], report.values["fees"], report.values["fills"]) == (
         shown["equity"],
         shown["fees"],
         shown["fills"],
     )
-    assert Decimal(told.values["endEquity"]) - Decimal(told.values["hold"]) == Decimal(shown["vsHold"])
-    assert told.to_us - told.from_us == document["data"]["bars"] * MINUTE_US
+    assert Decimal(report.values["endEquity"]) - Decimal(report.values["hold"]) == trial.vs_hold
+    assert report.to_us - report.from_us == document["data"]["bars"] * MINUTE_US
 
 
 def test_a_backtest_that_is_not_done_has_no_report() -> None:
-    assert (
-        finished_reports([_backtest(), fleets.bot("alpha")], {"backtest-default-test": JobFacts(is_running=True)}) == []
-    )
+    wanted = backtest(**GRID)
+    best = Trial(number=0)
+    known = TrialProgress(question=question_of(wanted), trials=3, completed=2, best=best)
+
+    assert finished_reports([wanted, fleets.bot("alpha")], {UID: known}, {UID: best}) == []

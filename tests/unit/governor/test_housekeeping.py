@@ -68,7 +68,7 @@ class Room:
         self.housekeeping = Housekeeping(self.store, lambda: self.now_s, SOON)
 
     def tend(self, *commands: Command, runs=None, finished=()) -> None:
-        self.housekeeping.tend(commands, runs=runs or {}, finished=finished)
+        self.housekeeping.tend(commands, runs=runs or {}, finished=finished, kept={})
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_what_is_registered_already_is_not_written_again(room: Room) -> None:
     room.tend(ALPHA, BETA)
     assert room.store.written == 3
 
-    Housekeeping(room.store, lambda: room.now_s).tend([ALPHA, BETA], runs={}, finished=())
+    Housekeeping(room.store, lambda: room.now_s).tend([ALPHA, BETA], runs={}, finished=(), kept={})
 
     assert room.store.written == 3
 

@@ -171,12 +171,3 @@ def test_files_that_change_are_read_again(stage: Stage, tmp_path: Path) -> None:
         assert stage.tend(asked) == {asked.name: JobFacts(result={})}
 
     assert stage.tend(asked) == {asked.name: JobFacts(result={})}
-
-
-def test_a_report_goes_beside_the_others(stage: Stage) -> None:
-    asked = replace(job(), makes_report=True)
-
-    stage.tend(asked)
-
-    settings = json.loads(Path(stage.newest(asked).command.arguments[-2]).read_text(encoding="utf-8"))
-    assert settings == {"seed": 1, "report": str(stage.home.path / "reports" / f"{asked.name}.html")}

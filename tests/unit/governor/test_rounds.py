@@ -9,6 +9,7 @@ from governor.job import FinishedReport, Job, JobFacts
 from governor.observation import Books, Seen
 from governor.ports import Ports
 from governor.rounds import Rounds
+from governor.simulation import Asked, Simulation, SimulationFacts
 from governor.workload import Command, ProcessFacts, ProcessState, Workload
 
 from tests.fakes.memory_database import MemoryDatabase
@@ -54,9 +55,25 @@ class Reading:
         return {job.name: JobFacts(is_running=True) for job in jobs}
 
 
+class Simulations:
+    """Simulations that begin, and come no further."""
+
+    slots = 2
+
+    def __init__(self) -> None:
+        self.asked: dict[str, int] = {}
+
+    def role(self, simulation: Simulation) -> str:
+        return f"role of {simulation.name}"
+
+    def tend(self, asked: Collection[Asked]) -> dict[str, SimulationFacts]:
+        self.asked = {each.simulation.name: each.slots for each in asked}
+        return {name: SimulationFacts(running=slots, slots=slots) for name, slots in self.asked.items()}
+
+
 class Upkeep:
-    def tend(self, commands, *, runs, finished) -> None:
-        del commands, runs, finished
+    def tend(self, commands, *, runs, finished, kept) -> None:
+        del commands, runs, finished, kept
 
 
 class Stage:
@@ -67,6 +84,7 @@ class Stage:
         self.store.create_fleet()
         self.resources = MemoryResources(resources)
         self.processes = Processes()
+        self.simulations = Simulations()
         self.seen = Seen()
         self.logins: dict[BotUid, BotKey] = {}
         self.puts: list[Command] = []
@@ -83,6 +101,7 @@ class Stage:
                 sight=self,
                 renderer=self.processes,
                 jobs=Reading(),
+                simulations=self.simulations,
                 logins=self,
                 announcer=self,
                 upkeep=Upkeep(),
@@ -90,6 +109,7 @@ class Stage:
                 commands=self,
                 halts=self.store,
                 runs=self.store,
+                trials=self.store,
                 warm_up=fleets.warm_up,
                 wall_us=lambda: NOW_US,
             )

@@ -54,6 +54,13 @@ class PostgresRetentionStore:
         """Delete dead letters of market data that are older; return how many."""
         return self._forget(retention_sql.FORGET_DEAD_LETTERS, limit, kept_us=kept_us)
 
+    def forget_trials(self, kept: Mapping[str, tuple[str, int]], *, gone_us: int, limit: int) -> int:
+        """Delete trials of Backtests that nobody asks for any more; return how many."""
+        questions, runs = [each for each, _ in kept.values()], [each for _, each in kept.values()]
+        return self._forget(
+            retention_sql.FORGET_TRIALS, limit, uids=list(kept), questions=questions, kept=runs, gone_us=gone_us
+        )
+
     def trim(self, *, limit: int) -> int:
         """Delete up to `limit` messages that nobody needs any more; return how many were deleted."""
         fleet = self._session.fleet

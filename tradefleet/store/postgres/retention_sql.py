@@ -128,3 +128,22 @@ WITH trimmed AS (
 )
 DELETE FROM tradefleet.outbox USING trimmed
 WHERE outbox.fleet = %(fleet)s AND outbox.stream = trimmed.stream AND outbox.seq <= %(up_to)s RETURNING outbox.seq"""
+
+FORGET_TRIALS = """
+DELETE FROM tradefleet.backtest_result WHERE ctid = ANY (ARRAY(
+    SELECT result.ctid
+    FROM (
+        SELECT run.fleet, run.uid, run.question, kept.runs, run.asked_us, row_number() OVER (
+            PARTITION BY run.uid ORDER BY run.question = kept.question DESC, run.asked_us DESC, run.question
+        ) AS place
+        FROM tradefleet.backtest_run AS run
+        LEFT JOIN unnest(%(uids)s::text[], %(questions)s::text[], %(kept)s::bigint[]) AS kept(uid, question, runs)
+            ON kept.uid = run.uid
+        WHERE run.fleet = %(fleet)s
+    ) AS old
+    JOIN tradefleet.backtest_result AS result
+        ON result.fleet = old.fleet AND result.uid = old.uid AND result.question = old.question
+    WHERE (old.runs IS NOT NULL AND old.place > old.runs + 1)
+        OR (old.runs IS NULL AND old.asked_us <= tradefleet.now_us() - %(gone_us)s)
+    LIMIT %(limit)s
+)) RETURNING trial"""

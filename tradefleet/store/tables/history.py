@@ -1,8 +1,8 @@
 """Lockstep runs, datasets and the results of backtests."""
 
-from sqlalchemy import Boolean, Column, Index, Table, text
+from sqlalchemy import Boolean, Column, Index, Numeric, Table, Text, text
 
-from tradefleet.store.tables.columns import document, fleet, metadata, name, number, optional_number
+from tradefleet.store.tables.columns import document, fleet, metadata, name, number, optional_number, payload
 
 runs = Table(
     "run",
@@ -68,19 +68,44 @@ dataset_coverages = Table(
     comment="Stretches without a gap.",
 )
 
+backtest_runs = Table(
+    "backtest_run",
+    metadata,
+    fleet(),
+    name("uid", key=True),
+    name("question", key=True),
+    name("backtest"),
+    number("generation"),
+    number("trials"),
+    Column("db_role", Text(collation="C"), nullable=False, server_default=text("''")),
+    number("asked_us"),
+    document("inputs"),
+    Index(None, "db_role"),
+    comment="What a Backtest asked, and how many trials that took: kept for good, since luck grows with their number. "
+    "db_role: the one log-in that may add their results; asked_us: when it was asked last.",
+)
+
 backtest_results = Table(
     "backtest_result",
     metadata,
     fleet(),
     name("uid", key=True),
-    name("trial", key=True),
-    name("backtest"),
-    number("generation"),
+    name("question", key=True),
+    number("trial", key=True),
+    document("parameters"),
+    Column("score", Numeric, nullable=True),
+    Column("vs_hold", Numeric, nullable=True),
+    name("quote"),
+    name("bot"),
+    name("error"),
+    name("dataset_hash"),
     name("ledger_hash"),
+    Column("is_synthetic", Boolean, nullable=False),
     number("started_us"),
-    optional_number("finished_us"),
-    document("inputs"),
+    number("finished_us"),
     document("figures"),
-    Index(None, "fleet", "backtest"),
-    comment="One row per trial; rows are only ever added.",
+    payload("report", default=True),
+    Index("backtest_result_best_idx", "fleet", "uid", "question", text("score DESC NULLS LAST"), "trial"),
+    comment="One row per trial, added once: its figures, or the error that ended it. report: a page, as zlib packs "
+    "it, of a run that is no part of a search.",
 )

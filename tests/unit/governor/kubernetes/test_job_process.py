@@ -20,7 +20,7 @@ from tradefleet.domain.errors import InvalidValue, Permanent
 
 def dataset_job() -> Any:
     dataset = fleets.dataset()
-    (job,) = jobs_of([dataset], {})
+    (job,) = jobs_of([dataset])
     return job, dataset
 
 
@@ -51,16 +51,6 @@ def test_nothing_but_a_job_is_run(tmp_path: Path):
     with pytest.raises(Permanent, match="os is no job"):
         main(["os", "x", "y"])
     assert not list(tmp_path.iterdir())
-
-
-def test_of_a_backtest_the_best_bot_is_told():
-    best = {"bot": "a", "parameters": {"fast": 3}, "quote": "USD", "vsHold": "1.5", "trades": ["x" * 9_000]}
-    result = {"bots": [best, best], "data": {"contentHash": "h", "more": 1}, "ledgerHash": "l", "synthetic": True}
-
-    message = json.loads(told({"result": result}))
-
-    assert message["result"]["bots"] == [{"bot": "a", "parameters": {"fast": 3}, "quote": "USD", "vsHold": "1.5"}]
-    assert message["result"]["data"] == {"contentHash": "h"}
 
 
 def test_a_message_is_never_longer_than_a_pod_may_tell():
