@@ -1,9 +1,10 @@
 """Work that ends by itself: reading a Dataset, running a Backtest. What is asked for, and where it is."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from governor.workload import Needs
 from tradefleet.domain.ids import BotKey
 
 
@@ -13,6 +14,9 @@ class Job:
 
     Whoever runs it works it out again when one of the user's `files` has changed, and, for `makes_report`, adds to
     the settings where the report belongs, as "report".
+
+    In a cluster, `needs` are mounted for it. `code` are modules by file name that it may import; one that runs the
+    code of somebody's own and needs no data is `isolated`: without a log-in, and without anybody to speak with.
     """
 
     name: str
@@ -21,6 +25,9 @@ class Job:
     settings: Mapping[str, Any]
     files: tuple[str, ...] = ()
     makes_report: bool = False
+    needs: Needs = field(default_factory=Needs)
+    code: Mapping[str, str] = field(default_factory=dict)
+    isolated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

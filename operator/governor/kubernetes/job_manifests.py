@@ -1,6 +1,7 @@
 """From a job to the objects that work it out in a cluster. Pure."""
 
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 from governor.job import Job
@@ -8,6 +9,8 @@ from tradefleet.resources.common import GROUP, Resource
 
 from .client import CONFIG_MAP, JOB, NETWORK_POLICY, SECRET, Body, Kind
 from .manifests import (
+    CODE_MOUNT,
+    CODE_PATH,
     CONTAINER,
     DIGEST_ANNOTATION,
     FLEET_LABEL,
@@ -24,9 +27,15 @@ from .manifests import (
     container_security,
     egress_rules,
     encoded,
+    host_rules,
+    needed_mounts,
+    needed_variables,
+    needed_volumes,
     object_name,
     owner_references,
     pod_security,
+    pod_template_of,
+    pull_policy,
 )
 
 JOB_LABEL: Final = f"{GROUP}/job"
@@ -34,6 +43,8 @@ RESULT_LABEL: Final = f"{GROUP}/result"
 RESULT_KEY: Final = "result.json"
 NAME_LENGTH_MAX: Final = 63  # a Job's name is a label of its pods
 DIGEST_LENGTH: Final = 8
+SETTINGS_FILE: Final = "settings.json"
+CODE_PREFIX: Final = "code."  # of the entries with modules
 TIME_S_MAX: Final = 6 * 3_600  # a job that takes longer has hung
 
 
@@ -61,32 +72,44 @@ def children_of_job(job: Job, owner: Resource, surroundings: Surroundings, datab
     metadata = _metadata(owner, surroundings, name, JOB_LABEL)
     labels = metadata["labels"]
     settings = {**job.settings, **({"report": "/tmp/report.html"} if job.makes_report else {})}  # noqa: S108 - its own
+    namespace = owner.metadata.namespace
+    egress = [] if job.isolated else egress_rules(surroundings, namespace, with_broker=False)
+    egress += [each for each in host_rules(job.needs.hosts, namespace) if each not in egress]
     policy = {
         "podSelector": {"matchLabels": {FLEET_LABEL: surroundings.fleet, JOB_LABEL: name}},
         "policyTypes": ["Ingress", "Egress"],
-        "egress": egress_rules(surroundings, owner.metadata.namespace, with_broker=False),
+        **({"egress": egress} if egress else {}),  # none of them is none allowed
     }
-    template = {"metadata": {"labels": labels}, "spec": _pod(job, name, surroundings)}
+    template = {"metadata": {"labels": labels}, "spec": _pod(job, name, owner, surroundings)}
     spec = {"backoffLimit": 0, "activeDeadlineSeconds": TIME_S_MAX, "template": template}
+    told = {SETTINGS_FILE: json.dumps(settings, default=str, sort_keys=True)}
+    code = {f"{CODE_PREFIX}{file}": text for file, text in job.code.items()}
+    secrets = [_child(SECRET, metadata, type="Opaque", data={URL_KEY: encoded(database_url)})]
     return [
-        _child(SECRET, metadata, type="Opaque", data={URL_KEY: encoded(database_url)}),
-        _child(CONFIG_MAP, metadata, data={"settings.json": json.dumps(settings, default=str, sort_keys=True)}),
+        *([] if job.isolated else secrets),
+        _child(CONFIG_MAP, metadata, data={**told, **code}),
         _child(NETWORK_POLICY, metadata, spec=policy),
         _child(JOB, metadata, spec=spec),
     ]
 
 
-def _pod(job: Job, name: str, surroundings: Surroundings) -> Body:
-    defaults = surroundings.defaults
+def _pod(job: Job, name: str, owner: Resource, surroundings: Surroundings) -> Body:
+    defaults, template = surroundings.defaults, pod_template_of(owner)
     command = ["python", "-m", "governor.kubernetes.job_process", job.module, f"{SETTINGS_FOLDER}/settings.json"]
     container = {
         "name": CONTAINER,
-        "image": defaults.image,
-        "imagePullPolicy": defaults.image_pull_policy,
+        "image": template.image or defaults.image,
+        "imagePullPolicy": pull_policy(template, defaults),
         "command": [*command, LAST_WORDS],
         "env": [
             {"name": "TRADEFLEET_FLEET", "value": surroundings.fleet},
-            {"name": "TRADEFLEET_DATABASE_URL_FILE", "value": f"{SECRET_FOLDER}/{URL_KEY}"},
+            *(
+                []
+                if job.isolated
+                else [{"name": "TRADEFLEET_DATABASE_URL_FILE", "value": f"{SECRET_FOLDER}/{URL_KEY}"}]
+            ),
+            *([CODE_PATH] if job.code else []),
+            *needed_variables(job.needs),
         ],
         "resources": {part: dict(amounts) for part, amounts in defaults.resources.items() if amounts},
         "securityContext": container_security(),
@@ -94,14 +117,19 @@ def _pod(job: Job, name: str, surroundings: Surroundings) -> Body:
         "volumeMounts": [
             {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - the pod's own
             {"name": "settings", "mountPath": SETTINGS_FOLDER, "readOnly": True},
-            {"name": "secret", "mountPath": SECRET_FOLDER, "readOnly": True},
+            *([] if job.isolated else [{"name": "secret", "mountPath": SECRET_FOLDER, "readOnly": True}]),
+            *([CODE_MOUNT] if job.code else []),
+            *needed_mounts(job.needs),
         ],
     }
+    own_secrets = [reference.name for reference in template.image_pull_secrets]
+    pull_secrets = own_secrets if template.image is not None else [*defaults.image_pull_secrets, *own_secrets]
     optional: Body = {
-        "imagePullSecrets": [{"name": each} for each in defaults.image_pull_secrets],
+        "imagePullSecrets": [{"name": each} for each in dict.fromkeys(pull_secrets)],
         "nodeSelector": defaults.node_selector,
         "tolerations": [dict(each) for each in defaults.tolerations],
     }
+    code = {f"{CODE_PREFIX}{file}": file for file in job.code}
     return {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
@@ -110,11 +138,19 @@ def _pod(job: Job, name: str, surroundings: Surroundings) -> Body:
         "containers": [container],
         "volumes": [
             {"name": "scratch", "emptyDir": {}},
-            {"name": "settings", "configMap": {"name": name, "defaultMode": READABLE}},
-            {"name": "secret", "secret": {"secretName": name, "defaultMode": PRIVATE}},
+            {"name": "settings", "configMap": _entries(name, {SETTINGS_FILE: SETTINGS_FILE})},
+            *([] if job.isolated else [{"name": "secret", "secret": {"secretName": name, "defaultMode": PRIVATE}}]),
+            *([{"name": "code", "configMap": _entries(name, code)}] if job.code else []),
+            *needed_volumes(job.needs),
         ],
         **{part: value for part, value in optional.items() if value},
     }
+
+
+def _entries(name: str, paths: Mapping[str, str]) -> Body:
+    """Return a volume with some entries of a ConfigMap, each at a path."""
+    items = [{"key": key, "path": path} for key, path in sorted(paths.items())]
+    return {"name": name, "items": items, "defaultMode": READABLE}
 
 
 def _metadata(owner: Resource, surroundings: Surroundings, name: str, label: str) -> Body:

@@ -10,6 +10,7 @@ from governor.annotations import FLATTEN_ANNOTATION, REOPEN_ANNOTATION, SKIP_ANN
 from governor.plan.draft import Draft
 from governor.plan.hosts import HOST_SIZE, place
 from governor.plan.markets import Market
+from governor.plan.strategies import NotRunnable, code_of, running_code, warm_up_of
 from governor.plan.workloads import bot_workload, full_name, host_workload
 from governor.workload import Command, LockstepRun
 from tradefleet.domain.bots import BotCommand, BotConfig, DeletionPolicy, RunState
@@ -33,7 +34,7 @@ def plan_bots(draft: Draft, market: Market) -> None:
     for bot, config in configs:
         draft.commands.append(_command(market, bot, config, host=hosts.get(config.uid, "")))
         if config.uid in running - shared:
-            draft.workloads.append(bot_workload(market, bot, config))
+            draft.workloads.append(bot_workload(market, bot, config, running_code(draft, bot, config)))
     draft.workloads += [host_workload(market, host) for host in sorted(set(hosts.values()))]
 
 
@@ -60,8 +61,16 @@ def _configs(draft: Draft, market: Market) -> Iterator[tuple[TradingBot, BotConf
             _tell_only(draft, market, bot)
             continue
         try:
-            warmup_bars = draft.warm_up(bot.spec.strategy.name, bot.spec.strategy.params)
-            config = bot_config(bot, market.exchange, warmup_bars=warmup_bars)
+            code = code_of(draft, bot)
+            warmup_bars = warm_up_of(draft, bot, code)
+            config = replace(bot_config(bot, market.exchange, warmup_bars=warmup_bars), code=code.identity)
+        except NotRunnable as error:
+            told = draft.observed.configs.get(BotUid(bot.metadata.uid or ""))
+            more = "" if told is None else "; until then it goes on as it was before the change"
+            draft.say(bot, error.reason, f"{error}{more}", stalled=error.stalled)
+            if told is not None:
+                yield bot, _with_gateways_part(told, bot)
+            continue
         except FleetError as error:
             draft.say(bot, "InvalidSpec", str(error), stalled=True)
             told = draft.observed.configs.get(BotUid(bot.metadata.uid or ""))
@@ -99,8 +108,10 @@ def _settled_config(draft: Draft, bot: TradingBot, config: BotConfig) -> BotConf
         return config
     if replace(config, generation=told.generation) == told:
         return told
+    # Other code changes no spec, but it is another bot: its record begins anew.
+    config = replace(config, generation=max(config.generation, told.generation + 1))
     # What happens at its end, or without a process, is the gateway's affair: the strategy needs no new generation.
-    obeying = replace(told, deletion_policy=config.deletion_policy, dead_man=config.dead_man)
+    obeying = _with_gateways_part(told, bot)
     if replace(obeying, generation=config.generation) == config:
         return obeying
     if bot.spec.updates_by_itself:
@@ -142,9 +153,13 @@ def _tell_only(draft: Draft, market: Market, bot: TradingBot) -> None:
     """Let the gateway hear what the owner wants of a bot that cannot run now. No host runs it meanwhile."""
     told = draft.observed.configs.get(BotUid(bot.metadata.uid or ""))
     if told is not None:
-        dead_man = machine_dead_man(bot.spec.dead_man_switch)
-        config = replace(told, deletion_policy=DeletionPolicy(bot.spec.deletion_policy), dead_man=dead_man)
-        draft.commands.append(_command(market, bot, config))
+        draft.commands.append(_command(market, bot, _with_gateways_part(told, bot)))
+
+
+def _with_gateways_part(told: BotConfig, bot: TradingBot) -> BotConfig:
+    """Return what a bot was told to be, with what its gateway alone needs to know as it is now."""
+    dead_man = machine_dead_man(bot.spec.dead_man_switch)
+    return replace(told, deletion_policy=DeletionPolicy(bot.spec.deletion_policy), dead_man=dead_man)
 
 
 def _has_ended(draft: Draft, market: Market, bot: TradingBot, config: BotConfig) -> bool:
