@@ -68,7 +68,7 @@ class Kubelet:
         self._jobs.add(name)
         spec = job["spec"]["template"]["spec"]
         folder = self._folder / f"job-{job['metadata']['uid']}"
-        self._write_files(name, folder, spec["volumes"])
+        self._write_files(name, folder, spec)
         (container,) = spec["containers"]
         environment = self._environment(container, folder, uid="")
         message = folder / "message"
@@ -92,7 +92,7 @@ class Kubelet:
         stored = self._cluster.get("Pod", name)
         assert stored is not None
         folder = self._folder / stored["metadata"]["uid"]
-        self._write_files(name, folder, template["spec"]["volumes"])
+        self._write_files(name, folder, template["spec"])
         (container,) = template["spec"]["containers"]
         port, words = free_port(), folder / "last-words"
         environment = {
@@ -127,9 +127,13 @@ class Kubelet:
         assert variable["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.uid"
         return uid
 
-    def _write_files(self, name: str, folder: Path, volumes: list[dict[str, Any]]) -> None:
+    def _write_files(self, name: str, folder: Path, spec: dict[str, Any]) -> None:
         """Write what is mounted, with the addresses and paths of this machine."""
-        for volume in volumes:
+        (container,) = spec["containers"]
+        data = {
+            each["mountPath"]: each["name"] for each in container["volumeMounts"] if each["name"].startswith("data-")
+        }
+        for volume in spec["volumes"]:
             target = folder / volume["name"]
             target.mkdir(parents=True)
             if "configMap" in volume and volume["name"] != "settings":
@@ -151,7 +155,10 @@ class Kubelet:
                     settings["host"] = "127.0.0.1"
                 if "token_file" in settings:
                     settings["token_file"] = str(folder / "secret" / Path(settings["token_file"]).name)
-                (target / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
+                text = json.dumps(settings)
+                for path, mounted in data.items():
+                    text = text.replace(path, str(folder / mounted))
+                (target / "settings.json").write_text(text, encoding="utf-8")
             if "secret" in volume:
                 secret = self._cluster.get("Secret", volume["secret"]["secretName"])
                 assert secret is not None, name

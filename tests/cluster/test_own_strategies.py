@@ -43,6 +43,10 @@ class Stage:
 
         return eventually(step, what=f"{what}: {self.governor.last_lines()}", patience_s=WITHIN_S)
 
+    def until_alone(self, look: Callable[[], Any]) -> Any:
+        """Return what `look` finds, as soon as it finds something, while no pod runs."""
+        return eventually(look, what=self.governor.last_lines(), patience_s=WITHIN_S)
+
     def says(self, kind: str, name: str, **wanted: str) -> dict[str, Any]:
         """Wait for a condition: its type, and parts of what it says."""
         sort = wanted.pop("type", "Stalled")

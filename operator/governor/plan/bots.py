@@ -13,11 +13,14 @@ from governor.plan.markets import Market
 from governor.plan.strategies import NotRunnable, code_of, running_code, warm_up_of
 from governor.plan.workloads import bot_workload, full_name, host_workload
 from governor.workload import Command, LockstepRun
+from tradefleet.domain.bar import parse_interval
 from tradefleet.domain.bots import BotCommand, BotConfig, DeletionPolicy, RunState
 from tradefleet.domain.errors import FleetError
 from tradefleet.domain.ids import BotUid
 from tradefleet.domain.progress import FEED, GATEWAY, VENUE, bot_participant
 from tradefleet.resources.common import ResourceKey
+from tradefleet.resources.dataset import Dataset
+from tradefleet.resources.feed import Feed
 from tradefleet.resources.machines import machine_dead_man
 from tradefleet.resources.to_domain import bot_config
 from tradefleet.resources.trading_bot import Placement, TradingBot
@@ -56,8 +59,7 @@ def _configs(draft: Draft, market: Market) -> Iterator[tuple[TradingBot, BotConf
             continue
         missing = [symbol for symbol in bot.spec.instruments if not market.brings(symbol, bot.spec.interval_us)]
         if missing and bot.metadata.deletion_timestamp is None:
-            message = f"waits for a Feed that brings {bot.spec.interval} bars of {', '.join(missing)}: apply one"
-            draft.say(bot, "NoData", message, stalled=False)
+            draft.say(bot, "NoData", _what_to_apply(draft, market, bot, missing), stalled=False)
             _tell_only(draft, market, bot)
             continue
         try:
@@ -96,6 +98,28 @@ def _other_feed(draft: Draft, market: Market, bot: TradingBot) -> str | None:
         f"waits for Feed {reference.name}, its feedRef: Exchange {exchange} is played by Feed "
         f"{market.feed.metadata.name}: name that one, or take feedRef out"
     )
+
+
+def _what_to_apply(draft: Draft, market: Market, bot: TradingBot, missing: list[str]) -> str:
+    """Return what a bot without data waits for: which Feed to apply or to change, and what there is for it to play."""
+    wanted = {(symbol, bot.spec.interval_us) for symbol in missing}
+    fitting = [
+        each.metadata.name
+        for each in draft.all(Dataset)
+        if each.key.namespace == bot.key.namespace
+        and wanted <= {(symbol, parse_interval(interval)) for symbol, interval in each.spec.series}
+    ]
+    data = f"Dataset {' or '.join(fitting)}" if fitting else "a Dataset that holds them, which is not there yet either"
+    exchange = market.exchange.metadata.name
+    message = f"waits for a Feed that brings {bot.spec.interval} bars of {', '.join(missing)}: "
+    if market.feed is not None:
+        return f"{message}Feed {market.feed.metadata.name} plays Exchange {exchange}: let it play {data}, too"
+    for other in draft.all(Feed):
+        if (other.key.namespace, other.spec.exchange_ref) == (bot.key.namespace, bot.spec.exchange_ref):
+            verdict = draft.verdicts.get(other.key)
+            why = "it is suspended" if other.spec.suspend else "it ends" if verdict is None else verdict.message
+            return f"{message}Feed {other.metadata.name} brings nothing: {why}"
+    return f"{message}apply one with exchangeRef {exchange} and a replay of {data}"
 
 
 def _settled_config(draft: Draft, bot: TradingBot, config: BotConfig) -> BotConfig:

@@ -1,7 +1,6 @@
-"""What is not there yet is waited for, by whoever names it, and said with the remedy; a mended cause heals by itself."""
+"""What is not there yet is waited for and said, with the remedy, by whoever names it; a mended cause heals."""
 
 import base64
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -219,16 +218,13 @@ def test_what_is_not_there_is_waited_for_and_a_mended_cause_heals(case: str):
 
 # --- what a person must change ----------------------------------------------------------------------------------------
 
-Change = Callable[[], tuple[Resource, Found]]
-
 WRONG: dict[str, tuple[Resource, Found, str, bool, str]] = {
     "key of a Secret": (
         sql(key="uri"),
         ALL_THERE,
         "SecretKeyNotFound",
         False,
-        "waits for Secret prices in namespace default to have the key uri, its spec.sql[0].urlFrom.secretKeyRef: it "
-        "has url: add it",
+        "to have the key uri, its spec.sql[0].urlFrom.secretKeyRef: it has url: add it",
     ),
     "no URL": (sql(), {SECRET: secret(url="hunter2")}, "SecretInvalid", False, "holds no URL of a database in url"),
     "key of a ConfigMap": (

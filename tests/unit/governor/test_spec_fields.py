@@ -19,7 +19,6 @@ from tradefleet.resources.model import Model
 from tradefleet.resources.pods import PodTemplate
 from tradefleet.resources.trading_bot import TradingBotSpec
 
-
 CODE = Reference(ReferenceKind.CONFIG_MAP, "default", "mine")
 
 
