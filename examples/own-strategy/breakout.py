@@ -1,4 +1,4 @@
-"""A strategy of one's own: in when the price breaks out above its highest close, out when it falls below its average."""
+"""A strategy of one's own: in when the price breaks out above its highest close, out below its average."""
 
 from workloads.strategy.api import Bar, Strategy, param, state
 from workloads.strategy.indicators import SMA, RollingMax

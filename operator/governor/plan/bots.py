@@ -10,7 +10,7 @@ from governor.annotations import FLATTEN_ANNOTATION, REOPEN_ANNOTATION, SKIP_ANN
 from governor.plan.draft import Draft
 from governor.plan.hosts import HOST_SIZE, place
 from governor.plan.markets import Market
-from governor.plan.strategies import NotRunnable, code_of, running_code, warm_up_of
+from governor.plan.strategies import CHECKING, NotRunnable, code_of, running_code, warm_up_of
 from governor.plan.workloads import bot_workload, full_name, host_workload
 from governor.workload import Command, LockstepRun
 from tradefleet.domain.bar import parse_interval
@@ -151,6 +151,12 @@ def _in_run(
     assert market.feed is not None
     participants = draft.observed.runs.get(run)
     if participants is None:
+        verdicts = [(bot, draft.verdicts.get(bot.key)) for bot in market.bots]
+        unknown = [bot.metadata.name for bot, verdict in verdicts if verdict is not None and verdict.reason == CHECKING]
+        if unknown:  # they would never be part of a run that begins without them
+            message = f"waits until the strategies of {', '.join(unknown)} have been looked at"
+            draft.say(market.feed, CHECKING, message, stalled=False)
+            return []
         if not configs:
             message = "waits for TradingBots: a lockstep run begins with all of its bots"
             draft.say(market.feed, "NoBots", message, stalled=False)

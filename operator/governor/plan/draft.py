@@ -64,7 +64,7 @@ class Draft:
         self.drifted: set[ResourceKey] = set()
         self.listed: dict[str, tuple[Instrument, ...]] = {}
         self.halts: list[PolicyHalt] = []
-        self.questions: list[Question] = []
+        self.questions: dict[tuple[str, str], Question] = {}  # by namespace and digest
         self.needs: dict[ResourceKey, Needs] | None = None
         self.code: dict[ResourceKey, Mapping[str, str]] = {}
 
@@ -95,7 +95,7 @@ class Draft:
             drifted=frozenset(self.drifted),
             listed=self.listed,
             halts=tuple(self.halts),
-            questions=tuple(self.questions),
+            questions=tuple(self.questions.values()),
             needs=self.needs,
             code=self.code,
         )

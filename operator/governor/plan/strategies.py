@@ -20,6 +20,7 @@ from tradefleet.resources.trading_bot import StrategyReference, TradingBot
 
 OUR_MODULES: Final = frozenset({"governor", "tradefleet", "workloads"})
 SUFFIX: Final = ".py"
+CHECKING: Final = "CheckingStrategy"  # a verdict that ends by itself, within a minute
 
 
 class NotRunnable(FleetError):
@@ -79,10 +80,11 @@ def warm_up_of(draft: Draft, bot: TradingBot, code: Code) -> int:
     if told is not None and _is_same_strategy(told, strategy, code):
         return told.warmup_bars
     question = Question(bot=bot.key, strategy=strategy.name, params=dict(strategy.params), code=code)
-    draft.questions.append(question)
-    answer = draft.observed.answers.get(bot.key)
+    # One job is enough for all bots of a set that ask the same.
+    asked = draft.questions.setdefault((bot.key.namespace, question.digest), question)
+    answer = draft.observed.answers.get(asked.bot)
     if answer is None or answer.question != question.digest:
-        raise NotRunnable("CheckingStrategy", f"its strategy {strategy.name} is being looked at", stalled=False)
+        raise NotRunnable(CHECKING, f"its strategy {strategy.name} is being looked at", stalled=False)
     if answer.warmup_bars is not None:
         return answer.warmup_bars
     raise NotRunnable("StrategyRefused", answer.error, stalled=True)

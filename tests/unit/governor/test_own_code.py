@@ -81,6 +81,17 @@ def test_what_was_answered_is_what_the_bot_is_told():
     assert found.verdicts == {}
 
 
+def test_bots_that_ask_the_same_share_a_job():
+    code = holding(trend="…")
+    twin = own().model_copy(update={"metadata": own().metadata.model_copy(update={"name": "beta", "uid": "uid-beta"})})
+    fleet = [fleets.exchange(), fleets.dataset(), fleets.feed(speed="max"), own(), twin]
+
+    (question,) = plan(fleet, Observed(references=code), in_a_cluster).questions
+    answers = {question.bot: Answer(question.digest, 7)}
+    found = plan(fleet, Observed(references=code, answers=answers), in_a_cluster)
+    assert [each.command.config.warmup_bars for each in found.commands] == [7, 7]
+
+
 def test_an_answer_about_other_code_is_none():
     bot = own()
     stale = answered(bot, holding(trend="of before"))
@@ -181,6 +192,24 @@ def test_on_one_machine_code_comes_from_folders():
     assert workload is not None
     assert workload.code.identity == ""
     assert found.verdicts == {}
+
+
+def test_a_lockstep_run_does_not_begin_before_all_strategies_are_known():
+    def lockstep(**observed: Any) -> Plan:
+        fleet = [fleets.exchange(), fleets.dataset(), fleets.feed(), fleets.bot("other"), own()]
+        return plan(fleet, Observed(references=code, **observed), in_a_cluster)
+
+    code = holding(trend="…")
+    waiting = lockstep()
+    assert waiting.runs == ()
+    assert process(waiting) is None, "no bot begins without the run"
+    assert "the strategies of alpha" in waiting.verdicts[ResourceKey("Feed", "default", "replay")].message
+
+    (run,) = lockstep(answers={ALPHA: Answer(waiting.questions[0].digest, 7)}).runs
+    assert len([each for each in run.participants if "alpha" in each or "other" in each]) == 2
+
+    (without,) = lockstep(answers={ALPHA: Answer(waiting.questions[0].digest, None, "no")}).runs
+    assert not any("alpha" in each for each in without.participants), "one that cannot run holds up nobody"
 
 
 PROBLEMS: list[tuple[dict[str, Any], str, str]] = [
