@@ -73,6 +73,9 @@ def test_a_change_of_a_set_is_halted_by_a_bot_that_fails_and_goes_on_when_it_is_
 
     strategies = [{"name": "dca", "paramLists": {"every_bars": [2, 3, 4]}}]
     assert cluster.api.patch(place, {"spec": {"matrix": {"strategies": strategies}}}).accepted
+    gone = f"bot-{BOTS[3]}"
+    until(governor, lambda: cluster.get("Deployment", gone) is None, "its process to be ended")
+    assert cluster.api.delete(f"{cluster.path('Pod', gone)}?gracePeriodSeconds=0").accepted
     until(governor, lambda: sorted(bots(cluster)) == BOTS[:3], "what left the matrix to go")
 
 
