@@ -34,6 +34,7 @@ def look_at(settings: Mapping[str, Any]) -> Mapping[str, Any]:
     except FleetError:
         raise
     except TooSlow as error:
+        _forget_alarm(error)
         place = own_line(error)
         raise Permanent(
             f"strategy {name}: to import and make it took longer than {TIME_S_MAX} s" + (f" ({place})" if place else "")
@@ -45,6 +46,15 @@ def look_at(settings: Mapping[str, Any]) -> Mapping[str, Any]:
         ) from error
     finally:
         signal.alarm(0)
+
+
+def _forget_alarm(error: BaseException) -> None:
+    """Let a traceback end where the alarm went off, and not in its handler."""
+    part = error.__traceback__
+    while part is not None and part.tb_next is not None and part.tb_next.tb_next is not None:
+        part = part.tb_next
+    if part is not None:
+        part.tb_next = None
 
 
 def _on_alarm(number: int, frame: FrameType | None) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from cluster.control_plane import kubectl
+from tests.cluster.conftest import ROOT
 from tests.cluster.governor import Cluster, GovernorProcess, eventually
 from tests.cluster.kubelet import Kubelet
 from tests.cluster.test_governor import apply, cluster, condition, governor, one_bot, status_of  # noqa: F401 - fixtures
@@ -159,3 +161,31 @@ def test_with_manual_updates_new_code_waits_and_the_old_one_is_kept(stage: Stage
     stage.until(lambda: code_of_pod(stage) == changed, "the new code to be taken")
     stage.says("TradingBot", "alpha", type="Ready", status="True")
     stage.says("TradingBot", "alpha", type="ConfigDrift", status="False")
+
+
+def test_the_example_is_applied_backtested_and_trades(stage: Stage):
+    done = kubectl(
+        stage.cluster.api.kubeconfig,
+        *("apply", "--namespace", stage.cluster.namespace, "-k", str(ROOT / "examples" / "own-strategy")),
+        timeout_s=WITHIN_S,
+    )
+    assert done.returncode == 0, done.stderr
+    strategy = {"name": "breakout:Breakout", "codeFrom": {"configMapRef": {"name": "own-strategies"}}}
+    body = {
+        "apiVersion": "tradefleet.dev/v1alpha1",
+        "kind": "Backtest",
+        "metadata": {"name": "breakout"},
+        "spec": {
+            "strategy": strategy,
+            "datasetRef": {"name": "own-market"},
+            "exchangeRef": {"name": "own-simulator"},
+            "instruments": ["BTC-USD"],
+            "wallet": {"USD": "10000"},
+        },
+    }
+    apply(stage.cluster, body)
+    stage.governor.start()
+
+    stage.says("Backtest", "breakout", type="Ready", status="True", reason="Complete")
+    stage.says("TradingBot", "breakout", type="Ready", status="True")
+    stage.until(lambda: status_of(stage.cluster, "TradingBot", "breakout").get("equity"), "its first figures")
