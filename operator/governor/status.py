@@ -424,6 +424,9 @@ def set_status(
         judged = Judgement(phase=Phase.STARTING, reason="BotsChanging", message=message)
     elif ready < len(wanted) or len(mine) != len(wanted):
         message = f"{ready} of {len(wanted)} bots are Ready"
+        waiting = next((bot for bot in mine.values() if bot.status.phase is Phase.PENDING and bot.status.reason), None)
+        if waiting is not None:
+            message += f": {waiting.metadata.name}: {waiting.status.reason}"
         judged = Judgement(phase=Phase.STARTING, reason="BotsStarting", message=message)
     else:
         judged = Judgement(phase=Phase.RUNNING, is_ready=True, reason="Running")

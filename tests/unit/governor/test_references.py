@@ -13,11 +13,14 @@ from governor.references import (
     found_secret,
     references,
 )
+from governor.status import BotView, bot_status, set_status
 from governor.tasks import jobs_of
 from governor.workload import Plan, Role
 
 from tests.unit.governor import fleets
+from tradefleet.resources.bot_set import BotSet, expand
 from tradefleet.resources.common import Resource
+from tradefleet.resources.trading_bot import TradingBot
 
 URL = "postgresql://reader:hunter2@prices.stores.svc:5433/prices"
 SECRET = Reference(ReferenceKind.SECRET, "default", "prices")
@@ -257,6 +260,42 @@ def test_a_feed_of_files_names_the_way_in_a_cluster():
 
     assert (told.reason, told.stalled) == ("FilesNotMounted", True)
     assert "replay.datasetRefs" in told.message
+
+
+def test_a_set_says_what_its_bots_wait_for():
+    body = {
+        "matrix": {"strategies": [{"name": "dca"}], "instruments": ["BTC-USD"]},
+        "template": {"spec": {"exchangeRef": {"name": "simulator"}, "wallet": {"USD": "100"}}},
+    }
+    bot_set = fleets.stored("BotSet", "many", body)
+    assert isinstance(bot_set, BotSet)
+    (bot,) = expand(bot_set)
+    there = fleets.bot(bot.metadata.name)
+    assert isinstance(there, TradingBot)
+    shown = bot_status(there, planned(there).verdicts[there.key], BotView(), {}, now_us=0)
+    waiting = there.model_copy(update={"spec": bot.spec, "status": shown})
+
+    status = set_status(bot_set, None, [waiting], [bot], now_us=0)
+    assert (
+        status.reason
+        == f"0 of 1 bots are Ready: {bot.metadata.name}: waits for Exchange simulator in namespace "
+        + ("default: apply it")
+    )
+
+
+def test_a_bot_without_data_says_what_to_apply():
+    bot = fleets.bot("alpha")
+    nothing = planned(fleets.exchange(), bot).verdicts[bot.key].message
+    assert nothing.endswith(
+        "apply one with exchangeRef simulator and a replay of a Dataset that holds them, which is not there yet either"
+    )
+    data = planned(fleets.exchange(), fleets.dataset(), bot).verdicts[bot.key].message
+    assert data.endswith("apply one with exchangeRef simulator and a replay of Dataset market")
+    suspended = planned(fleets.exchange(), fleets.dataset(), fleets.feed(suspend=True), bot).verdicts[bot.key].message
+    assert suspended.endswith("Feed replay brings nothing: it is suspended")
+    other = fleets.bot("alpha", interval="5m")
+    lacking = planned(fleets.exchange(), fleets.dataset(), fleets.feed(speed="max"), other).verdicts[other.key].message
+    assert "Feed replay plays Exchange simulator: let it play a Dataset that holds them" in lacking
 
 
 # --- what pods get ----------------------------------------------------------------------------------------------------
