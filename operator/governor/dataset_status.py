@@ -88,7 +88,8 @@ def dataset_status(dataset: Dataset, verdict: Verdict | None, view: DatasetView,
         if not _is_recording(dataset):
             values["progress_percent"] = 100
     refused = refusal(dataset, view)
-    if refused is not None and refused[0] == "ContentChanged":
+    # What was frozen stays known while it is read again, or cannot be: else a change could not be told from the first.
+    if (refused is not None and refused[0] == "ContentChanged") or (dataset.spec.frozen and found is None):
         values["content_hash"] = dataset.status.content_hash
     return DatasetStatus(**_judged(dataset, verdict, view, refused, now_us), **values)
 

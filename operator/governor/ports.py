@@ -11,6 +11,7 @@ from typing import Protocol
 from governor.job import FinishedReport, Job, JobFacts
 from governor.observation import Seen
 from governor.plan import WarmUp
+from governor.references import Found, Reference
 from governor.simulating import SimulationRunner
 from governor.workload import Command, ProcessFacts, Workload
 from tradefleet.domain.ids import BotKey, BotUid
@@ -135,6 +136,16 @@ class Upkeep(Protocol):
         """
 
 
+References = Callable[[Collection[Reference]], Found | None]
+"""Looks at objects of other people's that resources name; returns None where there can be none, on one machine."""
+
+
+def no_references(wanted: Collection[Reference]) -> Found | None:
+    """Return None, on one machine."""
+    del wanted
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
     """All that a round works with. `wall_us` is the wall's clock, UTC microseconds."""
@@ -154,3 +165,4 @@ class Ports:
     trials: TrialBooks
     warm_up: WarmUp
     wall_us: Callable[[], int]
+    references: References = no_references

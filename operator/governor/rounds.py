@@ -17,12 +17,13 @@ from governor.job import JobFacts
 from governor.observation import Seen
 from governor.plan import Observed, plan
 from governor.ports import Ports
+from governor.references import references
 from governor.reporting import statuses_of
 from governor.sets import change_of, makers
 from governor.simulating import Simulating
 from governor.simulation import SimulationFacts
-from governor.tasks import dataset_view, finished_reports, jobs_of, simulations_of
-from governor.workload import Command, Plan, PolicyHalt, Role
+from governor.tasks import answers_of, dataset_view, finished_reports, jobs_of, simulations_of
+from governor.workload import Command, Plan, PolicyHalt, Question, Role
 from tradefleet.domain.bots import DeletionPolicy
 from tradefleet.domain.errors import Permanent
 from tradefleet.domain.ids import BotUid
@@ -59,6 +60,7 @@ class Rounds:
         self._ports = ports
         self._jobs: Mapping[str, JobFacts] = {}
         self._simulating = Simulating(ports.simulations, ports.trials, ports.resources.note)
+        self._questions: tuple[Question, ...] = ()
         self._told: dict[str, Command] = {}
         self._hosts: set[str] = set()  # whose log-ins there may be
         self._listed: dict[str, tuple[Instrument, ...]] = {}
@@ -73,9 +75,10 @@ class Rounds:
         self._dismiss_hosts(planned)
         for workload, message in self._ports.renderer.take_ends():
             self._ports.resources.note(workload.owner, "process ended", f"{workload.name}: {message}")
-        self._jobs = self._ports.jobs.tend(jobs_of(state.resources))
+        wanted = jobs_of(state.resources, planned.verdicts, planned.questions, planned.needs)
+        self._jobs, self._questions = self._ports.jobs.tend(wanted), planned.questions
         simulations = self._simulating.tend(
-            simulations_of(state.resources, planned.verdicts, state.seen.trials),
+            simulations_of(state.resources, planned.verdicts, state.seen.trials, planned.needs, planned.code),
             state.resources,
             state.seen.trials,
             now_us=state.now_us,
@@ -129,6 +132,8 @@ class Rounds:
             hosts={BotUid(uid): held.host for uid, held in seen.held.items()},
             read=frozenset(each.key for each, view in views if view.found is not None),
             refused={key: why[1] for key, why in refusals.items() if why is not None},
+            references=self._ports.references(references(state.resources)),
+            answers=answers_of(self._questions, self._jobs),
         )
 
     def _obey_policies(self, planned: Plan, seen: Seen) -> Seen:

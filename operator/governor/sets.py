@@ -110,7 +110,7 @@ def _a_few(bot_set: BotSet, wanted: list[TradingBot], mine: Mapping[ResourceKey,
     A bot that cannot run as it is costs nothing to change: a mended spec reaches those that a broken one has stopped.
     """
     down = {bot.key for bot in wanted if bot.key in mine and not _is_available(mine[bot.key])}
-    budget = bot_set.spec.unavailable_max(len(wanted)) - len(down)
+    budget = 0 if failed_changes(wanted, mine) else bot_set.spec.unavailable_max(len(wanted)) - len(down)
     for bot in sorted(wanted, key=lambda bot: bot.key):
         there = mine.get(bot.key)
         if there is None:
@@ -126,6 +126,16 @@ def _a_few(bot_set: BotSet, wanted: list[TradingBot], mine: Mapping[ResourceKey,
             yield bot
         else:
             yield held
+
+
+def failed_changes(wanted: Iterable[TradingBot], mine: Mapping[ResourceKey, TradingBot]) -> list[TradingBot]:
+    """Return the bots that have their newest spec and are Stalled with it: they halt a change of the others."""
+    pairs = [(mine[bot.key], bot) for bot in wanted if bot.key in mine]
+    return [
+        there
+        for there, bot in pairs
+        if _is_judged(there) and there.digest() == bot.digest() and says(there.status, ConditionType.STALLED)
+    ]
 
 
 def _held_back(there: TradingBot, wanted: TradingBot) -> TradingBot:

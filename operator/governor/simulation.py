@@ -5,10 +5,12 @@ there are many. Each process writes what came of its trials to the database, onc
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from governor.workload import Needs
 from tradefleet.resources.common import ResourceKey
 
 MODULE: Final = "governor.backtest_job"
@@ -25,7 +27,10 @@ TRIAL_FAILED: Final = 10  # a strategy raised, or the data cannot be played: ano
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Simulation:
-    """What a Backtest asks now. `name` is unique and DNS-safe; `settings` are the same for all indexes."""
+    """What a Backtest asks now. `name` is unique and DNS-safe; `settings` are the same for all indexes.
+
+    In a cluster, `needs` are mounted for its processes, and `code` are modules by file name that they may import.
+    """
 
     name: str
     owner: ResourceKey
@@ -39,6 +44,8 @@ class Simulation:
     since: str  # when the resource was made
     settings: Mapping[str, Any]
     makes_report: bool = False
+    needs: Needs = field(default_factory=Needs)
+    code: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def trials_each(self) -> int:
@@ -64,8 +71,10 @@ class Simulation:
 
     @property
     def digest(self) -> str:
-        """A hash of the question and of whose it is."""
-        return hashlib.sha256(f"{self.uid}/{self.question}".encode()).hexdigest()[:16]
+        """A hash of the question, of whose it is, and of the code and the data that it is put to."""
+        outside = [self.needs.digest, sorted(self.code.items())] if self.needs.digest or self.code else []
+        text = "/".join([self.uid, self.question, *([json.dumps(outside)] if outside else [])])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
     def told(self) -> Mapping[str, Any]:

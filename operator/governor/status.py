@@ -17,6 +17,7 @@ from governor.conditions import (
     says,
     status_fields,
 )
+from governor.sets import failed_changes
 from governor.workload import Verdict
 from tradefleet.domain.bar import MICROSECONDS
 from tradefleet.domain.bots import REFOLD_INPUTS_MAX, Closure, DeletionPolicy, RunState
@@ -24,7 +25,7 @@ from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.money import PPM, from_atoms
 from tradefleet.domain.statistics import BotStatistics
 from tradefleet.resources.bot_set import BotSet, BotSetStatus
-from tradefleet.resources.common import ConditionType, Phase
+from tradefleet.resources.common import ConditionType, Phase, ResourceKey
 from tradefleet.resources.exchange import Exchange, ExchangeStatus
 from tradefleet.resources.feed import Feed, FeedStatus
 from tradefleet.resources.trading_bot import DeadManAction, Placement, TradingBot, TradingBotStatus
@@ -396,7 +397,7 @@ def set_status(
     now_us: int,
 ) -> BotSetStatus:
     """Return a set's status from those of its bots; `wanted` are the bots as they should be."""
-    mine = {bot.key: bot for bot in bots}
+    mine: dict[ResourceKey, TradingBot] = {bot.key: bot for bot in bots}
     ready = sum(says(bot.status, ConditionType.READY) for bot in mine.values())
     failed = sum(says(bot.status, ConditionType.STALLED) for bot in mine.values())
     updated = sum(bot.key in mine and mine[bot.key].digest() == bot.digest() for bot in wanted)
@@ -406,6 +407,13 @@ def set_status(
         judged = judged_by_verdict(verdict)
     elif bot_set.spec.suspend:
         judged = Judgement(phase=Phase.STOPPED, is_ready=True, reason="Suspended", message="its bots stay as they are")
+    elif updated < len(wanted) and failed_changes(wanted, mine):
+        worst = failed_changes(wanted, mine)[0]
+        message = (
+            f"the change is halted, {updated} of {len(wanted)} bots have it: mend the set or take the change back, the "
+            f"others go on as they are: {worst.metadata.name}: {worst.status.reason or 'is stalled'}"
+        )
+        judged = Judgement(phase=Phase.FAILED, is_stalled=True, reason="ChangeHalted", message=message)
     elif failed:
         worst = next(bot for bot in mine.values() if says(bot.status, ConditionType.STALLED))
         message = f"{worst.metadata.name}: {worst.status.reason or 'is stalled'}"
@@ -415,6 +423,9 @@ def set_status(
         judged = Judgement(phase=Phase.STARTING, reason="BotsChanging", message=message)
     elif ready < len(wanted) or len(mine) != len(wanted):
         message = f"{ready} of {len(wanted)} bots are Ready"
+        waiting = next((bot for bot in mine.values() if bot.status.phase is Phase.PENDING and bot.status.reason), None)
+        if waiting is not None:
+            message += f": {waiting.metadata.name}: {waiting.status.reason}"
         judged = Judgement(phase=Phase.STARTING, reason="BotsStarting", message=message)
     else:
         judged = Judgement(phase=Phase.RUNNING, is_ready=True, reason="Running")

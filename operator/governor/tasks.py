@@ -9,8 +9,9 @@ from typing import Any, Final
 from governor.conditions import Judgement, ProcessView, instant, judged_by_verdict, status_fields
 from governor.dataset_status import DatasetFacts, DatasetView, is_made_up
 from governor.job import FinishedReport, Job, JobFacts
+from governor.plan.data import as_mounted
 from governor.simulation import Simulation, SimulationFacts
-from governor.workload import Verdict, unique_name
+from governor.workload import Answer, Needs, Question, Verdict, unique_name
 from tradefleet.domain.errors import FleetError
 from tradefleet.domain.ids import BotKey, Symbol
 from tradefleet.domain.trials import Trial, TrialProgress
@@ -24,28 +25,40 @@ from tradefleet.resources.search import parameters_text, question_of, trial_coun
 from tradefleet.resources.trading_bot import TradingBot
 
 DATASET_MODULE: Final = "governor.dataset_job"
+STRATEGY_MODULE: Final = "governor.strategy_job"
 ERROR_LENGTH_MAX: Final = 400  # of the error of a trial in a status; the results show all of it
 
 
-def jobs_of(resources: Sequence[Resource]) -> list[Job]:
-    """Return the jobs that the resources ask for; what cannot be one has a status that says so."""
-    found = []
+def jobs_of(
+    resources: Sequence[Resource],
+    verdicts: Mapping[ResourceKey, Verdict],
+    questions: Iterable[Question] = (),
+    needs: Mapping[ResourceKey, Needs] | None = None,
+) -> list[Job]:
+    """Return the jobs that the resources ask for; what cannot be one, or has a verdict, has a status that says so.
+
+    `needs` are those of Datasets, None on one machine, where they need nothing.
+    """
+    found = [_look_at(each) for each in questions]
     for each in resources:
-        if each.metadata.deletion_timestamp is not None:
+        if each.metadata.deletion_timestamp is not None or each.key in verdicts:
             continue
         match each:
             case Dataset() if not each.spec.suspend and each.spec.exchange_ref is None:
+                outside = (needs or {}).get(each.key, Needs())
+                read = each if needs is None else as_mounted(each)
                 try:
-                    settings = dataset_settings(each, Surroundings(ticks=_ticks(each, resources)))
+                    settings = dataset_settings(read, Surroundings(ticks=_ticks(each, resources)))
                 except FleetError:
                     continue
                 found.append(
                     Job(
                         name=_name(each),
                         module=DATASET_MODULE,
-                        digest=_digest(settings),
+                        digest=_digest([settings, outside.digest] if outside.digest else settings),
                         settings={"replay": settings},
                         files=tuple(file.path for file in each.spec.files),
+                        needs=outside,
                     )
                 )
             case _:
@@ -54,11 +67,16 @@ def jobs_of(resources: Sequence[Resource]) -> list[Job]:
 
 
 def simulations_of(
-    resources: Sequence[Resource], verdicts: Mapping[ResourceKey, Verdict], trials: Mapping[str, TrialProgress]
+    resources: Sequence[Resource],
+    verdicts: Mapping[ResourceKey, Verdict],
+    trials: Mapping[str, TrialProgress],
+    needs: Mapping[ResourceKey, Needs] | None = None,
+    code: Mapping[ResourceKey, Mapping[str, str]] | None = None,
 ) -> list[Simulation]:
     """Return what the Backtests ask for that is not done; one with a verdict has a status that says why not.
 
-    One of which every trial has failed is among them: the cause may be mended, so it is tried again.
+    One of which every trial has failed is among them: the cause may be mended, so it is tried again. `needs` are those
+    of the Backtests, None on one machine, where they need nothing; `code` are their modules, by file name.
     """
     found = []
     for each in resources:
@@ -81,13 +99,15 @@ def simulations_of(
                 is_suspended=each.spec.suspend,
                 since=each.metadata.creation_timestamp or "",
                 settings={
-                    "resources": dump([_bare(one) for one in _context(each, resources)]),
+                    "resources": dump([_bare(one) for one in _context(each, resources, needs is not None)]),
                     "name": each.metadata.name,
                     "uid": each.metadata.uid or "",
                     "question": question,
                     "trials": count,
                 },
                 makes_report=count == 1,
+                needs=(needs or {}).get(each.key, Needs()),
+                code=(code or {}).get(each.key, {}),
             )
         )
     return found
@@ -123,6 +143,18 @@ def finished_reports(
             )
             for bot in told["bots"]
         ]
+    return found
+
+
+def answers_of(questions: Iterable[Question], facts: Mapping[str, JobFacts]) -> dict[ResourceKey, Answer]:
+    """Return what jobs have found out about these questions."""
+    found = {}
+    for question in questions:
+        known = facts.get(unique_name(question.bot.kind.lower(), question.bot))
+        if known is not None and known.result is not None:
+            found[question.bot] = Answer(str(known.result["question"]), int(known.result["warmupBars"]))
+        elif known is not None and known.error:
+            found[question.bot] = Answer(question.digest, None, known.error)
     return found
 
 
@@ -251,6 +283,17 @@ def _given_params(backtest: Backtest) -> dict[str, Any]:
 # --- parts ------------------------------------------------------------------------------------------------------------
 
 
+def _look_at(question: Question) -> Job:
+    return Job(
+        name=unique_name(question.bot.kind.lower(), question.bot),
+        module=STRATEGY_MODULE,
+        digest=question.digest,
+        settings={"question": question.digest, "strategy": question.strategy, "params": dict(question.params)},
+        code=question.code.files or {},
+        isolated=True,
+    )
+
+
 def _name(resource: Resource) -> str:
     return unique_name(resource.kind.lower(), resource.key)
 
@@ -266,11 +309,14 @@ def _ticks(dataset: Dataset, resources: Iterable[Resource]) -> dict[Symbol, Deci
     return ticks
 
 
-def _context(backtest: Backtest, resources: Iterable[Resource]) -> list[Resource]:
+def _context(backtest: Backtest, resources: Iterable[Resource], in_pods: bool) -> list[Resource]:
     """Return what a backtest may refer to: its namespace's exchanges, datasets and bots, and itself."""
     kinds = (Exchange, Dataset, TradingBot)
     here = [each for each in resources if isinstance(each, kinds) and each.key.namespace == backtest.key.namespace]
-    return [*here, backtest]
+    tested = backtest.spec.dataset_ref.name
+    datasets = (each for each in here if isinstance(each, Dataset) and each.metadata.name == tested)
+    mounted = {each.key: as_mounted(each) for each in datasets} if in_pods else {}
+    return [*(mounted.get(each.key, each) for each in here), backtest]
 
 
 def _bare(resource: Resource) -> Resource:

@@ -6,11 +6,12 @@ And what a renderer says of the processes in return.
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from tradefleet.domain.bots import BotCommand
+from tradefleet.domain.bots import BotCommand, ParameterValue
 from tradefleet.domain.ids import AccountId
 from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.progress import Participant
@@ -59,6 +60,87 @@ def account_of(exchange: Exchange) -> AccountId:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """The code of a strategy that is somebody's own: that of an image, and `files`, modules by name beside it.
+
+    `files` is None for such as are not at hand any more: the process goes on with those that were kept for it.
+    """
+
+    image_digest: str = ""
+    files_digest: str = ""
+    files: Mapping[str, str] | None = None
+
+    @property
+    def identity(self) -> str:
+        """Return what tells this code from any other; empty when nothing is known of it."""
+        return f"{self.image_digest}/{self.files_digest}" if self.image_digest or self.files_digest else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """A volume of the user's that a process reads: a claim or a ConfigMap, at a folder."""
+
+    folder: str
+    claim: str = ""
+    config_map: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretVariable:
+    """An environment variable of a process that comes from an entry of a Secret of the user's."""
+
+    name: str
+    secret: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What a process needs of other people's, in a cluster: volumes, Secrets, and the hosts that it speaks with.
+
+    `digest` changes with the content of what is at hand to be looked at; that of a claim is not.
+    """
+
+    mounts: tuple[Mount, ...] = ()
+    variables: tuple[SecretVariable, ...] = ()
+    hosts: tuple[tuple[str, int], ...] = ()
+    digest: str = ""
+
+    def __add__(self, other: "Needs") -> "Needs":
+        return Needs(
+            mounts=tuple(dict.fromkeys([*self.mounts, *other.mounts])),
+            variables=tuple(dict.fromkeys([*self.variables, *other.variables])),
+            hosts=tuple(dict.fromkeys([*self.hosts, *other.hosts])),
+            digest="/".join(filter(None, [self.digest, other.digest])),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a job is to find out about a bot's strategy: whether it can be run, and how many bars it wants first."""
+
+    bot: ResourceKey
+    strategy: str
+    params: Mapping[str, ParameterValue]
+    code: Code
+
+    @property
+    def digest(self) -> str:
+        """A hash of all that could make the answer another one."""
+        text = json.dumps([self.strategy, dict(self.params), self.code.identity], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a job has found out about a strategy: how many bars it wants, or why it cannot be run."""
+
+    question: str  # its digest
+    warmup_bars: int | None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
     """One process that should run. `settings` are JSON values, read by the workload's own settings class.
 
@@ -74,11 +156,16 @@ class Workload:
     peer_port_name: str | None = None
     token_name: str | None = None  # a secret shared by the two ends of a port
     bot_uid: str | None = None  # whose own log-in it uses; None for the log-in of its role
+    code: Code = Code()
+    needs: Needs = Needs()
 
     @property
     def digest(self) -> str:
         """A hash of all that would make the process another one."""
-        text = json.dumps([self.role, self.settings, self.port_name, self.peer_port_name], sort_keys=True)
+        told: list[object] = [self.role, self.settings, self.port_name, self.peer_port_name]
+        # The content of what it reads is not among it: what has begun to play goes on.
+        outside = [*map(asdict, self.needs.mounts), *map(asdict, self.needs.variables)]
+        text = json.dumps([*told, *filter(None, [self.code.identity, outside])], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -129,6 +216,7 @@ class Plan:
 
     `drifted` are bots and exchanges whose changed spec waits, `listed` are the instruments of each exchange
     ("namespace/name") that can be traded on. `halts` are all switches that policies hold on: no other one of theirs is.
+    `questions` are for jobs.
     """
 
     runs: tuple[LockstepRun, ...] = ()
@@ -138,6 +226,9 @@ class Plan:
     drifted: frozenset[ResourceKey] = frozenset()
     listed: dict[str, tuple[Instrument, ...]] = field(default_factory=dict)
     halts: tuple[PolicyHalt, ...] = ()
+    questions: tuple[Question, ...] = ()
+    needs: dict[ResourceKey, Needs] | None = None  # of Datasets and Backtests that can run; None on one machine
+    code: dict[ResourceKey, Mapping[str, str]] = field(default_factory=dict)  # modules of Backtests, by file name
 
 
 class ProcessState(StrEnum):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,6 +35,7 @@ GONE_WITHIN_S = 90
 MENDED_WITHIN_S = 10
 POLL_S = 0.5
 BARS = 600
+DATABASE_SECRET = f"{RELEASE}-tradefleet-postgres"
 
 
 @pytest.fixture(scope="module")
@@ -227,6 +229,112 @@ def ledger_of(exchange: list[dict[str, Any]], params: dict[str, int]) -> str:
     loaded: list[Loaded] = parse_text(yaml.safe_dump_all([*exchange, dataset, backtest]), "<grid>")
     loaded = in_namespace(loaded, NAMESPACE, is_asked_for=False)
     return run_backtest(plan_backtest(loaded, Wish(backtest="grid"))).ledger_hash
+
+
+OWN = """
+from workloads.strategy.api import Bar, Strategy
+
+
+class Buyer(Strategy):
+    def on_bar(self, bar: Bar) -> None:
+        self.target(0.5)
+"""
+ROWS = """
+SELECT 1704067200000 + 60000 * n AS open_time, 100.0 AS open, 102.0 AS high, 99.0 AS low, 100.0 + n % 3 AS close,
+    5.0 AS volume
+FROM generate_series(0, 299) AS n ORDER BY n"""
+
+
+def own(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {"apiVersion": "tradefleet.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
+def code(text: str) -> str:
+    """Return the ConfigMap of a bot's own strategy."""
+    metadata = {"name": "own-code"}
+    return yaml.safe_dump({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"buyer.py": text}})
+
+
+def test_a_bot_trades_by_code_of_a_config_map_on_rows_of_a_database(fleet: Fleet):
+    """In its own market: the other one plays in lockstep, with the bots that it began with."""
+    bodies = copy.deepcopy(market())
+    exchange = next(body for body in bodies if body["kind"] == "Exchange")
+    exchange["metadata"]["name"] = "own"
+    strategy = {"name": "buyer:Buyer", "codeFrom": {"configMapRef": {"name": "own-code"}}}
+    url = {"secretKeyRef": {"name": "own-prices", "key": "url"}}
+    there = [
+        exchange,
+        own("Dataset", "rows", {"sql": [{"urlFrom": url, "query": ROWS, "instrument": "BTC-USD"}]}),
+        own(
+            "Feed",
+            "rows",
+            {"exchangeRef": {"name": "own"}, "replay": {"datasetRefs": [{"name": "rows"}], "speed": "60x"}},
+        ),
+        own(
+            "TradingBot",
+            "buyer",
+            {
+                "exchangeRef": {"name": "own"},
+                "strategy": strategy,
+                "instruments": ["BTC-USD"],
+                "wallet": {"USD": "1000"},
+            },
+        ),
+    ]
+    fleet.asked("apply", "-f", "-", given=yaml.safe_dump_all(there))
+    fleet.asked("wait", "--for=jsonpath={.status.phase}=Pending", "--timeout=60s", "tradingbot/buyer", timeout_s=90)
+
+    fleet.asked("apply", "-f", "-", given=code("import nowhere\n"))
+    secret = json.loads(fleet.asked("get", "secret", DATABASE_SECRET, "-o", "json"))
+    body = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "own-prices"},
+        "data": {"url": secret["data"]["url"]},
+    }
+    fleet.asked("apply", "-f", "-", given=yaml.safe_dump(body))
+    fleet.asked("wait", "--for=condition=Ready", "--timeout=120s", "dataset/rows", timeout_s=150)
+    fleet.asked("wait", "--for=condition=Stalled", "--timeout=120s", "tradingbot/buyer", timeout_s=150)
+    assert "buyer.py:1 in <module>: import nowhere" in fleet.bots()["buyer"]["reason"]
+
+    fleet.asked("apply", "-f", "-", given=code(OWN))
+    fleet.asked("wait", "--for=condition=Ready", "--timeout=180s", "tradingbot/buyer", timeout_s=200)
+    eventually(lambda: fleet.bots()["buyer"].get("fills", 0), what=f"a fill of {fleet.bots()['buyer']}", within_s=120)
+
+
+def test_candles_on_a_claim_are_read(fleet: Fleet, tmp_path: Path):
+    """A claim that is not there is said; the volume here is a folder of this machine, which the node sees."""
+    folder = tmp_path / "candles"
+    folder.mkdir()
+    lines = [f"{1_704_067_200_000 + 60_000 * n},100,102,99,100,5" for n in range(300)]
+    (folder / "btc.csv").write_text("\n".join(["open_time,open,high,low,close,volume", *lines, ""]), encoding="utf-8")
+    for each in (folder, *folder.parents[:2]):
+        each.chmod(0o755)
+    files = [{"path": "btc.csv", "instrument": "BTC-USD"}]
+    dataset = own("Dataset", "archived", {"volume": {"claimName": "archive"}, "files": files})
+    fleet.asked("apply", "-f", "-", given=yaml.safe_dump(dataset))
+
+    def said() -> str:
+        (found,) = (each for each in fleet.items("datasets") if each["metadata"]["name"] == "archived")
+        return str(found.get("status", {}).get("reason", ""))
+
+    eventually(lambda: '"archive" not found' in said(), what=f"a word about the claim: {said()}", within_s=60)
+
+    common = {"accessModes": ["ReadOnlyMany"], "storageClassName": ""}
+    volume = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": "archive"},
+        "spec": {**common, "capacity": {"storage": "1Mi"}, "hostPath": {"path": str(folder)}},
+    }
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "archive"},
+        "spec": {**common, "volumeName": "archive", "resources": {"requests": {"storage": "1Mi"}}},
+    }
+    fleet.asked("apply", "-f", "-", given=yaml.safe_dump_all([volume, claim]))
+    fleet.asked("wait", "--for=condition=Ready", "--timeout=150s", "dataset/archived", timeout_s=180)
 
 
 def test_a_deleted_fleet_leaves_nothing_behind(fleet: Fleet):

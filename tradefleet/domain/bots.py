@@ -108,6 +108,7 @@ class BotConfig:
     seed: int = 0
     deletion_policy: DeletionPolicy = DeletionPolicy.CANCEL_ORDERS
     dead_man: DeadManSwitch | None = None  # None: nothing happens
+    code: str = ""  # which code a `module:Class` is of, where it is known: another one is another bot
 
 
 def process_config(config: BotConfig) -> BotConfig:

@@ -325,7 +325,11 @@ def _bot(bot_set: BotSet, cell: _Cell, name: str) -> TradingBot:
         ),
         spec=TradingBotSpec(
             **settings,
-            strategy=StrategyReference(name=cell.strategy.name, params={**cell.strategy.params, **cell.varied}),
+            strategy=StrategyReference(
+                name=cell.strategy.name,
+                params={**cell.strategy.params, **cell.varied},
+                code_from=cell.strategy.code_from,
+            ),
             instruments=(cell.instrument,) if cell.instrument else template.spec.instruments,
         ),
     )

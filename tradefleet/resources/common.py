@@ -203,6 +203,12 @@ class SecretReference(Model):
     name: KubernetesName = Field(description="Name of a Secret in the same namespace.")
 
 
+class ConfigMapReference(Model):
+    """The name of a ConfigMap in the same namespace."""
+
+    name: KubernetesName = Field(description="Name of a ConfigMap in the same namespace.")
+
+
 class PluginReference(Model):
     """A built-in source, or the user's own class."""
 

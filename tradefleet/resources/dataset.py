@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, Strict
 
 from tradefleet.resources.common import KindNames, PrinterColumn, Reference, Resource, Status, TimeRange
-from tradefleet.resources.market_data import FileSource, SqlSource, SyntheticSource
+from tradefleet.resources.market_data import DataVolume, FileSource, SqlSource, SyntheticSource
 from tradefleet.resources.model import rule, transition
 from tradefleet.resources.values import InstrumentSymbol, Interval, Many, ManyDistinct, Whole
 
@@ -48,6 +48,10 @@ class DatasetSpec(TimeRange):
         "to download: the bars that its feeds bring are recorded. A recording can be played once it is frozen.",
     )
     files: Many[FileSource] = Field(default=(), max_length=SOURCES_MAX, description="Files of candles, CSV or Parquet.")
+    volume: DataVolume | None = Field(
+        default=None,
+        description="Where the files are, in a cluster, which needs it. A local fleet reads them from its own disk.",
+    )
     sql: Many[SqlSource] = Field(default=(), max_length=SOURCES_MAX, description="Queries against your own database.")
     synthetic: SyntheticSource | None = Field(
         default=None,
@@ -104,6 +108,14 @@ class DatasetSpec(TimeRange):
     )
     def _sources_name_their_own(self) -> bool:
         return not (self.files or self.sql) or not (self.instruments or self.intervals)
+
+    @rule(
+        cel="!has(self.volume) || size(self.files) > 0",
+        message="volume is where files are: name some, or take it out",
+        field="volume",
+    )
+    def _volume_has_files(self) -> bool:
+        return self.volume is None or bool(self.files)
 
     @rule(
         cel="size(self.ticks) == 0 || has(self.exchangeRef)",

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from tradefleet.resources.common import ConfigMapReference
 from tradefleet.resources.model import Model, rule
 from tradefleet.resources.values import (
     INTEGER_MAX,
@@ -63,7 +64,7 @@ class FileSource(Model):
         min_length=1,
         max_length=1000,
         description="Path of the file. In a local fleet, relative to the folder of the YAML file that names it; in a "
-        "cluster, within the volume of datasets.",
+        "cluster, relative to the Dataset's volume.",
     )
     instrument: InstrumentSymbol = Field(description="The instrument whose candles these are: BTC-USD.")
     interval: Interval = Field(default="1m", description="Length of each bar in the file.")
@@ -94,6 +95,26 @@ class FileSource(Model):
 
     def _format_of_name(self) -> FileFormat | None:
         return next((FileFormat(kind) for suffix, kind in FILE_SUFFIXES.items() if self.path.endswith(suffix)), None)
+
+
+class DataVolume(Model):
+    """A volume with files of candles, which pods mount to read them."""
+
+    claim_name: KubernetesName | None = Field(
+        default=None,
+        description="A PersistentVolumeClaim in the same namespace. Each pod that reads the data mounts it, so a claim "
+        "that one node alone can have (ReadWriteOnce) binds them to that node.",
+    )
+    config_map_ref: ConfigMapReference | None = Field(
+        default=None, description="A ConfigMap whose entries are the files, for small ones: it holds 1 MiB at most."
+    )
+
+    @rule(
+        cel="has(self.claimName) != has(self.configMapRef)",
+        message="a volume is a claim or a ConfigMap: give exactly one of claimName and configMapRef",
+    )
+    def _one_volume(self) -> bool:
+        return (self.claim_name is None) != (self.config_map_ref is None)
 
 
 class SecretKey(Model):

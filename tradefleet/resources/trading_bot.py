@@ -8,7 +8,16 @@ from pydantic import Field
 
 from tradefleet.domain.bar import parse_interval
 from tradefleet.domain.bots import DeletionPolicy, RunState, SizingMethod
-from tradefleet.resources.common import KindNames, Mode, PrinterColumn, Reference, Resource, ResourceKey, Status
+from tradefleet.resources.common import (
+    ConfigMapReference,
+    KindNames,
+    Mode,
+    PrinterColumn,
+    Reference,
+    Resource,
+    ResourceKey,
+    Status,
+)
 from tradefleet.resources.model import Model, rule, same_amounts, transition
 from tradefleet.resources.pods import PodTemplate
 from tradefleet.resources.values import (
@@ -58,6 +67,15 @@ class DeadManAction(StrEnum):
     FLATTEN = "Flatten"
 
 
+class CodeSource(Model):
+    """Where the modules of your own strategy are, when no image holds them. A local fleet imports them from folders."""
+
+    config_map_ref: ConfigMapReference = Field(
+        description="A ConfigMap whose entries are modules: trend.py for a strategy trend:Breakout. A change of it is "
+        "a change of the bot."
+    )
+
+
 class StrategyReference(Model):
     """The strategy and its parameters: the same object that was backtested."""
 
@@ -71,6 +89,19 @@ class StrategyReference(Model):
         description="Parameters of the strategy by name; what is left out has the strategy's default. "
         "`tradefleet strategy describe NAME` lists them with their ranges.",
     )
+    code_from: CodeSource | None = Field(
+        default=None,
+        description="Where the modules of your own class are, in a cluster. Default: in podTemplate.image. A local "
+        "fleet imports them from the folders that `tradefleet up` and `apply` were run in.",
+    )
+
+    @rule(
+        cel="!has(self.codeFrom) || self.name.contains(':')",
+        message="a built-in strategy has no code of yours: write name as module:Class, or take out codeFrom",
+        field="codeFrom",
+    )
+    def _code_is_of_own_strategies(self) -> bool:
+        return self.code_from is None or not self.is_built_in
 
     @property
     def is_built_in(self) -> bool:

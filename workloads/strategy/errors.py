@@ -16,7 +16,7 @@ class StrategyError(Permanent):
     """A callback of a strategy raised. The bot that ran it must be thrown away: its state is half changed."""
 
     def __init__(self, bot: BotKey, hook: str, market_us: int, cause: Exception) -> None:
-        place = _place(cause)
+        place = own_line(cause)
         super().__init__(
             f"bot {bot}: {hook} at {format_time(market_us)} raised {type(cause).__name__}: {cause}"
             + (f" ({place})" if place else "")
@@ -36,12 +36,14 @@ class LeftRun(Permanent):
         )
 
 
-def _place(cause: Exception) -> str:
+def own_line(cause: BaseException) -> str:
     """Return the innermost line of the user's own code: what it called of ours or of a library is not to be mended."""
     import sysconfig  # noqa: PLC0415 - only a failure needs it, and every bot's process loads this module
 
     libraries = tuple(f"{sysconfig.get_path(name)}/" for name in ("stdlib", "purelib", "platlib"))
-    frames = [each for each in traceback.extract_tb(cause.__traceback__) if not _is_in(each.filename, _OURS)]
+    frames = [
+        each for each in traceback.extract_tb(cause.__traceback__) if not _is_in(each.filename, (*_OURS, "<frozen "))
+    ]
     own = [each for each in frames if not _is_in(each.filename, libraries)] or frames[:1]
     if not own:
         return ""

@@ -56,10 +56,13 @@ def _import(address: str) -> type[Strategy]:
         raise StrategyNotFound(f"strategy {address!r}: must be written module:Class, as in mybots.trend:Breakout")
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # whatever the module's code raises while it is imported
+    except (Exception, SystemExit) as error:  # whatever the module's code raises while it is imported
+        from workloads.strategy.errors import own_line  # noqa: PLC0415 - only a mistake needs it
+
+        place = "" if isinstance(error, SyntaxError) else own_line(error)
         raise StrategyNotFound(
             f"strategy {address}: cannot import module {module_name}: {type(error).__name__}: {error}"
-            + (_searched(module_name) if _is_missing(error, module_name) else "")
+            + (_searched(module_name) if _is_missing(error, module_name) else f" ({place})" if place else "")
         ) from error
     found = getattr(module, class_name, None)
     if found is None:
@@ -76,7 +79,7 @@ def _import(address: str) -> type[Strategy]:
     raise StrategyNotFound(f"strategy {address}: {class_name} is neither a Strategy nor has it next_order(context)")
 
 
-def _is_missing(error: Exception, module_name: str) -> bool:
+def _is_missing(error: BaseException, module_name: str) -> bool:
     """Return whether the module itself was not found, rather than one that it imports."""
     return isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}.")
 
@@ -88,7 +91,8 @@ def _searched(module_name: str) -> str:
     file = module_name.replace(".", "/")
     return (
         f": searched beside the installed packages: {folders}: put {file}.py into one of them, or run `tradefleet up` "
-        "or `tradefleet apply` in the folder that holds it"
+        "or `tradefleet apply` in the folder that holds it; in a cluster, name a ConfigMap with it in "
+        "strategy.codeFrom, or an image in podTemplate.image"
     )
 
 

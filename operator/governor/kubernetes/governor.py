@@ -15,13 +15,14 @@ from governor.announcements import Announcements
 from governor.eyes import Eyes
 from governor.housekeeping import Housekeeping
 from governor.observation import Seen
+from governor.plan import AskedByJob
 from governor.ports import Ports
 from governor.rounds import Rounds
 from tradefleet.bus.kafka import KafkaBus
 from tradefleet.bus.kafka_client import KafkaSettings
 from tradefleet.bus.schemas import prepare_topics
 from tradefleet.domain.bots import ParameterValue
-from tradefleet.domain.errors import FleetError, InvalidValue
+from tradefleet.domain.errors import FleetError
 from tradefleet.resources.common import Resource
 from tradefleet.runtime.health import Health
 from tradefleet.runtime.settings import ProcessSettings
@@ -42,6 +43,7 @@ from .lease import RENEW_EVERY_S, GovernorLease
 from .login import Login
 from .logins import ClusterLogins
 from .manifests import Surroundings, database_hosts
+from .referenced import ClusterReferences
 from .renderer import WATCHED, ClusterRenderer, selector
 from .resources import CUSTOM, ClusterResources
 from .secrets import Secrets
@@ -68,12 +70,12 @@ def now_us() -> int:
 
 
 def warm_up(name: str, params: Mapping[str, ParameterValue]) -> int:
-    """Return how many bars a built-in strategy wants before it trades. Raises InvalidValue for anybody's own.
+    """Return how many bars a built-in strategy wants before it trades. Raises AskedByJob for anybody's own.
 
-    To ask those means to run their code, and here is a log-in that may do everything.
+    To ask those means to run their code, and here is a log-in that may do everything: a job does it.
     """
     if ":" in name:
-        raise InvalidValue(f"strategy {name}: a cluster runs built-in strategies only, as yet: name one of them")
+        raise AskedByJob(f"strategy {name} is not built in")
     return warmup_of(name, params)
 
 
@@ -126,6 +128,7 @@ class Governor:
         self._resources: ClusterResources | None = None
         self._renderer: ClusterRenderer | None = None
         self._sight: _Sight | None = None
+        self._references: ClusterReferences | None = None
         self._changes = -1  # of the cache, when the last whole round began
         self._full_s = 0.0  # when it ended
         self._open = ExitStack()  # what belongs to the present hold of the Lease
@@ -200,12 +203,12 @@ class Governor:
 
     def _is_at_rest(self) -> bool:
         """Return whether a round would find what the last one found: then it is spared."""
-        if self._sight is None or self._resources is None or self._renderer is None:
+        if self._sight is None or self._resources is None or self._renderer is None or self._references is None:
             return False
         is_due = time.monotonic() - self._full_s >= FULL_S
         if is_due or self.cache.changes != self._changes or not self._resources.is_calm():
             return False
-        if self._sight.has_news():
+        if self._sight.has_news() or self._references.has_news():
             return False
         self._renderer.look_after_secrets()
         return True
@@ -291,6 +294,7 @@ class Governor:
             slots=settings.simulations_max,
             queue=lambda: settings.kueue_queue if self._has_kueue else "",
         )
+        looked_at = self._references = ClusterReferences(self._api)
         sight = self._sight = _Sight(Eyes(session))
         self._listed_s = -float(settings.resync_s)
         return Rounds(
@@ -310,11 +314,13 @@ class Governor:
                 trials=PostgresTrials(session),
                 warm_up=warm_up,
                 wall_us=now_us,
+                references=looked_at,
             )
         )
 
     def _forget(self) -> None:
         """Let go of what belongs to one hold of the Lease."""
         self._rounds = self._session = self._resources = self._renderer = self._sight = None
+        self._references = None
         self._open.close()
         self._open = ExitStack()

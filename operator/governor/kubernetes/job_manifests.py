@@ -2,14 +2,18 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
 from governor.job import Job
+from governor.workload import Needs
 from tradefleet.resources.common import GROUP, Resource
 
 from .client import CONFIG_MAP, JOB, NETWORK_POLICY, SECRET, Body, Kind
 from .manifests import (
+    CODE_MOUNT,
+    CODE_PATH,
     CONTAINER,
     DIGEST_ANNOTATION,
     FLEET_LABEL,
@@ -26,9 +30,15 @@ from .manifests import (
     container_security,
     egress_rules,
     encoded,
+    host_rules,
+    needed_mounts,
+    needed_variables,
+    needed_volumes,
     object_name,
     owner_references,
     pod_security,
+    pod_template_of,
+    pull_policy,
 )
 
 JOB_LABEL: Final = f"{GROUP}/job"
@@ -36,6 +46,8 @@ RESULT_LABEL: Final = f"{GROUP}/result"
 RESULT_KEY: Final = "result.json"
 NAME_LENGTH_MAX: Final = 63  # a Job's name is a label of its pods
 DIGEST_LENGTH: Final = 8
+SETTINGS_FILE: Final = "settings.json"
+CODE_PREFIX: Final = "code."  # of the entries with modules
 TIME_S_MAX: Final = 6 * 3_600  # a job that takes longer has hung
 
 
@@ -59,48 +71,80 @@ def result_of(job: Job, owner: Resource, surroundings: Surroundings, result: dic
 
 def children_of_job(job: Job, owner: Resource, surroundings: Surroundings, database_url: str) -> list[Child]:
     """Return the objects of a job, in the order in which they are made."""
-    name = job_name(job, owner)
-    metadata = metadata_of(owner, surroundings, name, JOB_LABEL)
+    metadata = metadata_of(owner, surroundings, job_name(job, owner), JOB_LABEL)
     command = ["python", "-m", "governor.kubernetes.job_process", job.module, f"{SETTINGS_FOLDER}/settings.json"]
-    pod = pod_of(name, surroundings, [*command, LAST_WORDS])
+    outside = Outside(owner=owner, needs=job.needs, code=job.code, isolated=job.isolated)
+    pod = pod_of(metadata["name"], surroundings, outside, [*command, LAST_WORDS])
     template = {"metadata": {"labels": metadata["labels"]}, "spec": pod}
     spec = {"backoffLimit": 0, "activeDeadlineSeconds": TIME_S_MAX, "template": template}
     return [
-        *surroundings_of_pod(metadata, JOB_LABEL, surroundings, job.settings, database_url),
+        *surroundings_of_pod(metadata, JOB_LABEL, surroundings, outside, job.settings, database_url),
         child_of(JOB, metadata, spec=spec),
     ]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """What pods have of other people's: what their owner says about its pods, what they need, modules to import.
+
+    Those that are `isolated` have no log-in and nobody to speak with but the hosts of their needs.
+    """
+
+    owner: Resource
+    needs: Needs
+    code: Mapping[str, str]
+    isolated: bool = False
+
+
 def surroundings_of_pod(
-    metadata: Body, label: str, surroundings: Surroundings, settings: Mapping[str, Any], database_url: str
+    metadata: Body,
+    label: str,
+    surroundings: Surroundings,
+    outside: Outside,
+    settings: Mapping[str, Any],
+    database_url: str,
 ) -> list[Child]:
     """Return what the pods of a job stand on: log-in, settings, and the bounds of what they reach."""
+    namespace = metadata["namespace"]
+    egress = [] if outside.isolated else egress_rules(surroundings, namespace, with_broker=False)
+    egress += [each for each in host_rules(outside.needs.hosts, namespace) if each not in egress]
     policy = {
         "podSelector": {"matchLabels": {FLEET_LABEL: surroundings.fleet, label: metadata["name"]}},
         "policyTypes": ["Ingress", "Egress"],
-        "egress": egress_rules(surroundings, metadata["namespace"], with_broker=False),
+        **({"egress": egress} if egress else {}),  # none of them is none allowed
     }
+    told = {SETTINGS_FILE: json.dumps(settings, default=str, sort_keys=True)}
+    code = {f"{CODE_PREFIX}{file}": text for file, text in outside.code.items()}
+    secrets = [child_of(SECRET, metadata, type="Opaque", data={URL_KEY: encoded(database_url)})]
     return [
-        child_of(SECRET, metadata, type="Opaque", data={URL_KEY: encoded(database_url)}),
-        child_of(CONFIG_MAP, metadata, data={"settings.json": json.dumps(settings, default=str, sort_keys=True)}),
+        *([] if outside.isolated else secrets),
+        child_of(CONFIG_MAP, metadata, data={**told, **code}),
         child_of(NETWORK_POLICY, metadata, spec=policy),
     ]
 
 
 def pod_of(
-    name: str, surroundings: Surroundings, command: Sequence[str], environment: Mapping[str, str] = MappingProxyType({})
+    name: str,
+    surroundings: Surroundings,
+    outside: Outside,
+    command: Sequence[str],
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> Body:
     """Return the spec of the pods of a job, whose other objects have the same `name`."""
-    defaults = surroundings.defaults
+    defaults, template = surroundings.defaults, pod_template_of(outside.owner)
+    has_login = not outside.isolated
+    login = {"name": "TRADEFLEET_DATABASE_URL_FILE", "value": f"{SECRET_FOLDER}/{URL_KEY}"}
     container = {
         "name": CONTAINER,
-        "image": defaults.image,
-        "imagePullPolicy": defaults.image_pull_policy,
+        "image": template.image or defaults.image,
+        "imagePullPolicy": pull_policy(template, defaults),
         "command": list(command),
         "env": [
             {"name": "TRADEFLEET_FLEET", "value": surroundings.fleet},
-            {"name": "TRADEFLEET_DATABASE_URL_FILE", "value": f"{SECRET_FOLDER}/{URL_KEY}"},
+            *([login] if has_login else []),
             *({"name": variable, "value": value} for variable, value in environment.items()),
+            *([CODE_PATH] if outside.code else []),
+            *needed_variables(outside.needs),
         ],
         "resources": {part: dict(amounts) for part, amounts in defaults.resources.items() if amounts},
         "securityContext": container_security(),
@@ -108,14 +152,19 @@ def pod_of(
         "volumeMounts": [
             {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - the pod's own
             {"name": "settings", "mountPath": SETTINGS_FOLDER, "readOnly": True},
-            {"name": "secret", "mountPath": SECRET_FOLDER, "readOnly": True},
+            *([{"name": "secret", "mountPath": SECRET_FOLDER, "readOnly": True}] if has_login else []),
+            *([CODE_MOUNT] if outside.code else []),
+            *needed_mounts(outside.needs),
         ],
     }
+    own_secrets = [reference.name for reference in template.image_pull_secrets]
+    pull_secrets = own_secrets if template.image is not None else [*defaults.image_pull_secrets, *own_secrets]
     optional: Body = {
-        "imagePullSecrets": [{"name": each} for each in defaults.image_pull_secrets],
+        "imagePullSecrets": [{"name": each} for each in dict.fromkeys(pull_secrets)],
         "nodeSelector": defaults.node_selector,
         "tolerations": [dict(each) for each in defaults.tolerations],
     }
+    code = {f"{CODE_PREFIX}{file}": file for file in outside.code}
     return {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
@@ -124,11 +173,19 @@ def pod_of(
         "containers": [container],
         "volumes": [
             {"name": "scratch", "emptyDir": {}},
-            {"name": "settings", "configMap": {"name": name, "defaultMode": READABLE}},
-            {"name": "secret", "secret": {"secretName": name, "defaultMode": PRIVATE}},
+            {"name": "settings", "configMap": _entries(name, {SETTINGS_FILE: SETTINGS_FILE})},
+            *([{"name": "secret", "secret": {"secretName": name, "defaultMode": PRIVATE}}] if has_login else []),
+            *([{"name": "code", "configMap": _entries(name, code)}] if outside.code else []),
+            *needed_volumes(outside.needs),
         ],
         **{part: value for part, value in optional.items() if value},
     }
+
+
+def _entries(name: str, paths: Mapping[str, str]) -> Body:
+    """Return a volume with some entries of a ConfigMap, each at a path."""
+    items = [{"key": key, "path": path} for key, path in sorted(paths.items())]
+    return {"name": name, "items": items, "defaultMode": READABLE}
 
 
 def metadata_of(owner: Resource, surroundings: Surroundings, name: str, label: str) -> Body:

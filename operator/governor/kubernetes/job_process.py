@@ -13,13 +13,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from governor.tasks import DATASET_MODULE
+from governor.tasks import DATASET_MODULE, STRATEGY_MODULE
 from tradefleet.domain.errors import Permanent
 from tradefleet.runtime.settings import read_secret
 
 MESSAGE_BYTES_MAX: Final = 4_000
 ERROR_LENGTH_MAX: Final = 900  # of at most four bytes each
-MODULES: Final = (DATASET_MODULE,)
+MODULES: Final = (DATASET_MODULE, STRATEGY_MODULE)
 
 
 def told(found: Mapping[str, Any]) -> bytes:

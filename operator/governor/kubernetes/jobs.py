@@ -189,7 +189,7 @@ class ClusterJobs:
             self._api.delete(JOB, *asked.place, uid=old.uid)
             return JobFacts(error=error)
         try:
-            url = self._login(asked.job.name, asked.place)
+            url = "" if asked.job.isolated else self._login(asked.job.name, asked.place)
             for child in children_of_job(asked.job, asked.owner, self._surroundings, url):
                 self._api_apply(child)
         except FleetError as refusal:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from governor.workload import Role, Workload
+from governor.workload import Needs, Role, Workload
 from tradefleet.domain.errors import Permanent
 from tradefleet.resources.common import API_VERSION, GROUP, Resource, ResourceKey
 from tradefleet.resources.pods import PodTemplate
@@ -40,6 +40,9 @@ TOKEN_KEY: Final = "token"  # noqa: S105 - the name of a field
 CONTAINER: Final = "workload"
 READABLE: Final = 0o444
 PRIVATE: Final = 0o440
+CODE_FOLDER: Final = "/etc/tradefleet/code"
+CODE_MOUNT: Final = {"name": "code", "mountPath": CODE_FOLDER, "readOnly": True}
+CODE_PATH: Final = {"name": "PYTHONPATH", "value": CODE_FOLDER}
 
 MODULES: Final = {
     Role.VENUE: ("workloads.exchange.main", "venue"),
@@ -97,6 +100,11 @@ def object_name(planned: str, owner: ResourceKey) -> str:
     return f"{word}-{owner.name}-{planned.rpartition('-')[2]}" if word == Role.HOST else f"{word}-{owner.name}"
 
 
+def code_name(workload: Workload) -> str:
+    """Return the name of the object with a workload's modules: other modules are another object."""
+    return f"{object_name(workload.name, workload.owner)}-code-{workload.code.files_digest}"
+
+
 def labels_of(workload: Workload, surroundings: Surroundings) -> dict[str, str]:
     """Return the labels that every object of a workload has."""
     return {
@@ -133,6 +141,7 @@ def children_of(
         maker.service_account(),
         maker.secret(),
         maker.config_map(),
+        *([maker.code()] if workload.code.files_digest else []),
         *([maker.service()] if workload.port_name is not None else []),
         maker.network_policy(),
         maker.deployment(has_ended=has_ended),
@@ -143,6 +152,17 @@ def pod_template_of(owner: Resource) -> PodTemplate:
     """Return what a resource says about its pods; only bots say anything."""
     found = getattr(owner.spec, "pod_template", None)
     return found if isinstance(found, PodTemplate) else PodTemplate()
+
+
+def pull_policy(template: PodTemplate, defaults: WorkloadDefaults) -> str:
+    """Return when the image is fetched; for an image of one's own what Kubernetes would take by itself."""
+    if template.image_pull_policy is not None:
+        return str(template.image_pull_policy)
+    if template.image is None:
+        return defaults.image_pull_policy
+    _, at, _ = template.image.partition("@")
+    tag = template.image.rpartition("/")[2].partition(":")[2]
+    return "IfNotPresent" if at or tag not in ("", "latest") else "Always"
 
 
 class _Maker:
@@ -180,6 +200,12 @@ class _Maker:
     def config_map(self) -> Child:
         return self._child(CONFIG_MAP, data={"settings.json": settings_text(self._workload)})
 
+    def code(self) -> Child:
+        """Return the bot's own copy of its strategy's modules, with which it goes on whatever becomes of theirs."""
+        child = self._child(CONFIG_MAP, data=dict(self._workload.code.files or {}), immutable=True)
+        child.body["metadata"]["name"] = code_name(self._workload)
+        return child
+
     def service(self) -> Child:
         """Return a name for the pod, without a virtual address: there is one pod, ready or not."""
         port = {"name": "api", "port": VENUE_PORT, "targetPort": VENUE_PORT, "protocol": "TCP"}
@@ -210,6 +236,7 @@ class _Maker:
             peer_name = object_name(self._workload.peer_port_name, self._workload.owner)
             peer = {"podSelector": {"matchLabels": {**self._selector, WORKLOAD_LABEL: peer_name}}}
             egress.append({"ports": [_port(VENUE_PORT)], "to": [peer]})
+        egress += [each for each in host_rules(self._workload.needs.hosts, self._namespace) if each not in egress]
         return self._child(
             NETWORK_POLICY,
             spec={
@@ -305,7 +332,7 @@ class _Maker:
         return {
             "name": CONTAINER,
             "image": image,
-            "imagePullPolicy": self._pull_policy(image),
+            "imagePullPolicy": pull_policy(template, defaults),
             "command": ["python", "-m", module, *role, f"{SETTINGS_FOLDER}/settings.json"],
             "env": self._environment(),
             "ports": ports,
@@ -325,18 +352,10 @@ class _Maker:
                     {"name": name, "mountPath": f"/etc/tradefleet/{name}", "readOnly": True}
                     for name, _ in self._authorities()
                 ),
+                *([CODE_MOUNT] if self._workload.code.files_digest else []),
+                *needed_mounts(self._workload.needs),
             ],
         }
-
-    def _pull_policy(self, image: str) -> str:
-        """Return when the image is fetched; for an image of one's own what Kubernetes would take by itself."""
-        if self._template.image_pull_policy is not None:
-            return str(self._template.image_pull_policy)
-        if self._template.image is None:
-            return self._defaults.image_pull_policy
-        _, at, _ = image.partition("@")
-        tag = image.rpartition("/")[2].partition(":")[2]
-        return "IfNotPresent" if at or tag not in ("", "latest") else "Always"
 
     def _environment(self) -> list[Body]:
         surroundings, defaults = self._surroundings, self._defaults
@@ -360,7 +379,9 @@ class _Maker:
         if defaults.kafka_security_secret:
             reference = {"name": defaults.kafka_security_secret, "key": defaults.kafka_security_key}
             found.append({"name": "TRADEFLEET_KAFKA_SECURITY", "valueFrom": {"secretKeyRef": reference}})
-        return found
+        if self._workload.code.files_digest:
+            found.append(CODE_PATH)
+        return [*found, *needed_variables(self._workload.needs)]
 
     def _volumes(self) -> list[Body]:
         return [
@@ -378,7 +399,14 @@ class _Maker:
                 }
                 for name, secret in self._authorities()
             ),
+            *self._code_volume(),
+            *needed_volumes(self._workload.needs),
         ]
+
+    def _code_volume(self) -> list[Body]:
+        if not self._workload.code.files_digest:
+            return []
+        return [{"name": "code", "configMap": {"name": code_name(self._workload), "defaultMode": READABLE}}]
 
     def _authorities(self) -> list[tuple[str, str]]:
         """Return the authorities that signed the certificates of database and broker: folder and Secret."""
@@ -433,6 +461,37 @@ def egress_rules(surroundings: Surroundings, namespace: str, *, with_broker: boo
     for host, port in (*surroundings.database_hosts, *brokers, *registries):
         rules.append({"ports": [_port(port)], **_to(host, namespace)})
     return _distinct(rules)
+
+
+def host_rules(hosts: Sequence[tuple[str, int]], namespace: str) -> list[Body]:
+    """Return the rules that lead to more hosts."""
+    return _distinct([{"ports": [_port(port)], **_to(host, namespace)} for host, port in hosts])
+
+
+def needed_volumes(needs: Needs) -> list[Body]:
+    """Return the volumes of a pod that reads what its user keeps."""
+    return [
+        {"name": f"data-{number}", "persistentVolumeClaim": {"claimName": mount.claim, "readOnly": True}}
+        if mount.claim
+        else {"name": f"data-{number}", "configMap": {"name": mount.config_map, "defaultMode": READABLE}}
+        for number, mount in enumerate(needs.mounts)
+    ]
+
+
+def needed_mounts(needs: Needs) -> list[Body]:
+    """Return where these volumes are in a container."""
+    return [
+        {"name": f"data-{number}", "mountPath": mount.folder, "readOnly": True}
+        for number, mount in enumerate(needs.mounts)
+    ]
+
+
+def needed_variables(needs: Needs) -> list[Body]:
+    """Return the variables of a container that come from Secrets of its user."""
+    return [
+        {"name": each.name, "valueFrom": {"secretKeyRef": {"name": each.secret, "key": each.key}}}
+        for each in needs.variables
+    ]
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------

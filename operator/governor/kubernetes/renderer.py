@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
@@ -50,6 +50,7 @@ from .manifests import (
     Credentials,
     Surroundings,
     children_of,
+    code_name,
     object_name,
     pod_template_of,
 )
@@ -60,6 +61,10 @@ _LOG: Final = logging.getLogger(__name__)
 # Deployments first: of what nobody wants, the process ends before what it stands on goes.
 WRITTEN: Final = (DEPLOYMENT, SERVICE, CONFIG_MAP, NETWORK_POLICY, SERVICE_ACCOUNT)
 WATCHED: Final = (*WRITTEN, POD)
+CODE_GONE: Final = (
+    "the code that it runs is not there any more, neither in the ConfigMap of strategy.codeFrom nor in its own copy: "
+    "bring it back, or set updateStrategy to Auto to run what is there now"
+)
 MARKS_MAX: Final = 50_000
 AT_ONCE: Final = 8  # workloads that are brought about at the same time
 
@@ -127,6 +132,7 @@ class ClusterRenderer:
         self._made: dict[str, _Made] = {}
         self._in_sync: dict[tuple[str, Key], tuple[int, str]] = {}  # version and digest that were found to agree
         self._problems: dict[str, ProcessFacts] = {}
+        self._without_code: set[str] = set()  # workloads whose modules are nowhere any more
         self._marks: dict[str, _Mark] = {}  # by UID: labels of ours do not change
         self._known: dict[str, tuple[tuple[object, ...], ProcessFacts]] = {}
         self._restarts: dict[str, int] = {}  # by the UID of a pod
@@ -171,6 +177,7 @@ class ClusterRenderer:
                     self._secrets.bring(child.body())
 
     def _make(self, workload: Workload, owner: Resource, pods: Mapping[Key, list[Entry]]) -> _Made:
+        workload = self._with_kept_code(workload)
         credentials = self._credentials(workload)
         has_ended = workload.role is Role.FEED and self._has_ended(workload, pods)
         template = pod_template_of(owner).model_dump_json()
@@ -180,6 +187,17 @@ class ClusterRenderer:
             return made
         children = children_of(workload, owner, self._surroundings, credentials, has_ended=has_ended)
         return _Made(origin, tuple(_wanted(child.kind, child.body) for child in children))
+
+    def _with_kept_code(self, workload: Workload) -> Workload:
+        """Return a workload with the modules that were kept for it, when they are not at hand any more."""
+        self._without_code.discard(workload.name)
+        if not workload.code.files_digest or workload.code.files is not None:
+            return workload
+        entry = self._cache.get(CONFIG_MAP, (workload.owner.namespace, code_name(workload)))
+        if entry is None:
+            self._without_code.add(workload.name)
+            return workload
+        return replace(workload, code=replace(workload.code, files=entry.body().get("data") or {}))
 
     def _has_ended(self, workload: Workload, pods: Mapping[Key, list[Entry]]) -> bool:
         """Return whether this very workload has come to its own end: it was noted, or a pod says so."""
@@ -192,6 +210,9 @@ class ClusterRenderer:
 
     def _bring(self, name: str) -> None:
         """Bring about the objects of one workload. What stands in its way holds up no other one."""
+        if name in self._without_code:
+            self._problems[name] = ProcessFacts(state=ProcessState.REFUSED, reason="CodeGone", message=CODE_GONE)
+            return
         try:
             for child in self._made[name].children:
                 if child.kind == SECRET:

@@ -15,6 +15,7 @@ from .job_manifests import (
     DIGEST_LENGTH,
     NAME_LENGTH_MAX,
     TIME_S_MAX,
+    Outside,
     child_of,
     metadata_of,
     pod_of,
@@ -45,7 +46,8 @@ def children_of_simulation(
     name = simulation_name(simulation)
     metadata = metadata_of(owner, surroundings, name, SIMULATION_LABEL)
     metadata["labels"]["app.kubernetes.io/component"] = "simulation"
-    template = pod_template(simulation, metadata, surroundings)
+    outside = Outside(owner=owner, needs=simulation.needs, code=simulation.code)
+    template = pod_template(simulation, metadata, surroundings, outside)
     spec = {
         "completionMode": "Indexed",
         "completions": simulation.indexes,
@@ -73,16 +75,16 @@ def children_of_simulation(
         "annotations": {DIGEST_ANNOTATION: digest_of(template)},
     }
     return [
-        *surroundings_of_pod(metadata, SIMULATION_LABEL, surroundings, simulation.told, database_url),
+        *surroundings_of_pod(metadata, SIMULATION_LABEL, surroundings, outside, simulation.told, database_url),
         child_of(JOB, job, spec=spec),
     ]
 
 
-def pod_template(simulation: Simulation, metadata: Body, surroundings: Surroundings) -> Body:
+def pod_template(simulation: Simulation, metadata: Body, surroundings: Surroundings, outside: Outside) -> Body:
     """Return the template of the pods of a simulation. Kubernetes adds to each its index."""
     command = ["python", "-m", MODULE, f"{SETTINGS_FOLDER}/settings.json"]
     environment = {WORDS_VARIABLE: LAST_WORDS}
-    pod = pod_of(metadata["name"], surroundings, command, environment)
+    pod = pod_of(metadata["name"], surroundings, outside, command, environment)
     pod["activeDeadlineSeconds"] = TIME_S_MAX * min(4, simulation.trials_each)
     return {"metadata": {"labels": dict(metadata["labels"])}, "spec": pod}
 

@@ -7,10 +7,11 @@ the backtest as well, so that a fleet and its backtest cannot differ in it.
 
 from collections.abc import Collection
 
-from governor.plan.backtests import judge_backtest
+from governor.plan.backtests import plan_backtest
 from governor.plan.bots import plan_bots
-from governor.plan.draft import Draft, Observed, WarmUp
-from governor.plan.markets import find_market
+from governor.plan.data import plan_needs
+from governor.plan.draft import AskedByJob, Draft, Observed, WarmUp
+from governor.plan.markets import find_market, needs_of_replay
 from governor.plan.orphans import explain_orphans
 from governor.plan.policies import plan_halts
 from governor.plan.recordings import plan_recorder
@@ -21,13 +22,14 @@ from tradefleet.resources.common import Resource
 from tradefleet.resources.dataset import Dataset
 from tradefleet.resources.exchange import Exchange
 
-__all__ = ["Observed", "WarmUp", "plan"]
+__all__ = ["AskedByJob", "Observed", "WarmUp", "plan"]
 
 
 def plan(resources: Collection[Resource], observed: Observed, warm_up: WarmUp) -> Plan:
     """Return what should run for these resources, BotSets expanded. Every resource has its uid."""
     draft = Draft(resources, observed, warm_up)
     plan_halts(draft)
+    plan_needs(draft)
     markets = {}
     for exchange in draft.all(Exchange):
         market = find_market(draft, exchange)
@@ -38,11 +40,11 @@ def plan(resources: Collection[Resource], observed: Observed, warm_up: WarmUp) -
             draft.drifted.add(exchange.key)
         draft.workloads += exchange_workloads(market)
         if market.feed is not None:
-            draft.workloads.append(feed_workload(market, market.feed))
+            draft.workloads.append(feed_workload(market, market.feed, needs_of_replay(draft, market.feed)))
         plan_bots(draft, market)
     explain_orphans(draft)
     for dataset in draft.all(Dataset):
         plan_recorder(draft, dataset, markets)
     for backtest in draft.all(Backtest):
-        judge_backtest(draft, backtest)
+        plan_backtest(draft, backtest)
     return draft.plan()

@@ -10,13 +10,17 @@ from governor.annotations import FLATTEN_ANNOTATION, REOPEN_ANNOTATION, SKIP_ANN
 from governor.plan.draft import Draft
 from governor.plan.hosts import HOST_SIZE, place
 from governor.plan.markets import Market
+from governor.plan.strategies import CHECKING, NotRunnable, code_of, running_code, warm_up_of
 from governor.plan.workloads import bot_workload, full_name, host_workload
 from governor.workload import Command, LockstepRun
+from tradefleet.domain.bar import parse_interval
 from tradefleet.domain.bots import BotCommand, BotConfig, DeletionPolicy, RunState
 from tradefleet.domain.errors import FleetError
 from tradefleet.domain.ids import BotUid
 from tradefleet.domain.progress import FEED, GATEWAY, VENUE, bot_participant
 from tradefleet.resources.common import ResourceKey
+from tradefleet.resources.dataset import Dataset
+from tradefleet.resources.feed import Feed
 from tradefleet.resources.machines import machine_dead_man
 from tradefleet.resources.to_domain import bot_config
 from tradefleet.resources.trading_bot import Placement, TradingBot
@@ -33,7 +37,7 @@ def plan_bots(draft: Draft, market: Market) -> None:
     for bot, config in configs:
         draft.commands.append(_command(market, bot, config, host=hosts.get(config.uid, "")))
         if config.uid in running - shared:
-            draft.workloads.append(bot_workload(market, bot, config))
+            draft.workloads.append(bot_workload(market, bot, config, running_code(draft, bot, config)))
     draft.workloads += [host_workload(market, host) for host in sorted(set(hosts.values()))]
 
 
@@ -55,13 +59,20 @@ def _configs(draft: Draft, market: Market) -> Iterator[tuple[TradingBot, BotConf
             continue
         missing = [symbol for symbol in bot.spec.instruments if not market.brings(symbol, bot.spec.interval_us)]
         if missing and bot.metadata.deletion_timestamp is None:
-            message = f"waits for a Feed that brings {bot.spec.interval} bars of {', '.join(missing)}: apply one"
-            draft.say(bot, "NoData", message, stalled=False)
+            draft.say(bot, "NoData", _what_to_apply(draft, market, bot, missing), stalled=False)
             _tell_only(draft, market, bot)
             continue
         try:
-            warmup_bars = draft.warm_up(bot.spec.strategy.name, bot.spec.strategy.params)
-            config = bot_config(bot, market.exchange, warmup_bars=warmup_bars)
+            code = code_of(draft, bot)
+            warmup_bars = warm_up_of(draft, bot, code)
+            config = replace(bot_config(bot, market.exchange, warmup_bars=warmup_bars), code=code.identity)
+        except NotRunnable as error:
+            told = draft.observed.configs.get(BotUid(bot.metadata.uid or ""))
+            more = "" if told is None else "; until then it goes on as it was before the change"
+            draft.say(bot, error.reason, f"{error}{more}", stalled=error.stalled)
+            if told is not None:
+                yield bot, _with_gateways_part(told, bot)
+            continue
         except FleetError as error:
             draft.say(bot, "InvalidSpec", str(error), stalled=True)
             told = draft.observed.configs.get(BotUid(bot.metadata.uid or ""))
@@ -89,6 +100,28 @@ def _other_feed(draft: Draft, market: Market, bot: TradingBot) -> str | None:
     )
 
 
+def _what_to_apply(draft: Draft, market: Market, bot: TradingBot, missing: list[str]) -> str:
+    """Return what a bot without data waits for: which Feed to apply or to change, and what there is for it to play."""
+    wanted = {(symbol, bot.spec.interval_us) for symbol in missing}
+    fitting = [
+        each.metadata.name
+        for each in draft.all(Dataset)
+        if each.key.namespace == bot.key.namespace
+        and wanted <= {(symbol, parse_interval(interval)) for symbol, interval in each.spec.series}
+    ]
+    data = f"Dataset {' or '.join(fitting)}" if fitting else "a Dataset that holds them, which is not there yet either"
+    exchange = market.exchange.metadata.name
+    message = f"waits for a Feed that brings {bot.spec.interval} bars of {', '.join(missing)}: "
+    if market.feed is not None:
+        return f"{message}Feed {market.feed.metadata.name} plays Exchange {exchange}: let it play {data}, too"
+    for other in draft.all(Feed):
+        if (other.key.namespace, other.spec.exchange_ref) == (bot.key.namespace, bot.spec.exchange_ref):
+            verdict = draft.verdicts.get(other.key)
+            why = "it is suspended" if other.spec.suspend else "it ends" if verdict is None else verdict.message
+            return f"{message}Feed {other.metadata.name} brings nothing: {why}"
+    return f"{message}apply one with exchangeRef {exchange} and a replay of {data}"
+
+
 def _settled_config(draft: Draft, bot: TradingBot, config: BotConfig) -> BotConfig:
     """Return the config to run: a generation of its own only for what changes the bot, not for pausing it.
 
@@ -99,8 +132,10 @@ def _settled_config(draft: Draft, bot: TradingBot, config: BotConfig) -> BotConf
         return config
     if replace(config, generation=told.generation) == told:
         return told
+    # Other code changes no spec, but it is another bot: its record begins anew.
+    config = replace(config, generation=max(config.generation, told.generation + 1))
     # What happens at its end, or without a process, is the gateway's affair: the strategy needs no new generation.
-    obeying = replace(told, deletion_policy=config.deletion_policy, dead_man=config.dead_man)
+    obeying = _with_gateways_part(told, bot)
     if replace(obeying, generation=config.generation) == config:
         return obeying
     if bot.spec.updates_by_itself:
@@ -116,6 +151,12 @@ def _in_run(
     assert market.feed is not None
     participants = draft.observed.runs.get(run)
     if participants is None:
+        verdicts = [(bot, draft.verdicts.get(bot.key)) for bot in market.bots]
+        unknown = [bot.metadata.name for bot, verdict in verdicts if verdict is not None and verdict.reason == CHECKING]
+        if unknown:  # they would never be part of a run that begins without them
+            message = f"waits until the strategies of {', '.join(unknown)} have been looked at"
+            draft.say(market.feed, CHECKING, message, stalled=False)
+            return []
         if not configs:
             message = "waits for TradingBots: a lockstep run begins with all of its bots"
             draft.say(market.feed, "NoBots", message, stalled=False)
@@ -142,9 +183,13 @@ def _tell_only(draft: Draft, market: Market, bot: TradingBot) -> None:
     """Let the gateway hear what the owner wants of a bot that cannot run now. No host runs it meanwhile."""
     told = draft.observed.configs.get(BotUid(bot.metadata.uid or ""))
     if told is not None:
-        dead_man = machine_dead_man(bot.spec.dead_man_switch)
-        config = replace(told, deletion_policy=DeletionPolicy(bot.spec.deletion_policy), dead_man=dead_man)
-        draft.commands.append(_command(market, bot, config))
+        draft.commands.append(_command(market, bot, _with_gateways_part(told, bot)))
+
+
+def _with_gateways_part(told: BotConfig, bot: TradingBot) -> BotConfig:
+    """Return what a bot was told to be, with what its gateway alone needs to know as it is now."""
+    dead_man = machine_dead_man(bot.spec.dead_man_switch)
+    return replace(told, deletion_policy=DeletionPolicy(bot.spec.deletion_policy), dead_man=dead_man)
 
 
 def _has_ended(draft: Draft, market: Market, bot: TradingBot, config: BotConfig) -> bool:

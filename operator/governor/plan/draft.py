@@ -4,8 +4,10 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from governor.workload import Command, LockstepRun, Plan, PolicyHalt, Verdict, Workload
+from governor.references import Found
+from governor.workload import Answer, Command, LockstepRun, Needs, Plan, PolicyHalt, Question, Verdict, Workload
 from tradefleet.domain.bots import BotConfig, ParameterValue
+from tradefleet.domain.errors import Retryable
 from tradefleet.domain.ids import BotUid
 from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.progress import Participant
@@ -13,6 +15,11 @@ from tradefleet.resources.common import Resource, ResourceKey
 
 WarmUp = Callable[[str, Mapping[str, ParameterValue]], int]
 """Returns how many bars a strategy of that name and parameters wants before it trades; raises FleetError."""
+
+
+class AskedByJob(Retryable):
+    """A WarmUp raises it for a strategy that is somebody's own, where that may run in a job only."""
+
 
 ResourceT = TypeVar("ResourceT", bound=Resource)
 
@@ -26,6 +33,8 @@ class Observed:
     were last told to be. `settled` are the bots whose gateway has carried out their end: nothing of them is open
     any more. `hosts` are the shared processes that bots are assigned to, empty for one of its own. `read` are the
     Datasets whose content was looked at, `refused` those of them that must not be played, each with the reason.
+    `references` is what was found of other people's objects, None where there are none: on one machine. `answers` are
+    what jobs have found out about the strategies of bots.
     """
 
     runs: Mapping[str, frozenset[Participant]] = field(default_factory=dict)
@@ -37,6 +46,8 @@ class Observed:
     hosts: Mapping[BotUid, str] = field(default_factory=dict)
     read: frozenset[ResourceKey] = frozenset()
     refused: Mapping[ResourceKey, str] = field(default_factory=dict)
+    references: Found | None = None
+    answers: Mapping[ResourceKey, Answer] = field(default_factory=dict)
 
 
 class Draft:
@@ -53,6 +64,9 @@ class Draft:
         self.drifted: set[ResourceKey] = set()
         self.listed: dict[str, tuple[Instrument, ...]] = {}
         self.halts: list[PolicyHalt] = []
+        self.questions: dict[tuple[str, str], Question] = {}  # by namespace and digest
+        self.needs: dict[ResourceKey, Needs] | None = None
+        self.code: dict[ResourceKey, Mapping[str, str]] = {}
 
     @property
     def resources(self) -> Collection[Resource]:
@@ -81,4 +95,7 @@ class Draft:
             drifted=frozenset(self.drifted),
             listed=self.listed,
             halts=tuple(self.halts),
+            questions=tuple(self.questions.values()),
+            needs=self.needs,
+            code=self.code,
         )

@@ -4,9 +4,13 @@ from dataclasses import dataclass
 
 from governor.dataset_status import is_conditional
 from governor.ending import sells_on
+from governor.plan.data import as_mounted, refuse_own_files
 from governor.plan.draft import Draft
+from governor.plan.strategies import NotRunnable
+from governor.workload import Needs
 from tradefleet.domain.errors import FleetError
 from tradefleet.resources.backtest import Backtest
+from tradefleet.resources.common import ResourceKey
 from tradefleet.resources.dataset import Dataset
 from tradefleet.resources.exchange import SIMULATOR, Exchange
 from tradefleet.resources.feed import Feed
@@ -76,6 +80,13 @@ def find_market(draft: Draft, exchange: Exchange) -> Market | None:
     )
 
 
+def needs_of_replay(draft: Draft, feed: Feed) -> Needs:
+    """Return what the pod of a replay needs to read all that it plays."""
+    named = () if feed.spec.replay is None else feed.spec.replay.dataset_refs
+    keys = (ResourceKey("Dataset", feed.key.namespace, each.name) for each in named)
+    return sum(((draft.needs or {}).get(key, Needs()) for key in keys), Needs())
+
+
 def may_be_played(draft: Draft, player: Feed | Backtest, dataset: Dataset) -> bool:
     """Return whether a dataset may be played: one with conditions once it was read. What has begun goes on."""
     if not is_conditional(dataset) or player.metadata.uid in draft.observed.runs:
@@ -105,14 +116,22 @@ def _feed_of(
             message = f"waits for Dataset {reference.name} in namespace {feed.key.namespace}: apply it"
             draft.say(feed, "DatasetNotFound", message, stalled=False)
             return None, {}, frozenset()
+        verdict = draft.verdicts.get(datasets[reference.name].key)
+        if verdict is not None:
+            message = f"waits for Dataset {reference.name}: {verdict.message}"
+            draft.say(feed, "DatasetNotReady", message, stalled=False)
+            return None, {}, frozenset()
         if not may_be_played(draft, feed, datasets[reference.name]):
             return None, {}, frozenset()
     ticks = {symbol: instrument.tick for symbol, instrument in terms.instruments.items()}
     try:
-        replay = feed_settings(feed, datasets, Surroundings(ticks=ticks))
+        refuse_own_files(draft, feed)
+        read = datasets if draft.needs is None else {name: as_mounted(each) for name, each in datasets.items()}
+        replay = feed_settings(feed, read, Surroundings(ticks=ticks))
         series = played_series(feed, datasets)
     except FleetError as error:
-        draft.say(feed, "InvalidSpec", str(error), stalled=True)
+        reason = error.reason if isinstance(error, NotRunnable) else "InvalidSpec"
+        draft.say(feed, reason, str(error), stalled=True)
         return None, {}, frozenset()
     return feed, replay, series
 

@@ -1,7 +1,7 @@
 """The processes of a fleet, with the settings that each of them reads."""
 
 from governor.plan.markets import Market
-from governor.workload import Role, Workload, workload_name
+from governor.workload import Code, Needs, Role, Workload, workload_name
 from tradefleet.domain.bar import parse_interval
 from tradefleet.domain.bots import BotConfig, config_values, process_config
 from tradefleet.domain.money import plain_decimal
@@ -35,7 +35,7 @@ def exchange_workloads(market: Market) -> list[Workload]:
     ]
 
 
-def feed_workload(market: Market, feed: Feed) -> Workload:
+def feed_workload(market: Market, feed: Feed, needs: Needs) -> Workload:
     """Return the process that plays a market's history."""
     assert feed.spec.replay is not None
     return Workload(
@@ -56,6 +56,7 @@ def feed_workload(market: Market, feed: Feed) -> Workload:
             "speed": feed.spec.replay.speed,
             "run": market.run,
         },
+        needs=needs,
     )
 
 
@@ -80,7 +81,7 @@ def recorder_workload(dataset: Dataset, market: Market, *, made_up: bool) -> Wor
     )
 
 
-def bot_workload(market: Market, bot: TradingBot, config: BotConfig) -> Workload:
+def bot_workload(market: Market, bot: TradingBot, config: BotConfig, code: Code) -> Workload:
     """Return the process of one bot. What its gateway does for it is kept out: a change of that restarts nobody."""
     return Workload(
         name=workload_name(Role.BOT, bot.key),
@@ -88,6 +89,7 @@ def bot_workload(market: Market, bot: TradingBot, config: BotConfig) -> Workload
         owner=bot.key,
         settings={"bots": [config_values(process_config(config))], "exchange": market.settings, "run": market.run},
         bot_uid=config.uid,
+        code=code,
     )
 
 

@@ -4,14 +4,15 @@ import hypothesis.strategies as st
 import pytest
 from governor.annotations import OWNER_ANNOTATION, STATE_ANNOTATION
 from governor.conditions import plain_status
-from governor.sets import SetChange, change_of, makers, trouble_of
+from governor.sets import SetChange, change_of, makers, trouble_of, wanted_bots
+from governor.status import set_status
 from hypothesis import given
 
 from tests.fakes.memory_resources import MemoryResources
 from tests.unit.governor import fleets
 from tradefleet.domain.bots import DeletionPolicy, RunState
-from tradefleet.resources.bot_set import BotSet, expand
-from tradefleet.resources.common import Phase, ResourceKey
+from tradefleet.resources.bot_set import BotSet, BotSetStatus, expand
+from tradefleet.resources.common import ConditionType, Phase, ResourceKey
 from tradefleet.resources.trading_bot import TradingBot, TradingBotStatus
 
 
@@ -48,9 +49,13 @@ class Fleet:
         self.resources.delete(change.delete)
         return [bot.metadata.name for bot in self.bots() if before.get(bot.key, bot.digest()) != bot.digest()]
 
-    def judge(self, bot: TradingBot, *, is_ready: bool = True, reason: str = "Running") -> None:
+    def judge(
+        self, bot: TradingBot, *, is_ready: bool = True, reason: str = "Running", is_stalled: bool = False
+    ) -> None:
         current = next(each for each in self.bots() if each.key == bot.key)
-        fields = plain_status(current, phase=Phase.RUNNING, reason=reason, is_ready=is_ready, now_us=0)
+        fields = plain_status(
+            current, phase=Phase.RUNNING, reason=reason, is_ready=is_ready, is_stalled=is_stalled, now_us=0
+        )
         status = TradingBotStatus(**fields).model_dump(mode="json", by_alias=True, exclude_none=True)
         self.resources.write_statuses({current.metadata.uid or "": status})
 
@@ -101,6 +106,40 @@ def test_a_change_that_breaks_bots_stops_after_a_few_and_its_mending_reaches_the
     assert fleet.carry_out(broken) == []
 
     assert fleet.carry_out(_set(4, interval="15m")) == [first]
+
+
+def test_one_changed_bot_that_fails_halts_the_change_however_many_may_be_down() -> None:
+    fleet, broken = Fleet(_set(6)), _set(6, unavailable=2, interval="5m")
+    first, second = fleet.carry_out(broken)
+    by_name = {bot.metadata.name: bot for bot in fleet.bots()}
+    fleet.judge(by_name[first])
+    fleet.judge(by_name[second], is_ready=False, reason="StrategyError", is_stalled=True)
+
+    assert fleet.carry_out(broken) == [], "one might still be down, and none is"
+    status = _status(broken, fleet)
+    assert (status.phase, status.updated, status.failed) == (Phase.FAILED, 2, 1)
+    assert status.condition(ConditionType.STALLED).reason == "ChangeHalted"
+    assert f"2 of 6 bots have it: mend the set or take the change back, the others go on as they are: {second}" in (
+        status.reason or ""
+    )
+
+    assert fleet.carry_out(_set(6, unavailable=2)) == [first, second], "the change is taken back"
+    for bot in fleet.bots():
+        fleet.judge(bot)
+    assert _status(_set(6, unavailable=2), fleet).phase is Phase.RUNNING
+
+
+def test_a_bot_that_failed_before_the_change_does_not_halt_it() -> None:
+    fleet, changed = Fleet(_set(4)), _set(4, unavailable=2, interval="5m")
+    broken = fleet.bots()[-1]
+    fleet.judge(broken, is_ready=False, reason="StrategyError", is_stalled=True)
+
+    assert len(fleet.carry_out(changed)) == 2
+    assert next(bot for bot in fleet.bots() if bot.key == broken.key).spec.interval == "5m"
+
+
+def _status(bot_set: BotSet, fleet: Fleet) -> BotSetStatus:
+    return set_status(bot_set, None, fleet.bots(), wanted_bots(bot_set, fleet.bots()), now_us=0)
 
 
 def test_bots_that_come_up_after_a_restart_of_the_fleet_are_not_changed_all_at_once() -> None:

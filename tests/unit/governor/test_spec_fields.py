@@ -9,6 +9,7 @@ from typing import Any, Union, get_args, get_origin
 
 import pytest
 from governor.plan import Observed, plan
+from governor.references import Reference, Referenced, ReferenceKind
 from governor.workload import Plan, Verdict
 
 from tests.unit.governor import fleets
@@ -18,12 +19,16 @@ from tradefleet.resources.model import Model
 from tradefleet.resources.pods import PodTemplate
 from tradefleet.resources.trading_bot import TradingBotSpec
 
+CODE = Reference(ReferenceKind.CONFIG_MAP, "default", "mine")
+
 
 def _planned(observed: Observed | None = None, **spec: Any) -> Plan:
     other = fleets.feed("other", suspend=True)
     bot = fleets.bot("alpha", **spec)
     fleet = [fleets.exchange(), fleets.dataset(), fleets.feed(speed="max"), other, bot]
-    return plan(fleet, observed or Observed(), fleets.warm_up)
+    return plan(
+        fleet, observed or Observed(references={CODE: Referenced(digest="c0de", files={"m.py": ""})}), fleets.warm_up
+    )
 
 
 def _command(**spec: Any) -> BotCommand:
@@ -92,6 +97,10 @@ PLACES: dict[str, tuple[dict[str, Any], Place]] = {
     "instruments": ({"instruments": ["LTC-USD"]}, in_the_config),
     "strategy.name": ({"strategy": {"name": "dca"}}, in_the_config),
     "strategy.params": ({"strategy": {"name": "sma-cross", "params": {"fast": 3}}}, in_the_config),
+    "strategy.code_from.config_map_ref": (
+        {"strategy": {"name": "m:M", "codeFrom": {"configMapRef": {"name": "mine"}}}},
+        in_the_config,
+    ),
     "sizing.method": ({"sizing": {"method": "kelly"}}, in_the_config),
     "sizing.fraction": ({"sizing": {"fraction": "0.5"}}, in_the_config),
     "sizing.quote_amount": ({"sizing": {"method": "fixed", "quoteAmount": "5"}}, in_the_config),

@@ -58,7 +58,7 @@ def files(*paths: Path) -> Resource:
 
 
 def jobs(*resources: Resource) -> list[Job]:
-    return jobs_of(resources)
+    return jobs_of(resources, {})
 
 
 def simulations(

@@ -433,6 +433,12 @@ BROKEN = [
         message="your own code does not share a process",
     ),
     Broken(
+        name="code for a built-in strategy",
+        body=changed(BOT, spec__strategy__codeFrom={"configMapRef": {"name": "mine"}}),
+        path="spec.strategy.codeFrom",
+        message="a built-in strategy has no code of yours",
+    ),
+    Broken(
         name="toleration with value and Exists",
         body=changed(FULL_BOT, spec__podTemplate__tolerations__0__value="x"),
         path="spec.podTemplate.tolerations[0].value",
@@ -505,6 +511,18 @@ BROKEN = [
         body=changed(FILES, spec__ticks=["ticker"]),
         path="spec.ticks",
         message="ticks are recorded from an Exchange",
+    ),
+    Broken(
+        name="volume without files",
+        body=changed(SYNTHETIC, spec__volume={"claimName": "candles"}),
+        path="spec.volume",
+        message="volume is where files are",
+    ),
+    Broken(
+        name="two volumes",
+        body=changed(FILES, spec__volume={"claimName": "candles", "configMapRef": {"name": "candles"}}),
+        path="spec.volume",
+        message="exactly one of claimName and configMapRef",
     ),
     Broken(
         name="price of another instrument",

@@ -24,7 +24,8 @@ def built(name: str, params: Mapping[str, ParameterValue]) -> Iterable[StrategyP
 
 # What kustomize builds is tried in tests/cluster.
 @pytest.mark.parametrize("folder", sorted(path.name for path in EXAMPLES.iterdir() if path.name != "gitops"))
-def test_the_resources_of_an_example_fit_together(folder: str):
+def test_the_resources_of_an_example_fit_together(folder: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(str(EXAMPLES / folder))  # where `tradefleet up` is run, modules of one's own are found
     resources = [each.resource for each in load([EXAMPLES / folder], recursive=True)]
     assert resources
     assert check_references(resources, strategy_check=built) == []

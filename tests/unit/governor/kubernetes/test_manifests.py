@@ -20,7 +20,7 @@ from governor.kubernetes.manifests import (
 )
 from governor.kubernetes.settings import GovernorSettings, WorkloadDefaults, read_settings
 from governor.plan.hosts import host_name
-from governor.workload import Role, Workload, workload_name
+from governor.workload import Code, Mount, Needs, Role, SecretVariable, Workload, workload_name
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -369,3 +369,63 @@ def test_hosts_of_one_exchange_have_names_of_their_own() -> None:
     owner = ResourceKey("Exchange", "team", "sim-2")
     names = [object_name(host_name(owner, number), owner) for number in (1, 2, 12)]
     assert names == ["host-sim-2-1", "host-sim-2-2", "host-sim-2-12"]
+
+
+# --- what users keep --------------------------------------------------------------------------------------------------
+
+
+def with_code() -> tuple[Workload, Resource]:
+    one, owner = bot(strategy={"name": "trend:Trend"})
+    return replace(one, code=Code(files_digest="c0de", files={"trend.py": "…"})), owner
+
+
+def needing() -> tuple[Workload, Resource]:
+    owner = fleets.feed()
+    needs = Needs(
+        mounts=(Mount(folder="/data/a", claim="archive"), Mount(folder="/data/b", config_map="candles")),
+        variables=(SecretVariable(name="SQL_URL", secret="prices", key="url"),),
+        hosts=(("prices.stores.svc", 5433), ("10.1.2.3", 5432)),
+    )
+    return workload(Role.FEED, owner, needs=needs), owner
+
+
+def test_a_bot_has_its_own_copy_of_its_code_on_its_module_path():
+    one, owner = with_code()
+    children = [child.body for child in children_of(one, owner, SURROUNDINGS, CREDENTIALS)]
+
+    (copied,) = (each for each in children if each.get("immutable"))
+    assert (copied["metadata"]["name"], copied["data"]) == ("bot-alpha-code-c0de", {"trend.py": "…"})
+    assert children.index(copied) < len(children) - 1, "before the process that reads it"
+    pod = pod_of(with_code)
+    (volume,) = (each for each in pod["volumes"] if each["name"] == "code")
+    assert volume["configMap"]["name"] == "bot-alpha-code-c0de"
+    (mount,) = (each for each in pod["containers"][0]["volumeMounts"] if each["name"] == "code")
+    assert mount["readOnly"] is True
+    assert variables(with_code)["PYTHONPATH"] == mount["mountPath"]
+    assert "PYTHONPATH" not in variables(bot)
+
+
+def test_other_code_is_another_process_and_another_copy():
+    one, _ = with_code()
+    other = replace(one, code=Code(files_digest="0ther", files={"trend.py": "!"}))
+
+    assert one.digest != other.digest
+    assert one.digest == replace(one, code=Code(files_digest="c0de")).digest, "however its files are come by"
+
+
+def test_a_pod_mounts_what_its_data_needs_and_may_reach_its_hosts():
+    pod = pod_of(needing)
+    mounts = {each["name"]: each for each in pod["containers"][0]["volumeMounts"]}
+    volumes = {mounts[each["name"]]["mountPath"]: each for each in pod["volumes"] if each["name"] in mounts}
+
+    assert volumes["/data/a"]["persistentVolumeClaim"] == {"claimName": "archive", "readOnly": True}
+    assert volumes["/data/b"]["configMap"]["name"] == "candles"
+    assert variables(needing)["SQL_URL"] == {"secretKeyRef": {"name": "prices", "key": "url"}}
+    egress = made_of(needing)["NetworkPolicy"]["spec"]["egress"]
+    assert {"ports": [{"protocol": "TCP", "port": 5432}], "to": [{"ipBlock": {"cidr": "10.1.2.3/32"}}]} in egress
+    names = {"kubernetes.io/metadata.name": "stores"}
+    rule = {
+        "ports": [{"protocol": "TCP", "port": 5433}],
+        "to": [{"namespaceSelector": {"matchLabels": names}}],
+    }
+    assert rule in egress
