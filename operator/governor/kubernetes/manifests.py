@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from governor.workload import Role, Workload
+from governor.workload import NAME_HASH_LENGTH, NAME_LENGTH_MAX, Role, Workload
 from tradefleet.domain.errors import Permanent
 from tradefleet.resources.common import API_VERSION, GROUP, Resource, ResourceKey
 from tradefleet.resources.pods import PodTemplate
@@ -22,6 +22,8 @@ from .settings import WorkloadDefaults
 
 FLEET_LABEL: Final = f"{GROUP}/fleet"
 WORKLOAD_LABEL: Final = f"{GROUP}/workload"
+NAMESPACE_LABEL: Final = f"{GROUP}/namespace"  # of what is wound down from our own namespace: the one that ends
+AWAY: Final = "ending"  # how the names of such objects begin, and no others
 MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 MANAGED_BY: Final = "tradefleet-governor"
 DIGEST_ANNOTATION: Final = f"{GROUP}/digest"  # of what the process is told
@@ -97,11 +99,28 @@ def object_name(planned: str, owner: ResourceKey) -> str:
     return f"{word}-{owner.name}-{planned.rpartition('-')[2]}" if word == Role.HOST else f"{word}-{owner.name}"
 
 
-def labels_of(workload: Workload, surroundings: Surroundings) -> dict[str, str]:
+def object_key(planned: str, owner: ResourceKey, home: str) -> tuple[str, str]:
+    """Return namespace and name of the objects of a workload that runs in the namespace `home`.
+
+    Its owner's namespace, as a rule. While that one ends it is the Governor's own, where others have such a name, too:
+    there it is the one in the plan, which no other workload of the fleet has.
+    """
+    if home == owner.namespace:
+        return home, object_name(planned, owner)
+    name = f"{AWAY}-{planned}"
+    if len(name) > NAME_LENGTH_MAX:
+        ending = hashlib.sha256(planned.encode()).hexdigest()[:NAME_HASH_LENGTH]
+        name = f"{name[: NAME_LENGTH_MAX - NAME_HASH_LENGTH - 1].rstrip('-')}-{ending}"
+    return home, name
+
+
+def labels_of(workload: Workload, surroundings: Surroundings, home: str) -> dict[str, str]:
     """Return the labels that every object of a workload has."""
+    away = {} if home == workload.owner.namespace else {NAMESPACE_LABEL: workload.owner.namespace}
     return {
         **surroundings.defaults.labels,
-        **selector_of(workload, surroundings),
+        **selector_of(workload, surroundings, home),
+        **away,
         "app.kubernetes.io/name": "tradefleet",
         "app.kubernetes.io/part-of": "tradefleet",
         "app.kubernetes.io/component": str(workload.role),
@@ -110,9 +129,9 @@ def labels_of(workload: Workload, surroundings: Surroundings) -> dict[str, str]:
     }
 
 
-def selector_of(workload: Workload, surroundings: Surroundings) -> dict[str, str]:
+def selector_of(workload: Workload, surroundings: Surroundings, home: str) -> dict[str, str]:
     """Return the labels by which a workload's pods are found; a Deployment's can never change."""
-    name = object_name(workload.name, workload.owner)
+    _, name = object_key(workload.name, workload.owner, home)
     return {FLEET_LABEL: surroundings.fleet, WORKLOAD_LABEL: name}
 
 
@@ -123,12 +142,14 @@ def children_of(
     credentials: Credentials,
     *,
     has_ended: bool = False,
+    home: str = "",
 ) -> list[Child]:
     """Return the objects of a workload, in the order in which they are made: its process comes last.
 
-    A workload that `has_ended` by itself keeps them, without a pod, so that it does not begin again.
+    A workload that `has_ended` by itself keeps them, without a pod, so that it does not begin again. `home` is the
+    namespace that they are in, by default their owner's.
     """
-    maker = _Maker(workload, owner, surroundings, credentials)
+    maker = _Maker(workload, owner, surroundings, credentials, home or workload.owner.namespace)
     return [
         maker.service_account(),
         maker.secret(),
@@ -147,7 +168,7 @@ def pod_template_of(owner: Resource) -> PodTemplate:
 
 class _Maker:
     def __init__(
-        self, workload: Workload, owner: Resource, surroundings: Surroundings, credentials: Credentials
+        self, workload: Workload, owner: Resource, surroundings: Surroundings, credentials: Credentials, home: str
     ) -> None:
         self._workload = workload
         self._owner = owner
@@ -155,18 +176,15 @@ class _Maker:
         self._defaults = surroundings.defaults
         self._credentials = credentials
         self._template = pod_template_of(owner)
-        self._namespace = workload.owner.namespace
-        self._name = object_name(workload.name, workload.owner)
-        self._labels = labels_of(workload, surroundings)
-        self._selector = selector_of(workload, surroundings)
+        self._namespace, self._name = object_key(workload.name, workload.owner, home)
+        self._is_away = home != workload.owner.namespace
+        self._labels = labels_of(workload, surroundings, home)
+        self._selector = selector_of(workload, surroundings, home)
 
     def _child(self, kind: Kind, **fields: Any) -> Child:  # noqa: ANN401 - JSON is what it is
-        metadata = {
-            "name": self._name,
-            "namespace": self._namespace,
-            "labels": self._labels,
-            "ownerReferences": owner_references(self._owner),
-        }
+        metadata: Body = {"name": self._name, "namespace": self._namespace, "labels": self._labels}
+        if not self._is_away:  # an owner in another namespace is none: Kubernetes would delete the object
+            metadata["ownerReferences"] = owner_references(self._owner)
         return Child(kind, {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata, **fields})
 
     def service_account(self) -> Child:
@@ -178,7 +196,7 @@ class _Maker:
         return self._child(SECRET, type="Opaque", data={key: encoded(value) for key, value in values.items() if value})
 
     def config_map(self) -> Child:
-        return self._child(CONFIG_MAP, data={"settings.json": settings_text(self._workload)})
+        return self._child(CONFIG_MAP, data={"settings.json": settings_text(self._workload, self._namespace)})
 
     def service(self) -> Child:
         """Return a name for the pod, without a virtual address: there is one pod, ready or not."""
@@ -207,7 +225,7 @@ class _Maker:
             ingress.append({"ports": [_port(VENUE_PORT)], "from": [peer]})
         egress = egress_rules(self._surroundings, self._namespace, with_broker=True)
         if self._workload.peer_port_name is not None:
-            peer_name = object_name(self._workload.peer_port_name, self._workload.owner)
+            _, peer_name = object_key(self._workload.peer_port_name, self._workload.owner, self._namespace)
             peer = {"podSelector": {"matchLabels": {**self._selector, WORKLOAD_LABEL: peer_name}}}
             egress.append({"ports": [_port(VENUE_PORT)], "to": [peer]})
         return self._child(
@@ -224,6 +242,7 @@ class _Maker:
         """Return the labels of a workload of the same owner with another role."""
         return {
             FLEET_LABEL: self._surroundings.fleet,
+            **({NAMESPACE_LABEL: self._workload.owner.namespace} if self._is_away else {}),
             "app.kubernetes.io/component": str(role),
             f"{GROUP}/{self._workload.owner.kind.lower()}": self._workload.owner.name,
         }
@@ -438,13 +457,13 @@ def egress_rules(surroundings: Surroundings, namespace: str, *, with_broker: boo
 # --- parts ------------------------------------------------------------------------------------------------------------
 
 
-def settings_text(workload: Workload) -> str:
-    """Return what a process is told, as the file that it reads."""
+def settings_text(workload: Workload, home: str) -> str:
+    """Return what a process is told, as the file that it reads. `home` is the namespace that it runs in."""
     settings = dict(workload.settings)
     if workload.port_name is not None:
         settings |= {"host": "0.0.0.0", "port": VENUE_PORT}  # noqa: S104 - its gateway is in another pod
     if workload.peer_port_name is not None:
-        name = object_name(workload.peer_port_name, workload.owner)
+        _, name = object_key(workload.peer_port_name, workload.owner, home)
         settings |= {"venue_host": name, "venue_port": VENUE_PORT}
     if workload.token_name is not None:
         settings["token_file"] = f"{SECRET_FOLDER}/{TOKEN_KEY}"
