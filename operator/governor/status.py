@@ -67,6 +67,7 @@ class BotView:
     market_us: int = 0  # market now: the time that the exchange's bots have reached
     is_replayed: bool = False  # its feed's history has come to its end, and nothing else plays its market
     is_selling: bool = False  # its gateway sells a position of it
+    overdue: str = ""  # why its deletion takes too long, and what to do
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +132,9 @@ def _judge_bot(bot: TradingBot, verdict: Verdict | None, view: BotView) -> Judge
     if view.has_drifted:
         message = "the spec has changed and updateStrategy is Manual: set updateStrategy to Auto to run it"
         extra[ConditionType.CONFIG_DRIFT] = ("SpecChanged", message)
+    if bot.metadata.deletion_timestamp is not None and view.overdue and not view.is_settled:
+        message = f"{_ending(bot, view)}; this takes too long: {view.overdue}"
+        return Judgement(phase=Phase.STOPPING, is_stalled=True, reason="DeletionTimedOut", message=message, extra=extra)
     if bot.metadata.deletion_timestamp is not None:
         return Judgement(phase=Phase.STOPPING, reason="Deleting", message=_ending(bot, view), extra=extra)
     if verdict is not None:

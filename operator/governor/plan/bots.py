@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from governor.annotations import FLATTEN_ANNOTATION, REOPEN_ANNOTATION, SKIP_ANNOTATION, number_in
+from governor.ending import is_let_go
 from governor.plan.draft import Draft
 from governor.plan.hosts import HOST_SIZE, place
 from governor.plan.markets import Market
@@ -159,6 +160,8 @@ def _has_ended(draft: Draft, market: Market, bot: TradingBot, config: BotConfig)
 
 
 def _command(market: Market, bot: TradingBot, config: BotConfig, *, host: str = "") -> Command:
+    if is_let_go(bot):
+        config = replace(config, deletion_policy=DeletionPolicy.KEEP)
     return Command(
         host=host,
         account=market.terms.account,
