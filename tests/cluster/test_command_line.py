@@ -269,6 +269,26 @@ def test_delete_waits_for_what_the_finalizer_winds_down_and_names_it(tradefleet:
     assert cluster.api.patch(path, {"metadata": {"finalizers": []}}).accepted
 
 
+def test_a_deletion_by_force_is_noted_on_bots_that_are_deleted_and_on_nothing_else(tradefleet: User, cluster: Cluster):
+    held = bot()
+    held["metadata"] = {"name": "alpha", "finalizers": ["tradefleet.dev/wind-down"]}
+    given(cluster, EXCHANGE, held, bot("beta"))
+
+    found = tradefleet("delete", "tb", "alpha", "--force", "--no-wait")
+
+    assert found.status == 0, found.err
+    assert found.out.splitlines() == [
+        "tradingbot/alpha deletion asked for",
+        "tradingbot/alpha let go: what it has open at the venue stays",
+    ]
+    noted = stored(cluster, "TradingBot", "alpha")["metadata"]
+    assert "deletionTimestamp" in noted
+    assert noted["annotations"]["tradefleet.dev/let-go"] == "true"
+    assert "annotations" not in stored(cluster, "TradingBot", "beta")["metadata"]
+    path = f"/apis/tradefleet.dev/v1alpha1/namespaces/{cluster.namespace}/tradingbots/alpha"
+    assert cluster.api.patch(path, {"metadata": {"finalizers": []}}).accepted
+
+
 def test_delete_takes_the_resources_of_files(tradefleet: User, cluster: Cluster, tmp_path: Path):
     given(cluster, EXCHANGE, bot())
 

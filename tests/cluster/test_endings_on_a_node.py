@@ -135,15 +135,13 @@ RAN = (("venue", "simulator"), ("gateway", "simulator"), ("feed", "replay"))
 
 def fills(fleet: Fleet) -> tuple[int, int]:
     """Return the lots that the bots of the namespace that is gone have bought and sold."""
-    query = (
-        "SELECT coalesce(sum(lots) FILTER (WHERE side = 'BUY'), 0), coalesce(sum(lots) FILTER (WHERE side = 'SELL'), 0) "
-        f"FROM tradefleet.fill WHERE starts_with(bot, '{DESK}/')"
-    )
+    bought, sold = (f"coalesce(sum(lots) FILTER (WHERE side = '{side}'), 0)" for side in ("BUY", "SELL"))
+    query = f"SELECT {bought}, {sold} FROM tradefleet.fill WHERE starts_with(bot, '{DESK}/')"
     script = (
         "import os, psycopg\n"
         "url = os.environ.get('TRADEFLEET_DATABASE_URL') or open(os.environ['TRADEFLEET_DATABASE_URL_FILE']).read()\n"
         f"print(*psycopg.connect(url).execute({query!r}).fetchone())"
     )
     governor = fleet.asked("get", "pods", "--selector", "app.kubernetes.io/component=governor", "-o", "name").split()[0]
-    bought, sold = fleet.asked("exec", governor, "--container", "governor", "--", "python", "-c", script).split()
-    return int(bought), int(sold)
+    found = fleet.asked("exec", governor, "--container", "governor", "--", "python", "-c", script).split()
+    return int(found[0]), int(found[1])
