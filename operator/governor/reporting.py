@@ -89,6 +89,7 @@ class _Reporter:
             restarts=facts.restarts,
             reason=facts.reason or ("Restarting" if facts.state is ProcessState.BACKING_OFF else ""),
             message=facts.message,
+            has_drifted=facts.has_drifted,
         )
 
     def status(self, each: Resource) -> Status | None:
@@ -127,8 +128,9 @@ class _Reporter:
         if any(symbol not in instruments for symbol in bot.spec.instruments):
             statistics = None
         books = self._seen.books.get(uid)
+        process = self._bot_process(bot)
         view = BotView(
-            process=self._bot_process(bot),
+            process=process,
             host=self._held(bot).host,
             statistics=statistics,
             epoch=self._seen.epochs.get(uid),
@@ -143,7 +145,7 @@ class _Reporter:
             abandoned_since_us=books.absent_since_us if books is not None and books.is_abandoned else 0,
             refold_inputs=self._seen.refolds.get(uid, 0),
             refused=self._seen.refusals.get(uid, ""),
-            has_drifted=bot.key in self._planned.drifted,
+            has_drifted=bot.key in self._planned.drifted or (process is not None and process.has_drifted),
             market_us=self._market_us.get(place, 0),
             is_replayed=place in self._finished_exchanges and not self._is_played(bot),
             is_selling=books is not None and books.has_exits,

@@ -3,7 +3,7 @@ observed.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +17,7 @@ from governor.conditions import (
     says,
     status_fields,
 )
+from governor.rollout import drift_message, good_specs, way_back
 from governor.workload import Verdict
 from tradefleet.domain.bar import MICROSECONDS
 from tradefleet.domain.bots import REFOLD_INPUTS_MAX, Closure, DeletionPolicy, RunState
@@ -109,6 +110,8 @@ def bot_status(
             "last_bar_age": _duration(max(0, view.market_us - statistics.market_us)),
         }
     judged = _judge_bot(bot, verdict, view)
+    if judged.is_stalled and bot.metadata.deletion_timestamp is None:
+        judged = replace(judged, message=f"{judged.message}{way_back(bot)}")
     return TradingBotStatus(
         **status_fields(bot, judged, now_us=now_us),
         **figures,
@@ -119,6 +122,7 @@ def bot_status(
         open_orders=view.open_orders,
         restarts=view.process.restarts if view.process is not None else bot.status.restarts,
         spec_digest=bot.status.spec_digest if view.has_drifted else bot.digest(),
+        history=good_specs(bot, judged, has_drifted=view.has_drifted, now_us=now_us),
     )
 
 
@@ -130,8 +134,7 @@ def _judge_bot(bot: TradingBot, verdict: Verdict | None, view: BotView) -> Judge
     if warnings:
         extra[ConditionType.WARNING] = (next(iter(warnings)), "; ".join(warnings.values()))
     if view.has_drifted:
-        message = "the spec has changed and updateStrategy is Manual: set updateStrategy to Auto to run it"
-        extra[ConditionType.CONFIG_DRIFT] = ("SpecChanged", message)
+        extra[ConditionType.CONFIG_DRIFT] = ("SpecChanged", drift_message(bot))
     if bot.metadata.deletion_timestamp is not None and view.overdue and not view.is_settled:
         message = f"{_ending(bot, view)}; this takes too long: {view.overdue}"
         return Judgement(phase=Phase.STOPPING, is_stalled=True, reason="DeletionTimedOut", message=message, extra=extra)

@@ -28,6 +28,7 @@ MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 MANAGED_BY: Final = "tradefleet-governor"
 DIGEST_ANNOTATION: Final = f"{GROUP}/digest"  # of what the process is told
 SECRET_ANNOTATION: Final = f"{GROUP}/secret-digest"
+TEMPLATE_ANNOTATION: Final = f"{GROUP}/pod-template"  # the podTemplate that a bot's Deployment was made from
 ENDED_ANNOTATION: Final = f"{GROUP}/ended"  # digest of the workload that has come to its own end
 OWN_PREFIX: Final = f"{GROUP}/"
 
@@ -143,13 +144,15 @@ def children_of(
     *,
     has_ended: bool = False,
     home: str = "",
+    template: PodTemplate | None = None,
 ) -> list[Child]:
     """Return the objects of a workload, in the order in which they are made: its process comes last.
 
     A workload that `has_ended` by itself keeps them, without a pod, so that it does not begin again. `home` is the
-    namespace that they are in, by default their owner's.
+    namespace that they are in, by default their owner's; `template` is what counts as the owner's podTemplate.
     """
-    maker = _Maker(workload, owner, surroundings, credentials, home or workload.owner.namespace)
+    template = pod_template_of(owner) if template is None else template
+    maker = _Maker(workload, owner, surroundings, credentials, template, home or workload.owner.namespace)
     return [
         maker.service_account(),
         maker.secret(),
@@ -166,16 +169,36 @@ def pod_template_of(owner: Resource) -> PodTemplate:
     return found if isinstance(found, PodTemplate) else PodTemplate()
 
 
+def template_text(template: PodTemplate) -> str:
+    """Return a podTemplate as it is noted on a Deployment; `noted_template` reads it."""
+    return template.model_dump_json(by_alias=True, exclude_defaults=True)
+
+
+def noted_template(deployment: Body) -> PodTemplate | None:
+    """Return the podTemplate that a bot's Deployment was made from; None when that is not noted, or not legible."""
+    text = (deployment["metadata"].get("annotations") or {}).get(TEMPLATE_ANNOTATION, "")
+    try:
+        return PodTemplate.model_validate_json(text, by_alias=True)
+    except ValueError:
+        return None
+
+
 class _Maker:
     def __init__(
-        self, workload: Workload, owner: Resource, surroundings: Surroundings, credentials: Credentials, home: str
+        self,
+        workload: Workload,
+        owner: Resource,
+        surroundings: Surroundings,
+        credentials: Credentials,
+        template: PodTemplate,
+        home: str,
     ) -> None:
         self._workload = workload
         self._owner = owner
         self._surroundings = surroundings
         self._defaults = surroundings.defaults
         self._credentials = credentials
-        self._template = pod_template_of(owner)
+        self._template = template
         self._namespace, self._name = object_key(workload.name, workload.owner, home)
         self._is_away = home != workload.owner.namespace
         self._labels = labels_of(workload, surroundings, home)
@@ -263,6 +286,8 @@ class _Maker:
             },
         )
         annotations = {DIGEST_ANNOTATION: self._workload.digest}
+        if self._workload.role is Role.BOT:
+            annotations[TEMPLATE_ANNOTATION] = template_text(self._template)
         if has_ended:
             annotations[ENDED_ANNOTATION] = self._workload.digest
         child.body["metadata"]["annotations"] = annotations

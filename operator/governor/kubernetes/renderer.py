@@ -9,15 +9,18 @@ import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
 
+from governor.rollout import rolls_out
 from governor.workload import ProcessFacts, ProcessState, Role, Workload
 from tradefleet.domain.errors import FleetError, Permanent, Retryable
 from tradefleet.resources.common import GROUP, Resource, ResourceKey
 from tradefleet.resources.kinds import KINDS
+from tradefleet.resources.pods import PodTemplate
+from tradefleet.resources.trading_bot import TradingBot
 
 from .cache import Cache, Entry, Key
 from .client import (
@@ -52,8 +55,10 @@ from .manifests import (
     Credentials,
     Surroundings,
     children_of,
+    noted_template,
     object_key,
     pod_template_of,
+    template_text,
 )
 from .namespaces import Namespaces
 from .secrets import Secrets
@@ -199,14 +204,29 @@ class ClusterRenderer:
     def _make(self, workload: Workload, owner: Resource, pods: Mapping[Key, list[Entry]]) -> _Made:
         credentials = self._credentials(workload)
         has_ended = workload.role is Role.FEED and self._has_ended(workload, pods)
-        template = pod_template_of(owner).model_dump_json()
+        template = self._template(workload, owner)
         home = self._home_of(workload)
-        origin = (workload.digest, owner.metadata.uid, template, credentials.digest, has_ended, home)
+        origin = (workload.digest, owner.metadata.uid, template_text(template), credentials.digest, has_ended, home)
         made = self._made.get(workload.name)
         if made is not None and made.origin == origin:
             return made
-        children = children_of(workload, owner, self._surroundings, credentials, has_ended=has_ended, home=home)
+        children = children_of(
+            workload, owner, self._surroundings, credentials, has_ended=has_ended, home=home, template=template
+        )
         return _Made(origin, tuple(_wanted(child.kind, child.body) for child in children))
+
+    def _template(self, workload: Workload, owner: Resource) -> PodTemplate:
+        """Return the podTemplate that counts: the one before, as long as a change waits for a person's word."""
+        wanted = pod_template_of(owner)
+        if not isinstance(owner, TradingBot) or rolls_out(owner):
+            return wanted
+        entry = self._cache.get(DEPLOYMENT, self._key(workload))
+        noted = None if entry is None else noted_template(entry.body())
+        return wanted if noted is None else noted
+
+    def _has_drifted(self, workload: Workload) -> bool:
+        owner = self._owner_of(workload.owner) if workload.role is Role.BOT else None
+        return owner is not None and self._template(workload, owner) != pod_template_of(owner)
 
     def _has_ended(self, workload: Workload, pods: Mapping[Key, list[Entry]]) -> bool:
         """Return whether this very workload has come to its own end: it was noted, or a pod says so."""
@@ -317,7 +337,9 @@ class ClusterRenderer:
     def facts(self) -> Mapping[str, ProcessFacts]:
         """Return what is known of each process, by the workload's name."""
         pods = self._pods()
-        return {name: self._problems.get(name) or self._facts(each, pods) for name, each in self._workloads.items()}
+        found = {name: self._problems.get(name) or self._facts(each, pods) for name, each in self._workloads.items()}
+        drifted = [name for name, each in self._workloads.items() if self._has_drifted(each)]
+        return found | {name: replace(found[name], has_drifted=True) for name in drifted}
 
     def _facts(self, workload: Workload, pods: Mapping[Key, list[Entry]]) -> ProcessFacts:
         key = self._key(workload)

@@ -265,7 +265,7 @@ class ClusterResources:
     def _write_status(self, key: ResourceKey, entry: Entry, status: Values) -> FleetError | None:
         """Write one status over the version that it was made from; return what stood in the way."""
         old = entry.body().get("status") or {}
-        changes = _difference(old, status)
+        changes = merge_patch(old, status)
         if not changes:
             return None
         kind = CUSTOM[key.kind]
@@ -443,13 +443,13 @@ def _condition(status: Values, kind: ConditionType) -> Values:
     return next(found, {})
 
 
-def _difference(old: Values, new: Values) -> dict[str, Any]:
+def merge_patch(old: Values, new: Values) -> dict[str, Any]:
     """Return the JSON merge patch from `old` to `new` (RFC 7396)."""
     patch: dict[str, Any] = {name: None for name in old if name not in new}
     for name, value in new.items():
         before = old.get(name)
         if isinstance(before, Mapping) and isinstance(value, Mapping):
-            inner = _difference(before, value)
+            inner = merge_patch(before, value)
             if inner:
                 patch[name] = inner
         elif before != value:

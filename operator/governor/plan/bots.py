@@ -12,6 +12,7 @@ from governor.plan.draft import Draft
 from governor.plan.hosts import HOST_SIZE, place
 from governor.plan.markets import Market
 from governor.plan.workloads import bot_workload, full_name, host_workload
+from governor.rollout import rolls_out
 from governor.workload import Command, LockstepRun
 from tradefleet.domain.bots import BotCommand, BotConfig, DeletionPolicy, RunState
 from tradefleet.domain.errors import FleetError
@@ -29,13 +30,24 @@ def plan_bots(draft: Draft, market: Market) -> None:
     if market.run is not None:
         configs = _in_run(draft, market, market.run, configs)
     running = {config.uid for bot, config in configs if not _has_ended(draft, market, bot, config)}
-    shared = {config.uid for bot, config in configs if bot.spec.placement is Placement.SHARED}
+    shared = {config.uid for bot, config in configs if _is_shared(draft, bot, config)}
     hosts = place(market.exchange.key, running & shared, draft.observed.hosts, size=HOST_SIZE)
     for bot, config in configs:
         draft.commands.append(_command(market, bot, config, host=hosts.get(config.uid, "")))
         if config.uid in running - shared:
             draft.workloads.append(bot_workload(market, bot, config))
     draft.workloads += [host_workload(market, host) for host in sorted(set(hosts.values()))]
+
+
+def _is_shared(draft: Draft, bot: TradingBot, config: BotConfig) -> bool:
+    """Return whether a bot runs in a shared host. A move restarts it, so with updateStrategy Manual it waits, too."""
+    wanted = bot.spec.placement is Placement.SHARED
+    if config.uid not in draft.observed.configs or rolls_out(bot):
+        return wanted
+    is_now = bool(draft.observed.hosts.get(config.uid))
+    if is_now is not wanted:
+        draft.drifted.add(bot.key)
+    return is_now
 
 
 def _configs(draft: Draft, market: Market) -> Iterator[tuple[TradingBot, BotConfig]]:
@@ -104,7 +116,7 @@ def _settled_config(draft: Draft, bot: TradingBot, config: BotConfig) -> BotConf
     obeying = replace(told, deletion_policy=config.deletion_policy, dead_man=config.dead_man)
     if replace(obeying, generation=config.generation) == config:
         return obeying
-    if bot.spec.updates_by_itself:
+    if rolls_out(bot):
         return config
     draft.drifted.add(bot.key)
     return told

@@ -17,8 +17,10 @@ from governor.kubernetes.manifests import (
     children_of,
     database_hosts,
     hosts_of,
+    noted_template,
     object_key,
     object_name,
+    pod_template_of,
 )
 from governor.kubernetes.settings import GovernorSettings, WorkloadDefaults, read_settings
 from governor.plan.hosts import host_name
@@ -29,6 +31,7 @@ from hypothesis import strategies as st
 from tests.unit.governor import fleets
 from tradefleet.domain.errors import Permanent
 from tradefleet.resources.common import Resource, ResourceKey
+from tradefleet.resources.pods import PodTemplate
 from tradefleet.runtime.settings import InvalidSettings
 
 DEFAULTS = WorkloadDefaults(
@@ -141,6 +144,21 @@ def test_names_beside_the_operator_are_labels_and_all_different():
 
     assert len(set(names)) == len(names)
     assert all(len(name) <= 63 and re.fullmatch("[a-z0-9]([a-z0-9-]*[a-z0-9])?", name) for name in names)
+
+
+def test_a_bots_deployment_says_which_template_it_was_made_from():
+    one, owner = bot(podTemplate={"nodeSelector": {"disk": "fast"}, "labels": {"team": "a"}})
+
+    (deployment,) = (
+        each.body for each in children_of(one, owner, SURROUNDINGS, CREDENTIALS) if each.kind == DEPLOYMENT
+    )
+
+    assert noted_template(deployment) == pod_template_of(owner) != PodTemplate()
+    deployment["metadata"]["annotations"]["tradefleet.dev/pod-template"] = "{"
+    assert noted_template(deployment) is None
+    plain_bot = next(each.body for each in children_of(*bot(), SURROUNDINGS, CREDENTIALS) if each.kind == DEPLOYMENT)
+    assert noted_template(plain_bot) == PodTemplate()
+    assert noted_template({"metadata": {}}) is None, "of an older release: nothing is known"
 
 
 @EVERY
