@@ -313,6 +313,9 @@ def exchange_status(
 def _ending_exchange(bots: Sequence[TradingBot], processes: Iterable[ProcessView], extra: Extra) -> Judgement:
     """Return what a deleted exchange waits for: its bots, whose end a process that fails would hold up for ever."""
     message = f"waits for {len(bots)} bots that trade here to be deleted" if bots else "ends its gateway"
+    stuck = next((bot.metadata.name for bot in bots if says(bot.status, ConditionType.STALLED)), None)
+    if stuck is not None:
+        message = f"{message}; TradingBot {stuck} is Stalled, and says why"
     troubled = next((each for each in processes if not each.is_ready and each.reason), None) if bots else None
     if troubled is None:
         return Judgement(phase=Phase.STOPPING, reason="Deleting", message=message, extra=extra)

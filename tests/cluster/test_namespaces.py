@@ -182,6 +182,36 @@ def test_a_deleted_namespace_sells_its_positions_and_ends(
     assert governor.is_ready()
 
 
+def test_a_lockstep_run_goes_on_beside_the_operator_until_its_bots_have_sold(
+    governor: GovernorProcess,
+    own: Cluster,
+    bots: Cluster,
+    play: Callable[..., Any],
+    fresh_database: str,  # noqa: F811
+) -> None:
+    bodies = one_bot(speed="lockstep", deletionPolicy="Flatten")
+    for body in bodies:
+        if body["kind"] == "Dataset":
+            body["spec"]["synthetic"]["bars"] = 100_000  # longer than the test
+    apply(bots, *bodies)
+    governor.start()
+    play(lambda: status_of(bots, "TradingBot", "alpha").get("fills", 0), "the bot to trade")
+    controller = NamespaceController(bots)
+
+    assert bots.api.delete(controller.path).accepted
+
+    seen: set[str] = set()
+
+    def is_gone() -> bool:
+        seen.update(own.names("Deployment"))
+        return controller.is_gone()
+
+    play(is_gone, f"the namespace to end: {governor.last_lines()}", also=controller.step)
+    assert away(bots, Role.BOT, "TradingBot", "alpha") in seen, "everybody waits for a bot that takes part"
+    assert lots_held(fresh_database) == 0
+    play(lambda: own.names("Deployment") == [], "its workloads to go")
+
+
 def away(bots: Cluster, role: Role, kind: str, name: str) -> str:
     """Return what a workload of a namespace that ends is called beside the operator."""
     owner = ResourceKey(kind, bots.namespace, name)

@@ -227,6 +227,19 @@ def test_a_deletion_that_takes_too_long_is_stalled_with_the_remedy(
     assert condition(healed, "Stalled")["status"] == "False"
 
 
+def test_an_exchange_that_waits_for_a_stalled_bot_names_it() -> None:
+    resources = [fleets.stored("Exchange", "simulator", fleets.exchange().body()["spec"], deleting=True)]
+    late = DELETED_US + PATIENCE_US + 1
+    bot = fleets.bot("alpha", deleting=True)
+    shown_before = TradingBotStatus.model_validate(shown(*resources, bot, now_us=late)["alpha"], by_alias=True)
+
+    status = shown(*resources, bot.model_copy(update={"status": shown_before}), now_us=late)["simulator"]
+
+    assert (
+        "waits for 1 bots that trade here to be deleted; TradingBot alpha is Stalled, and says why" in status["reason"]
+    )
+
+
 def test_a_deletion_that_waits_for_a_suspended_exchange_names_what_suspends_it() -> None:
     exchange = fleets.exchange(suspend=True)
     planned = plan([exchange], Observed(), fleets.warm_up)
