@@ -20,8 +20,10 @@ READY_TIMEOUT_S: Final = 180
 LINES_SHOWN_MAX: Final = 20
 
 
-def install(cluster: LocalCluster, tell: Tell) -> None:
+def install(cluster: LocalCluster, tell: Tell, *values: str) -> None:
     """Return once the operator in the cluster is ready, after building and loading its images and installing the chart.
+
+    `values` are further ones of the chart, as `helm --set` takes them.
 
     What was installed before is upgraded. Raises Retryable with the end of what Helm said when it does not get ready.
     """
@@ -34,7 +36,7 @@ def install(cluster: LocalCluster, tell: Tell) -> None:
         cluster.kubeconfig,
         *("upgrade", "--install", RELEASE, str(CHART), "--namespace", NAMESPACE, "--create-namespace"),
         # Images are loaded under the names that the chart has by default; there is no registry to ask.
-        *("--set", "dev.enabled=true", "--wait", "--timeout", f"{READY_TIMEOUT_S}s"),
+        *("--set", ",".join(("dev.enabled=true", *values)), "--wait", "--timeout", f"{READY_TIMEOUT_S}s"),
     )
 
 

@@ -10,6 +10,12 @@ STATE_ANNOTATION: Final = f"{GROUP}/state"  # state of a bot of a set that a per
 FLATTEN_ANNOTATION: Final = f"{GROUP}/flatten-requests"  # how often the owner has asked to flatten
 REOPEN_ANNOTATION: Final = f"{GROUP}/reopen-requests"  # how often the owner has asked to reopen the bot's stream
 SKIP_ANNOTATION: Final = f"{GROUP}/skip-request"  # number of a request that may be left out if it cannot be read
+ROLLOUT_ANNOTATION: Final = (
+    f"{GROUP}/rollout"  # generation of a spec that may come into force, for updateStrategy Manual
+)
+LET_GO_ANNOTATION: Final = (
+    f"{GROUP}/let-go"  # "true" on a deleted bot: it goes at once, and all it has at the venue stays
+)
 LAST_NUMBER: Final = 10**9
 
 

@@ -29,6 +29,7 @@ class ProcessView:
     restarts: int = 0
     reason: str = ""
     message: str = ""
+    has_drifted: bool = False  # not as its resource asks for, until a person agrees
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Final, Protocol
 
-from governor.annotations import OWNER_ANNOTATION
+from governor.annotations import LET_GO_ANNOTATION, OWNER_ANNOTATION
 from tradefleet.domain.bar import MICROSECONDS
 from tradefleet.domain.bots import DeletionPolicy, RunState
 from tradefleet.domain.ids import BotUid
@@ -16,6 +16,8 @@ from tradefleet.resources.feed import Feed
 from tradefleet.resources.trading_bot import TradingBot
 
 NEVER_OPENED_US: Final = 10 * MICROSECONDS  # a deleted bot whose gateway has no books by then never had any
+
+PATIENCE_US: Final = 300 * MICROSECONDS  # a deleted bot that has not ended by then needs a person, and says so
 
 
 class EndingBooks(Protocol):
@@ -30,6 +32,17 @@ class EndingBooks(Protocol):
         """Whether a position is being sold."""
 
 
+def is_let_go(bot: TradingBot) -> bool:
+    """Return whether the owner of a deleted bot does not want to wait for its end: what is open stays open."""
+    is_deleted = bot.metadata.deletion_timestamp is not None
+    return is_deleted and bot.metadata.annotations.get(LET_GO_ANNOTATION) == "true"
+
+
+def is_overdue(bot: TradingBot, now_us: int) -> bool:
+    """Return whether the deletion of a bot has taken longer than it does when all that it needs is there."""
+    return _deleted_for_us(bot, now_us) > PATIENCE_US
+
+
 def sells_on(bot: TradingBot, settled: Collection[BotUid]) -> bool:
     """Return whether a bot that ends still has to sell its position, for which its market must go on."""
     ends = bot.metadata.deletion_timestamp is not None or bot.spec.state is RunState.STOPPED
@@ -42,6 +55,7 @@ def settled_bots(
 ) -> frozenset[BotUid]:
     """Return the bots whose end the gateway has carried out: it knows of it, and nothing of them is open.
 
+    Among them are those that were let go.
     `books` and `open_orders` are by UID; `now_us` is the wall's clock, UTC.
     """
     found = set()
@@ -49,6 +63,9 @@ def settled_bots(
         if not isinstance(bot, TradingBot):
             continue
         uid = BotUid(bot.metadata.uid or "")
+        if is_let_go(bot):
+            found.add(uid)
+            continue
         kept = books.get(uid)
         if kept is None:
             if _deleted_for_us(bot, now_us) > NEVER_OPENED_US:

@@ -74,6 +74,10 @@ _BARS: Final = """
 SELECT stream, last_seq FROM tradefleet.stream WHERE fleet = %(fleet)s AND starts_with(stream, 'bars/')"""
 
 
+_HAS_BOTS: Final = """
+SELECT FROM tradefleet.bot_command WHERE fleet = %(fleet)s AND starts_with(account, %(begin)s) LIMIT 1"""
+
+
 class Eyes:
     """Reads what was committed. `runs` are followed until they are finished, and then known to be."""
 
@@ -149,6 +153,10 @@ class Eyes:
             halts=tuple(self._halts.active_halts()),
             recorded=_recordings(self._read(_RECORDED, datasets=recordings)) if recordings else {},
         )
+
+    def has_bots(self, namespace: str) -> bool:
+        """Return whether bots of a namespace were told to trade, and not wound down since. Raises Retryable."""
+        return bool(self._read(_HAS_BOTS, begin=f"{namespace}/"))
 
     def _read(self, query: str, **parameters: Any) -> list[Any]:  # noqa: ANN401 - rows and parameters of any query
         return self._session.read(query, {"fleet": self._session.fleet, **parameters})

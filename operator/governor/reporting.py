@@ -8,6 +8,7 @@ from typing import Any
 from governor.annotations import OWNER_ANNOTATION
 from governor.conditions import ProcessView, plain_status
 from governor.dataset_status import dataset_status, is_made_up
+from governor.ending import is_overdue
 from governor.job import JobFacts
 from governor.observation import Held, Seen
 from governor.policy_status import policy_status
@@ -93,6 +94,7 @@ class _Reporter:
             restarts=facts.restarts,
             reason=facts.reason or ("Restarting" if facts.state is ProcessState.BACKING_OFF else ""),
             message=facts.message,
+            has_drifted=facts.has_drifted,
         )
 
     def status(self, each: Resource) -> Status | None:
@@ -136,8 +138,9 @@ class _Reporter:
         if any(symbol not in instruments for symbol in bot.spec.instruments):
             statistics = None
         books = self._seen.books.get(uid)
+        process = self._bot_process(bot)
         view = BotView(
-            process=self._bot_process(bot),
+            process=process,
             host=self._held(bot).host,
             statistics=statistics,
             epoch=self._seen.epochs.get(uid),
@@ -152,10 +155,11 @@ class _Reporter:
             abandoned_since_us=books.absent_since_us if books is not None and books.is_abandoned else 0,
             refold_inputs=self._seen.refolds.get(uid, 0),
             refused=self._seen.refusals.get(uid, ""),
-            has_drifted=bot.key in self._planned.drifted,
+            has_drifted=bot.key in self._planned.drifted or (process is not None and process.has_drifted),
             market_us=self._market_us.get(place, 0),
             is_replayed=place in self._finished_exchanges and not self._is_played(bot),
             is_selling=books is not None and books.has_exits,
+            overdue=self._hindrance(bot) if is_overdue(bot, self._now_us) else "",
         )
         return bot_status(bot, self._planned.verdicts.get(bot.key), view, instruments, now_us=self._now_us)
 
@@ -196,6 +200,30 @@ class _Reporter:
         if books is not None and not books.is_ending:
             parts.append("its gateway has not taken the order to end yet")
         return " and ".join(parts)
+
+    def _hindrance(self, bot: TradingBot) -> str:
+        """Return what keeps a deleted bot from ending, and what a person can do about it."""
+        name, place = bot.metadata.name, bot.exchange_key
+        exchange, verdict = self._by_key.get(place), self._planned.verdicts.get(place)
+        books = self._seen.books.get(bot.metadata.uid or "")
+        untended = [
+            (role, process)
+            for role, process in ((each, self._process(each, place)) for each in (Role.GATEWAY, Role.VENUE))
+            if process is None or not process.is_ready
+        ]
+        if not isinstance(exchange, Exchange):
+            why = f"apply Exchange {place.name} again, which it trades on"
+        elif verdict is not None:
+            why = f"Exchange {place.name} has to run: {verdict.message}"
+        elif untended:
+            role, process = untended[0]
+            said = f" ({process.reason}: {process.message})" if process is not None and process.reason else ""
+            why = f"the {role} of Exchange {place.name} does not run{said}: `tradefleet logs {place.name}` shows why"
+        elif books is not None and books.has_exits and not self._is_played(bot):
+            why = "apply a Feed that plays its market, or set its deletionPolicy to CancelOrders"
+        else:
+            why = f"`tradefleet describe ex {place.name}` shows how its gateway does"
+        return f"{why}; `tradefleet delete tb {name} --force` lets it go and leaves what is open at the venue"
 
     def _is_played(self, bot: TradingBot) -> bool:
         """Return whether more bars come for a bot."""

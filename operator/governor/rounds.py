@@ -12,7 +12,7 @@ from typing import Final
 
 from governor.annotations import OWNER_ANNOTATION
 from governor.dataset_status import refusal
-from governor.ending import is_needed, settled_bots
+from governor.ending import is_let_go, is_needed, settled_bots
 from governor.job import JobFacts
 from governor.observation import Seen
 from governor.plan import Observed, plan
@@ -23,7 +23,7 @@ from governor.sets import change_of, makers
 from governor.simulating import Simulating
 from governor.simulation import SimulationFacts
 from governor.tasks import answers_of, dataset_view, finished_reports, jobs_of, simulations_of
-from governor.workload import Command, Plan, PolicyHalt, Question, Role
+from governor.workload import Command, Plan, PolicyHalt, Question, Role, account_of
 from tradefleet.domain.bots import DeletionPolicy
 from tradefleet.domain.errors import Permanent
 from tradefleet.domain.ids import BotUid
@@ -206,7 +206,10 @@ class Rounds:
             if is_needed(each, state.resources, state.settled):
                 continue
             if isinstance(each, TradingBot):
-                self._retire(each)
+                if is_let_go(each):
+                    self._let_go(each, state)
+                else:
+                    self._retire(each)
             if isinstance(each, Exchange | Feed):
                 self._ports.fleet.retire_owner(each.metadata.uid or "")
             self._ports.resources.remove(each)
@@ -216,13 +219,47 @@ class Rounds:
                 self._ports.resources.note(each.key, "made again", message)
             _LOG.info("%s: deleted", each.key)
 
+        self._forget_let_go(state)
+
     def _retire(self, bot: TradingBot) -> None:
         """Take away what a bot that was wound down still has: lease, command, log-in."""
         uid = BotUid(bot.metadata.uid or "")
-        self._ports.fleet.retire_bot(uid, policy=DeletionPolicy(bot.spec.deletion_policy))
+        self._dismiss(uid, DeletionPolicy(bot.spec.deletion_policy))
         self._ports.commands.forget_command(uid)
+
+    def _dismiss(self, uid: BotUid, policy: DeletionPolicy) -> None:
+        self._ports.fleet.retire_bot(uid, policy=policy)
         self._ports.logins.dismiss_bot(uid)
         self._told.pop(uid, None)
+
+    def _let_go(self, bot: TradingBot, state: _State) -> None:
+        """Let a bot go whose end nobody has carried out, and say what of it stays.
+
+        Its command stays, too: a gateway that comes back learns from it that the bot is gone, and acts for it no more.
+        """
+        uid = BotUid(bot.metadata.uid or "")
+        exchange = next((each for each in state.resources if each.key == bot.exchange_key), None)
+        command = self._ports.commands.bot_command(uid)
+        if command is not None and isinstance(exchange, Exchange):
+            config = replace(command.config, deletion_policy=DeletionPolicy.KEEP)
+            self._ports.commands.put_command(account_of(exchange), replace(command, config=config, deleting=True))
+        books = state.seen.books.get(uid)
+        held = [] if books is None else [f"its position in {symbol}" for symbol, lots in books.lots.items() if lots]
+        orders = state.seen.open_orders.get(uid, 0)
+        left = [*([f"{orders} open order{'' if orders == 1 else 's'}"] if orders else []), *held]
+        stays = f"{' and '.join(left)} stay at the venue" if left else "nothing of it is known to be open"
+        message = f"let go before its deletionPolicy {bot.spec.deletion_policy} was carried out: {stays}"
+        self._ports.resources.note(bot.key, "let go", message)
+        _LOG.warning("%s: %s", bot.key, message)
+        self._dismiss(uid, DeletionPolicy.KEEP)
+
+    def _forget_let_go(self, state: _State) -> None:
+        """Forget the commands of bots that were let go, once their gateway knows."""
+        there = {each.metadata.uid for each in state.resources}
+        for uid in state.seen.configs.keys() - there:
+            books = state.seen.books.get(uid)
+            if books is not None and books.is_ending:
+                self._ports.commands.forget_command(uid)
 
 
 def _setter(halt: PolicyHalt | Halt) -> tuple[str, str]:

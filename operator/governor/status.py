@@ -3,7 +3,7 @@ observed.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +17,7 @@ from governor.conditions import (
     says,
     status_fields,
 )
+from governor.rollout import drift_message, good_specs, way_back
 from governor.sets import failed_changes
 from governor.workload import Verdict
 from tradefleet.domain.bar import MICROSECONDS
@@ -67,6 +68,7 @@ class BotView:
     market_us: int = 0  # market now: the time that the exchange's bots have reached
     is_replayed: bool = False  # its feed's history has come to its end, and nothing else plays its market
     is_selling: bool = False  # its gateway sells a position of it
+    overdue: str = ""  # why its deletion takes too long, and what to do
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +110,8 @@ def bot_status(
             "last_bar_age": _duration(max(0, view.market_us - statistics.market_us)),
         }
     judged = _judge_bot(bot, verdict, view)
+    if judged.is_stalled and bot.metadata.deletion_timestamp is None:
+        judged = replace(judged, message=f"{judged.message}{way_back(bot)}")
     return TradingBotStatus(
         **status_fields(bot, judged, now_us=now_us),
         **figures,
@@ -118,6 +122,7 @@ def bot_status(
         open_orders=view.open_orders,
         restarts=view.process.restarts if view.process is not None else bot.status.restarts,
         spec_digest=bot.status.spec_digest if view.has_drifted else bot.digest(),
+        history=good_specs(bot, judged, has_drifted=view.has_drifted, now_us=now_us),
     )
 
 
@@ -129,8 +134,10 @@ def _judge_bot(bot: TradingBot, verdict: Verdict | None, view: BotView) -> Judge
     if warnings:
         extra[ConditionType.WARNING] = (next(iter(warnings)), "; ".join(warnings.values()))
     if view.has_drifted:
-        message = "the spec has changed and updateStrategy is Manual: set updateStrategy to Auto to run it"
-        extra[ConditionType.CONFIG_DRIFT] = ("SpecChanged", message)
+        extra[ConditionType.CONFIG_DRIFT] = ("SpecChanged", drift_message(bot))
+    if bot.metadata.deletion_timestamp is not None and view.overdue and not view.is_settled:
+        message = f"{_ending(bot, view)}; this takes too long: {view.overdue}"
+        return Judgement(phase=Phase.STOPPING, is_stalled=True, reason="DeletionTimedOut", message=message, extra=extra)
     if bot.metadata.deletion_timestamp is not None:
         return Judgement(phase=Phase.STOPPING, reason="Deleting", message=_ending(bot, view), extra=extra)
     if verdict is not None:
@@ -306,6 +313,9 @@ def exchange_status(
 def _ending_exchange(bots: Sequence[TradingBot], processes: Iterable[ProcessView], extra: Extra) -> Judgement:
     """Return what a deleted exchange waits for: its bots, whose end a process that fails would hold up for ever."""
     message = f"waits for {len(bots)} bots that trade here to be deleted" if bots else "ends its gateway"
+    stuck = next((bot.metadata.name for bot in bots if says(bot.status, ConditionType.STALLED)), None)
+    if stuck is not None:
+        message = f"{message}; TradingBot {stuck} is Stalled, and says why"
     troubled = next((each for each in processes if not each.is_ready and each.reason), None) if bots else None
     if troubled is None:
         return Judgement(phase=Phase.STOPPING, reason="Deleting", message=message, extra=extra)

@@ -249,3 +249,4 @@ class ProcessFacts:
     restarts: int = 0
     reason: str = ""
     message: str = ""
+    has_drifted: bool = False  # it runs in another pod than its resource asks for, since a person has to agree first

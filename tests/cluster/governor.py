@@ -24,6 +24,7 @@ from tradefleet.resources.kinds import KINDS
 PATIENCE_S = 60.0  # for what takes a second alone
 POLL_S = 0.1
 RELEASE = "tradefleet"
+RIGHTS = ("ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")
 
 T = TypeVar("T")
 
@@ -78,7 +79,7 @@ class GovernorProcess:
         self._settings = folder / "governor.yaml"
         (told,) = (each["data"]["governor.yaml"] for each in rendered if each["kind"] == "ConfigMap")
         self._settings.write_text(told, encoding="utf-8")
-        rules = [each for each in rendered if each["kind"] in ("ServiceAccount", "Role", "RoleBinding")]
+        rules = [each for each in rendered if each["kind"] in RIGHTS]
         applied = kubectl(api.kubeconfig, "apply", "-f", "-", given=yaml.safe_dump_all(rules), timeout_s=PATIENCE_S)
         assert applied.returncode == 0, applied.stderr
         kubeconfig = folder / "kubeconfig"

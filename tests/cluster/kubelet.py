@@ -52,7 +52,7 @@ class Kubelet:
             elif pod.child.poll() is not None:
                 self._crash(name, pod)
         for name, deployment in wanted.items():
-            if deployment["spec"]["replicas"] == 1 and name not in self._pods:
+            if deployment["spec"]["replicas"] == 1 and name not in self._pods and self._is_there(name):
                 self._start(name, deployment)
         for name, pod in self._pods.items():
             self._tell(name, pod)
@@ -85,6 +85,10 @@ class Kubelet:
         for pod in self._pods.values():
             pod.child.kill()
             pod.child.wait()
+
+    def _is_there(self, name: str) -> bool:
+        """Return whether a Deployment was not deleted since they were listed."""
+        return self._cluster.get("Deployment", name) is not None
 
     def _start(self, name: str, deployment: dict[str, Any]) -> None:
         template = deployment["spec"]["template"]
@@ -185,7 +189,7 @@ class Kubelet:
             self._end(name, pod)
 
     def _tell(self, name: str, pod: _Pod) -> None:
-        if pod.child.poll() is None:
+        if pod.child.poll() is None and self._is_there(name):
             self._cluster.play_pod(name, ready=_is_ready(pod.port), state={"running": {}})
 
 

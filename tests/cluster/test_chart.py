@@ -220,6 +220,26 @@ def test_the_operator_may_do_its_work_and_nothing_else(config: Path, release: st
     assert not may("get", "nodes", "default")
 
 
+@pytest.mark.parametrize("release", [{**OWN, "watchNamespaces": [BOTS_NAMESPACE]}], indirect=True)
+def test_the_operator_may_run_what_a_namespace_needs_for_its_end_beside_itself(config: Path, release: str):
+    account = f"system:serviceaccount:{RELEASE_NAMESPACE}:fleet-tradefleet"
+
+    def may(verb: str, what: str, namespace: str) -> bool:
+        flags = ("--as", account, "-n", namespace)
+        return kubectl(config, "auth", "can-i", verb, what, *flags).stdout.strip() == "yes"
+
+    assert may("create", "deployments.apps", RELEASE_NAMESPACE)
+    assert not may("patch", "tradingbots.tradefleet.dev", RELEASE_NAMESPACE)
+    assert not may("create", "jobs.batch", RELEASE_NAMESPACE)
+    for namespace in (BOTS_NAMESPACE, RELEASE_NAMESPACE):
+        assert may("get", f"namespaces/{namespace}", namespace)
+    assert not may("get", "namespaces/default", "default")
+    assert not may("list", "namespaces", BOTS_NAMESPACE)
+    assert may("patch", "rolebindings.rbac.authorization.k8s.io/fleet-tradefleet-governor", BOTS_NAMESPACE)
+    assert not may("patch", "rolebindings.rbac.authorization.k8s.io/another", BOTS_NAMESPACE)
+    assert not may("patch", "clusterroles.rbac.authorization.k8s.io", BOTS_NAMESPACE)
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_no_rule_has_a_wildcard(tmp_path: Path, name: str):
     roles = [each for each in rendered(tmp_path, EVERY[name]) if each["kind"] in ("Role", "ClusterRole")]

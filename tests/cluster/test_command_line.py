@@ -1,5 +1,6 @@
 """The command line at a real API server. There is no Governor and there are no nodes: what they do is played here."""
 
+import json
 import subprocess
 import sys
 import threading
@@ -265,6 +266,63 @@ def test_delete_waits_for_what_the_finalizer_winds_down_and_names_it(tradefleet:
     assert found.status == 1
     assert "tradingbot/beta deleted" in found.out
     assert f"TradingBot {cluster.namespace}/alpha: still Stopping: 2 orders are being canceled" in found.err
+    path = f"/apis/tradefleet.dev/v1alpha1/namespaces/{cluster.namespace}/tradingbots/alpha"
+    assert cluster.api.patch(path, {"metadata": {"finalizers": []}}).accepted
+
+
+def test_a_rollout_is_of_the_generation_that_is_there(tradefleet: User, cluster: Cluster):
+    given(cluster, EXCHANGE, bot(updateStrategy="Manual"), bot("beta"))
+
+    found = tradefleet("rollout", "alpha", "beta")
+
+    assert found.status == 0, found.err
+    assert found.out.splitlines() == [
+        "tradingbot/alpha generation 1 of its spec comes into force",
+        "tradingbot/beta takes over each change by itself",
+    ]
+    assert stored(cluster, "TradingBot", "alpha")["metadata"]["annotations"] == {"tradefleet.dev/rollout": "1"}
+    assert "annotations" not in stored(cluster, "TradingBot", "beta")["metadata"]
+
+
+def test_a_rollback_goes_back_to_the_last_good_spec_whole(tradefleet: User, cluster: Cluster):
+    changed = {"sizing": {"method": "fixed", "quoteAmount": "5"}, "risk": {"maxOpenOrders": 3}, "state": "Paused"}
+    given(cluster, EXCHANGE, bot(updateStrategy="Manual", **changed), bot("beta"))
+    good = {name: value for name, value in bot(updateStrategy="Manual")["spec"].items() if name not in changed}
+    history = [{"generation": 7, "since": "2024-01-01T00:00:00Z", "spec": json.dumps(good)}]
+    assert cluster.api.patch_status("TradingBot", "alpha", cluster.namespace, {"history": history}).accepted
+
+    found = tradefleet("rollback", "alpha")
+
+    assert found.status == 0, found.err
+    assert found.out == "tradingbot/alpha goes back to generation 7 of its spec\n"
+    after = stored(cluster, "TradingBot", "alpha")
+    given(cluster, {**bot("as-it-was"), "spec": good})
+    expected = stored(cluster, "TradingBot", "as-it-was")["spec"]
+    assert after["spec"] == {**expected, "state": "Paused"}, "what the good spec does not say has its default again"
+    assert after["metadata"]["annotations"] == {"tradefleet.dev/rollout": str(after["metadata"]["generation"])}
+
+    refused = tradefleet("rollback", "beta")
+
+    assert refused.status == 2
+    assert "there is no such spec to go back to" in refused.err
+
+
+def test_a_deletion_by_force_is_noted_on_bots_that_are_deleted_and_on_nothing_else(tradefleet: User, cluster: Cluster):
+    held = bot()
+    held["metadata"] = {"name": "alpha", "finalizers": ["tradefleet.dev/wind-down"]}
+    given(cluster, EXCHANGE, held, bot("beta"))
+
+    found = tradefleet("delete", "tb", "alpha", "--force", "--no-wait")
+
+    assert found.status == 0, found.err
+    assert found.out.splitlines() == [
+        "tradingbot/alpha deletion asked for",
+        "tradingbot/alpha let go: what it has open at the venue stays",
+    ]
+    noted = stored(cluster, "TradingBot", "alpha")["metadata"]
+    assert "deletionTimestamp" in noted
+    assert noted["annotations"]["tradefleet.dev/let-go"] == "true"
+    assert "annotations" not in stored(cluster, "TradingBot", "beta")["metadata"]
     path = f"/apis/tradefleet.dev/v1alpha1/namespaces/{cluster.namespace}/tradingbots/alpha"
     assert cluster.api.patch(path, {"metadata": {"finalizers": []}}).accepted
 

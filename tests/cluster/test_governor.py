@@ -313,6 +313,63 @@ def test_pods_make_their_resources_ready(governor: GovernorProcess, cluster: Clu
     )
 
 
+def test_only_a_persons_word_brings_a_change_into_a_bot_that_is_updated_by_hand(
+    governor: GovernorProcess, cluster: Cluster
+):
+    started(governor, cluster, *one_bot(updateStrategy="Manual"))
+    place = f"/apis/tradefleet.dev/v1alpha1/namespaces/{cluster.namespace}/tradingbots/alpha"
+
+    def deployment() -> dict[str, Any]:
+        found = cluster.get("Deployment", "bot-alpha")
+        assert found is not None
+        spec: dict[str, Any] = found["spec"]
+        return spec
+
+    before = deployment()
+    unrelated = {"labels": {"team": "a"}, "annotations": {"note": "b"}}
+    assert cluster.api.patch(place, {"metadata": unrelated}).accepted
+    change = {"podTemplate": {"nodeSelector": {"disk": "fast"}}, "sizing": {"fraction": "0.5"}}
+    assert cluster.api.patch(place, {"spec": change}).accepted
+
+    drift = eventually(
+        lambda: (found := condition(cluster, "TradingBot", "alpha", "ConfigDrift")).get("status") == "True" and found,
+        what="the drift to be told",
+    )
+    assert "`tradefleet rollout alpha`" in drift["message"]
+    settled(governor, cluster)
+    assert deployment() == before
+    generation = cluster.api.get(place)["metadata"]["generation"]
+
+    noted = {"annotations": {"tradefleet.dev/rollout": str(generation)}}
+    assert cluster.api.patch(place, {"metadata": noted}).accepted
+
+    eventually(
+        lambda: deployment()["template"]["spec"].get("nodeSelector") == {"disk": "fast"}, what="the pod's new place"
+    )
+    eventually(
+        lambda: condition(cluster, "TradingBot", "alpha", "ConfigDrift").get("status") == "False", what="no drift"
+    )
+    (told,) = cluster.settings("bot-alpha")["bots"]
+    assert (told["generation"], told["sizing"]["fraction"]) == (generation, 0.5)
+    assert cluster.api.patch(place, {"spec": {"podTemplate": None}}).accepted
+    settled(governor, cluster)
+    assert deployment()["template"]["spec"].get("nodeSelector") == {"disk": "fast"}, "the next change waits again"
+
+
+def test_a_bot_that_moves_leaves_no_process_behind(governor: GovernorProcess, cluster: Cluster):
+    started(governor, cluster, *one_bot())
+    place = f"/apis/tradefleet.dev/v1alpha1/namespaces/{cluster.namespace}/tradingbots/alpha"
+
+    for placement, there, gone in (("Shared", "host-simulator-0", "bot-alpha"), ("Dedicated", "bot-alpha", "host-")):
+        assert cluster.api.patch(place, {"spec": {"placement": placement}}).accepted
+        eventually(lambda there=there: there in cluster.names("Deployment"), what=f"{there}")
+        for kind in ("Deployment", "ConfigMap", "Secret", "ServiceAccount", "NetworkPolicy"):
+            eventually(
+                lambda kind=kind, gone=gone: not [each for each in cluster.names(kind) if each.startswith(gone)],
+                what=f"the {kind} of {gone} to go",
+            )
+
+
 def test_a_dataset_is_read_by_a_job_whose_result_outlives_it(governor: GovernorProcess, cluster: Cluster):
     started(governor, cluster, *one_bot())
     (job,) = cluster.names("Job")

@@ -65,6 +65,11 @@ class MemoryResources:
                 asked.append(key)
         return asked
 
+    def annotate(self, key: ResourceKey, name: str, value: str) -> None:
+        """Note something, as a person would."""
+        there = self._there[key]
+        self._there[key] = _with(there, annotations={**there.metadata.annotations, name: value})
+
     def remove(self, resource: Resource) -> None:
         there = self._there.get(resource.key)
         if there is not None and there.metadata.uid == resource.metadata.uid:

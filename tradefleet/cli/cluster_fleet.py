@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from governor.kubernetes.client import MANAGER as GOVERNOR
 from governor.kubernetes.client import Body, Conflict, Kind, NotFound, Refused, custom
+from governor.kubernetes.resources import merge_patch
 
 from tradefleet.cli import cluster_halts, cluster_logs
 from tradefleet.cli.cluster_api import MANAGER, UserApi
@@ -144,6 +145,21 @@ class ClusterTarget:
             for keeper in keepers_of(body, name):
                 tell(f"{key}: {keeper} keeps spec.{name} and may set it back: change it where {keeper} takes it from")
         return True
+
+    def replace_spec(self, key: ResourceKey, spec: Mapping[str, object]) -> None:
+        """Make a spec another one, whole. Who may set fields of it back is said."""
+        kind = CUSTOM[key.kind]
+        body = self._api.get(kind, key.namespace, key.name)
+        changes = merge_patch(body["spec"], spec)
+        version = {"resourceVersion": body["metadata"]["resourceVersion"]}  # what somebody changed since is not undone
+        stored = self._api.merge(kind, key.namespace, key.name, {"metadata": version, "spec": changes})
+        # What is left out gets its default, so only now it is known what has changed.
+        names = {*changes} & {name for name in {*body["spec"], *stored["spec"]} if _differ(body, stored, name)}
+        keepers = {keeper for name in names for keeper in keepers_of(body, name)}
+        for keeper in sorted(keepers):
+            tell(
+                f"{key}: {keeper} keeps fields of its spec and may set them back: change them where it takes them from"
+            )
 
     def annotate(self, key: ResourceKey, name: str, value: Callable[[str | None], str]) -> None:
         """Set an annotation to what `value` makes of the one before."""
@@ -313,3 +329,7 @@ def _version(body: Body) -> Any:  # noqa: ANN401 - opaque
 def _line(error: Exception) -> str:
     """Return the API server's own words."""
     return str(error).partition(": ")[2].partition(": ")[2] or str(error)
+
+
+def _differ(before: Body, after: Body, name: str) -> bool:
+    return bool(before["spec"].get(name) != after["spec"].get(name))

@@ -48,6 +48,12 @@ def delete(
     namespace: Namespace = None,
     every_namespace: AllNamespaces = False,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until they are gone.")] = True,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Let bots go at once, for one whose end hangs: their orders and positions stay as they are."
+        ),
+    ] = False,
     timeout: Annotated[
         float, typer.Option(metavar="SECONDS", help="How long to wait; the deletion goes on afterwards.")
     ] = WAIT_S,
@@ -57,7 +63,11 @@ def delete(
     [dim]$[/dim] tradefleet delete tb quickstart-grid-btc-usd
 
     [dim]$[/dim] tradefleet delete -f examples/quickstart
+
+    A bot that cannot end says in its status why. Only when that cannot be mended: --force cancels and sells nothing.
     """
+    from governor.annotations import LET_GO_ANNOTATION  # noqa: PLC0415 - imported by who runs it
+
     from tradefleet.resources.load import load  # noqa: PLC0415 - only who names files
 
     if not words and not files:
@@ -75,6 +85,10 @@ def delete(
         keys |= {each.resource.key for each in loaded} & _there(fleet, {each.resource.key for each in loaded}).keys()
         for key in sorted(fleet.delete(keys)):
             sys.stdout.write(f"{key.kind.lower()}/{key.name} deletion asked for\n")
+        # Noted after the deletion: on a bot that trades on, the note would count when it is deleted one day.
+        for key in sorted(_there(fleet, {key for key in keys if force and key.kind == "TradingBot"})):
+            fleet.annotate(key, LET_GO_ANNOTATION, lambda _: "true")
+            sys.stdout.write(f"tradingbot/{key.name} let go: what it has open at the venue stays\n")
         if wait and not _wait_until_gone(fleet, keys, timeout):
             raise typer.Exit(EXIT_FAILED)
 

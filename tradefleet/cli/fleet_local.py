@@ -110,6 +110,13 @@ class LocalTarget:
         """Set fields of a spec by their names in YAML; False when they are so already."""
         return self._open.change_spec(key, changes)
 
+    def replace_spec(self, key: ResourceKey, spec: Mapping[str, object]) -> None:
+        """Make a spec another one, whole. Raises InvalidResource."""
+        there = next((each for each in self._open.all() if each.key == key), None)
+        if there is None:
+            raise Permanent(f"{key}: is not there any more")
+        self._open.apply([type(there).parse({**there.body(), "spec": dict(spec)})])
+
     def annotate(self, key: ResourceKey, name: str, value: Callable[[str | None], str]) -> None:
         """Set an annotation to what `value` makes of the one before."""
         self._open.annotate(key, name, value)

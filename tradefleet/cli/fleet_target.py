@@ -146,6 +146,9 @@ class Fleet(Protocol):
     def change_spec(self, key: ResourceKey, changes: Mapping[str, object]) -> bool:
         """Set fields of a spec by their names in YAML; False when they are so already."""
 
+    def replace_spec(self, key: ResourceKey, spec: Mapping[str, object]) -> None:
+        """Make a spec another one, whole. Raises Permanent for a change that the kind does not allow."""
+
     def annotate(self, key: ResourceKey, name: str, value: Callable[[str | None], str]) -> None:
         """Set an annotation to what `value` makes of the one before (None when there is none)."""
 

@@ -65,6 +65,8 @@ COMMANDS: dict[str, Entry] = {
     "pause": _fleet("Let a bot keep its position and take no new risk."),
     "resume": _fleet("Let a paused bot trade again."),
     "flatten": _fleet("Cancel a bot's orders and sell its position."),
+    "rollout": _fleet("Bring a changed spec into force that waits for a word."),
+    "rollback": _fleet("Go back to the last spec with which a bot ran well."),
     "halt": _fleet("Stop all new risk at once, or clear the halt."),
     "governor": Entry(
         module="tradefleet.cli.governor", help="Run the operator of a cluster, as the Helm chart does.", panel=FLEET

@@ -28,6 +28,7 @@ from tradefleet.resources.values import (
     GainPercent,
     InstrumentSymbol,
     Interval,
+    Many,
     ManyDistinct,
     Multiple,
     Parameter,
@@ -43,6 +44,8 @@ from tradefleet.resources.values import (
 
 INSTRUMENTS_MAX = 64  # of one bot; more of them are a BotSet
 ASSETS_MAX = 32  # in one wallet
+HISTORY_MAX = 2  # good specs that are kept: the present one, and the one to go back to
+SPEC_LENGTH_MAX = 65_536
 DATA_AGE_MIN_US = 600_000_000  # ten minutes: a late bar of a short interval is not yet stale data
 
 
@@ -373,6 +376,14 @@ class TradingBotSpec(BotSettings, BotPurpose):
         return set(self.instruments) == set(old.instruments)
 
 
+class GoodSpec(Model):
+    """A spec with which the bot ran well."""
+
+    generation: Whole = Field(description="The newest metadata.generation that said so.")
+    since: str = Field(description="When it was found to be good, UTC.")
+    spec: str = Field(max_length=SPEC_LENGTH_MAX, description="The spec as JSON, without defaults and state.")
+
+
 class TradingBotStatus(Status):
     """What the bot is doing, and how it compares with holding its wallet."""
 
@@ -401,6 +412,12 @@ class TradingBotStatus(Status):
     last_bar_age: str | None = Field(default=None, description="How old that bar was when status was written: 42s.")
     restarts: Whole | None = Field(default=None, description="How often the bot's process came back after a crash.")
     spec_digest: str | None = Field(default=None, description="SHA-256 of the spec that is running.")
+    history: Many[GoodSpec] = Field(
+        default=(),
+        max_length=HISTORY_MAX,
+        description="The newest specs with which the bot was Ready for a while, newest first: `tradefleet rollback` "
+        "goes back to the first that is not the present one.",
+    )
 
 
 class TradingBot(Resource):

@@ -108,6 +108,18 @@ class Cache:
         if changed:
             self._wake()
 
+    def forget(self, kinds: Collection[Kind], namespace: str) -> None:
+        """Know of nothing in a namespace that is gone, or in which there is nothing of ours any more."""
+        with self._lock:
+            for kind in kinds:
+                entries = self._entries.setdefault(kind.kind, {})
+                for key in [key for key in entries if key[0] == namespace]:
+                    del entries[key]
+                    self._changes += 1
+                self._listed.add((kind.kind, namespace))
+            self._owed = {place: owed for place, owed in self._owed.items() if place[1][0] != namespace}
+        self._wake()
+
     def check_watches(self) -> None:
         """Raise Retryable when a watch has not told for long what was learnt in another way."""
         with self._lock:

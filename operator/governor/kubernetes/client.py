@@ -55,6 +55,10 @@ class Refused(Permanent):
     """The API server does not take what was sent: a rule of the kind, a quota, or no right to do it."""
 
 
+class Forbidden(Refused):
+    """We have no right to do it, there is no room for it, or its namespace is about to go."""
+
+
 class NameTaken(Permanent):
     """An object of that name is there, and not ours: it is left alone."""
 
@@ -94,6 +98,7 @@ SERVICE: Final = Kind("Service", "services")
 POD: Final = Kind("Pod", "pods")
 NETWORK_POLICY: Final = Kind("NetworkPolicy", "networkpolicies", "networking.k8s.io")
 DEPLOYMENT: Final = Kind("Deployment", "deployments", "apps")
+ROLE_BINDING: Final = Kind("RoleBinding", "rolebindings", "rbac.authorization.k8s.io")
 JOB: Final = Kind("Job", "jobs", "batch")
 LEASE: Final = Kind("Lease", "leases", "coordination.k8s.io")
 EVENT: Final = Kind("Event", "events", "events.k8s.io")
@@ -130,6 +135,10 @@ class Api:
     def get(self, kind: Kind, namespace: str, name: str) -> Body:
         """Return an object. Raises NotFound."""
         return self._send("GET", kind.path(namespace, name))
+
+    def namespace(self, name: str) -> Body:
+        """Return a namespace. Raises NotFound."""
+        return self._send("GET", f"/api/v1/namespaces/{urllib.parse.quote(name, safe='')}")
 
     def list(self, kind: Kind, namespace: str, *, selector: str = "") -> Listing:
         """Return all objects of a kind in a namespace that have the labels."""
@@ -278,7 +287,9 @@ def read_answer(status: int, data: bytes, what: str) -> Body:
             raise Conflict(text)
         case 410, _:
             raise Expired(text)
-        case ((400 | 403 | 405 | 406 | 413 | 415 | 422), _) if said:
+        case 403, _ if said:
+            raise Forbidden(text)
+        case ((400 | 405 | 406 | 413 | 415 | 422), _) if said:
             raise Refused(text)
         case _:
             raise Unreachable(text)

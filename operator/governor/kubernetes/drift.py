@@ -48,7 +48,7 @@ def replacement(wanted: Body, stored: Body) -> Body | None:
         if part in wanted:
             mended[part] = _keeping_filled_in(wanted[part], stored.get(part))
     metadata = dict(stored["metadata"])
-    metadata["ownerReferences"] = wanted["metadata"]["ownerReferences"]
+    metadata["ownerReferences"] = wanted["metadata"].get("ownerReferences") or []
     for part in ("labels", "annotations"):
         others = {name: value for name, value in (metadata.get(part) or {}).items() if not name.startswith(OWN_PREFIX)}
         metadata[part] = {**others, **(wanted["metadata"].get(part) or {})}

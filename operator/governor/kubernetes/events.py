@@ -51,7 +51,7 @@ class Events:
         try:
             self._api.create(EVENT, self._body(key, uid, reason, note, is_warning=is_warning))
         except FleetError as error:
-            _LOG.warning("%s: the event %s could not be written: %s", key, reason, error)
+            _LOG.warning("%s: the event %s (%s) could not be written: %s", key, reason, note, error)
 
     def _body(self, key: ResourceKey, uid: str, reason: str, note: str, *, is_warning: bool) -> Body:
         wall_s = self._wall_s()

@@ -36,13 +36,14 @@ from tradefleet.store.postgres.upkeep import PostgresFleetStore
 from workloads.backtest.strategies import warmup_of
 
 from .cache import Cache
-from .client import JOB, Api, Kind
+from .client import JOB, Api, Forbidden, Kind
 from .events import Events
 from .jobs import ClusterJobs
 from .lease import RENEW_EVERY_S, GovernorLease
 from .login import Login
 from .logins import ClusterLogins
 from .manifests import Surroundings, database_hosts
+from .namespaces import Namespaces, Stage
 from .referenced import ClusterReferences
 from .renderer import WATCHED, ClusterRenderer, selector
 from .resources import CUSTOM, ClusterResources
@@ -121,12 +122,16 @@ class Governor:
         self._closing.callback(lease_api.close)
         self._closing.callback(self._api.close)
         self.cache = Cache(self._hint.set)
+        # Where our own objects may be: what is left of a namespace that ends runs beside us.
+        self.places = tuple(dict.fromkeys((*settings.namespaces, settings.lease_namespace)))
+        self._namespaces = self._new_namespaces()
         self._listed_s = 0.0
         self._has_kueue = False
         self._rounds: Rounds | None = None
         self._session: Session | None = None
         self._resources: ClusterResources | None = None
         self._renderer: ClusterRenderer | None = None
+        self._eyes: Eyes | None = None
         self._sight: _Sight | None = None
         self._references: ClusterReferences | None = None
         self._changes = -1  # of the cache, when the last whole round began
@@ -183,6 +188,7 @@ class Governor:
             self._lease.check()
             if not self._is_at_rest():
                 self._changes = self.cache.changes
+                self._namespaces.keep_rights(self._used())
                 self._rounds.go()
                 self._full_s = time.monotonic()
             self._health.set_ready(is_ready=True)
@@ -217,11 +223,43 @@ class Governor:
         """List everything anew: whatever a watch has missed is known then."""
         if self._settings.kueue_queue:
             self._has_kueue = self._api.serves(KUEUE)
-        for namespace in self._settings.namespaces:
-            for kind in KINDS:
-                ours = "" if kind in CUSTOM.values() else selector(self._process.fleet)
-                self.cache.refresh(kind, namespace, self._api.list(kind, namespace, selector=ours))
+        self._namespaces.forget_bindings()
+        for namespace in self.places:
+            try:
+                for kind in KINDS if namespace in self._settings.namespaces else WATCHED:
+                    ours = "" if kind in CUSTOM.values() else selector(self._process.fleet)
+                    self.cache.refresh(kind, namespace, self._api.list(kind, namespace, selector=ours))
+            except Forbidden as error:
+                self._go_on_without(namespace, error)
         self._listed_s = time.monotonic()
+
+    def _go_on_without(self, namespace: str, error: Forbidden) -> None:
+        """Let a namespace that cannot be listed hold up no other; raise when bots of ours may be in it."""
+        self._namespaces.look({namespace})
+        stage = self._namespaces.stage(namespace)
+        if stage is Stage.GONE or (stage is Stage.ENDING and namespace not in self._used()):
+            self.cache.forget(KINDS, namespace)  # our rights went with the last resource of ours
+            return
+        if not self.cache.is_filled(KINDS, [namespace]):
+            assert self._eyes is not None
+            if stage is Stage.THERE and self._eyes.has_bots(namespace):
+                raise error  # to know nothing of them would be to take away what they need
+            self.cache.forget(KINDS, namespace)
+        _LOG.error(
+            "namespace %s is left as it is: there is no right to look into it: `helm upgrade` gives it: %s",
+            namespace,
+            error,
+        )
+
+    def _used(self) -> frozenset[str]:
+        """Return the namespaces with resources of ours."""
+        return frozenset(key[0] for kind in CUSTOM.values() for key, _ in self.cache.all(kind))
+
+    def _new_namespaces(self) -> Namespaces:
+        settings = self._settings
+        return Namespaces(
+            self._api, own=settings.lease_namespace, watched=settings.namespaces, binding=settings.role_binding
+        )
 
     # --- parts ----------------------------------------------------------------------------------------------------
 
@@ -229,13 +267,19 @@ class Governor:
         """Return the rounds of a Governor that has just got the Lease: it knows nothing yet."""
         process, settings = self._process, self._settings
         self._forget()
+        self._namespaces = self._new_namespaces()
         owner_url = process.database_url.reveal()
         owner = Session(owner_url, fleet=process.fleet, application="governor")
         PostgresFleetStore(owner).create_fleet()
         owner.close()
         secrets = Secrets(self._api, time.monotonic, process.fleet)
         logins = ClusterLogins(
-            owner_url, process.fleet, secrets=secrets, cache=self.cache, store=lambda: PostgresFleetStore(session)
+            owner_url,
+            process.fleet,
+            secrets=secrets,
+            cache=self.cache,
+            store=lambda: PostgresFleetStore(session),
+            home_of=self._namespaces.home_of,
         )
         self._open.callback(logins.close)
         session = self._session = Session(logins.supervisor_url(), fleet=process.fleet, application="governor")
@@ -253,7 +297,12 @@ class Governor:
         prepare_topics(bus, now_us())
         events = Events(self._api, instance=self._instance)
         resources = self._resources = ClusterResources(
-            self._api, self.cache, events, namespaces=settings.namespaces, dismiss=logins.dismiss_owner
+            self._api,
+            self.cache,
+            events,
+            namespaces=settings.namespaces,
+            dismiss=logins.dismiss_owner,
+            stages=self._namespaces,
         )
         self._open.callback(resources.close)
         surroundings = Surroundings(
@@ -272,7 +321,8 @@ class Governor:
             credentials=logins.credentials,
             owner_of=resources.get,
             frozen=resources.unreadable,
-            namespaces=settings.namespaces,
+            namespaces=self._namespaces,
+            listed=self.places,
         )
         self._open.callback(renderer.close)
         jobs = ClusterJobs(
@@ -295,7 +345,8 @@ class Governor:
             queue=lambda: settings.kueue_queue if self._has_kueue else "",
         )
         looked_at = self._references = ClusterReferences(self._api)
-        sight = self._sight = _Sight(Eyes(session))
+        eyes = self._eyes = Eyes(session)
+        sight = self._sight = _Sight(eyes)
         self._listed_s = -float(settings.resync_s)
         return Rounds(
             Ports(
@@ -320,7 +371,7 @@ class Governor:
 
     def _forget(self) -> None:
         """Let go of what belongs to one hold of the Lease."""
-        self._rounds = self._session = self._resources = self._renderer = self._sight = None
+        self._rounds = self._session = self._resources = self._renderer = self._sight = self._eyes = None
         self._references = None
         self._open.close()
         self._open = ExitStack()

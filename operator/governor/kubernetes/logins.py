@@ -31,7 +31,7 @@ from tradefleet.store.upkeep import FleetStore
 
 from .cache import Cache, Key
 from .client import DEPLOYMENT
-from .manifests import SECRET_ANNOTATION, TOKEN_KEY, URL_KEY, Credentials, object_name
+from .manifests import SECRET_ANNOTATION, TOKEN_KEY, URL_KEY, Credentials, object_key
 from .secrets import Secrets
 
 _LOG: Final = logging.getLogger(__name__)
@@ -52,16 +52,27 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 class ClusterLogins:
-    """Makes log-ins with the database owner's own, and takes them away. Not for several threads."""
+    """Makes log-ins with the database owner's own, and takes them away. Not for several threads.
+
+    `home_of` says in which namespace the workloads of one run.
+    """
 
     def __init__(
-        self, url: str, fleet: str, *, secrets: Secrets, cache: Cache, store: Callable[[], FleetStore]
+        self,
+        url: str,
+        fleet: str,
+        *,
+        secrets: Secrets,
+        cache: Cache,
+        store: Callable[[], FleetStore],
+        home_of: Callable[[str], str] = lambda namespace: namespace,
     ) -> None:
         self._url = url
         self._fleet = fleet
         self._secrets = secrets
         self._cache = cache
         self._store = store
+        self._home_of = home_of
         self._connection: Connection | None = None
         self._urls: dict[str, str] = {}  # by role
         self._assigned: dict[BotUid, str] = {}  # the role that a bot's row is assigned to
@@ -122,7 +133,7 @@ class ClusterLogins:
     def _url_of(self, workload: Workload) -> str:
         if workload.bot_uid is not None:
             return self._bot_url(workload.owner, BotUid(workload.bot_uid))
-        return self.login(workload.name, _place(workload, workload.name), COMPONENTS[workload.role])
+        return self.login(workload.name, self._place(workload.owner, workload.name), COMPONENTS[workload.role])
 
     def _bot_url(self, owner: ResourceKey, uid: BotUid) -> str:
         """Return the URL of a bot's own log-in, made when it is missing."""
@@ -130,7 +141,7 @@ class ClusterLogins:
         self.admit_bot(bot, uid)
         role = holder_login(self._fleet, uid)
         if role not in self._urls:
-            kept = self._kept(role, (owner.namespace, object_name(workload_name(Role.BOT, owner), owner)))
+            kept = self._kept(role, self._place(owner, workload_name(Role.BOT, owner)))
             if kept is None:
                 with self._owner() as connection:
                     login = ensure_holder_role(connection, fleet=self._fleet, bot=bot, uid=uid)
@@ -153,10 +164,13 @@ class ClusterLogins:
     def _token_of(self, workload: Workload) -> str:
         if workload.token_name is None:
             return ""
-        place = _place(workload, workload.token_name)
+        place = self._place(workload.owner, workload.token_name)
         if place not in self._tokens:
             self._tokens[place] = self._secrets.read(place).get(TOKEN_KEY) or random_secrets.token_hex(TOKEN_BYTES)
         return self._tokens[place]
+
+    def _place(self, owner: ResourceKey, planned: str) -> Key:
+        return object_key(planned, owner, self._home_of(owner.namespace))
 
     def _kept(self, role: str, place: Key) -> str | None:
         """Return the URL in a workload's Secret if it still leads where ours does, as that role."""
@@ -214,10 +228,6 @@ def with_login(url: str, role: str, password: str) -> str:
     hosts = parts.netloc.rpartition("@")[2]
     login = f"{urllib.parse.quote(role, safe='')}:{urllib.parse.quote(password, safe='')}"
     return urllib.parse.urlunsplit(parts._replace(netloc=f"{login}@{hosts}"))
-
-
-def _place(workload: Workload, planned: str) -> Key:
-    return workload.owner.namespace, object_name(planned, workload.owner)
 
 
 def _opens(url: str) -> bool:

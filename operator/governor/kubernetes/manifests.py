@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from governor.workload import Needs, Role, Workload
+from governor.workload import NAME_HASH_LENGTH, NAME_LENGTH_MAX, Needs, Role, Workload
 from tradefleet.domain.errors import Permanent
 from tradefleet.resources.common import API_VERSION, GROUP, Resource, ResourceKey
 from tradefleet.resources.pods import PodTemplate
@@ -22,10 +22,13 @@ from .settings import WorkloadDefaults
 
 FLEET_LABEL: Final = f"{GROUP}/fleet"
 WORKLOAD_LABEL: Final = f"{GROUP}/workload"
+NAMESPACE_LABEL: Final = f"{GROUP}/namespace"  # of what is wound down from our own namespace: the one that ends
+AWAY: Final = "ending"  # how the names of such objects begin, and no others
 MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 MANAGED_BY: Final = "tradefleet-governor"
 DIGEST_ANNOTATION: Final = f"{GROUP}/digest"  # of what the process is told
 SECRET_ANNOTATION: Final = f"{GROUP}/secret-digest"
+TEMPLATE_ANNOTATION: Final = f"{GROUP}/pod-template"  # the podTemplate that a bot's Deployment was made from
 ENDED_ANNOTATION: Final = f"{GROUP}/ended"  # digest of the workload that has come to its own end
 OWN_PREFIX: Final = f"{GROUP}/"
 
@@ -100,16 +103,34 @@ def object_name(planned: str, owner: ResourceKey) -> str:
     return f"{word}-{owner.name}-{planned.rpartition('-')[2]}" if word == Role.HOST else f"{word}-{owner.name}"
 
 
-def code_name(workload: Workload) -> str:
-    """Return the name of the object with a workload's modules: other modules are another object."""
-    return f"{object_name(workload.name, workload.owner)}-code-{workload.code.files_digest}"
+def object_key(planned: str, owner: ResourceKey, home: str) -> tuple[str, str]:
+    """Return namespace and name of the objects of a workload that runs in the namespace `home`.
+
+    Its owner's namespace, as a rule. While that one ends it is the Governor's own, where others have such a name, too:
+    there it is the one in the plan, which no other workload of the fleet has.
+    """
+    if home == owner.namespace:
+        return home, object_name(planned, owner)
+    name = f"{AWAY}-{planned}"
+    if len(name) > NAME_LENGTH_MAX:
+        ending = hashlib.sha256(planned.encode()).hexdigest()[:NAME_HASH_LENGTH]
+        name = f"{name[: NAME_LENGTH_MAX - NAME_HASH_LENGTH - 1].rstrip('-')}-{ending}"
+    return home, name
 
 
-def labels_of(workload: Workload, surroundings: Surroundings) -> dict[str, str]:
+def code_key(workload: Workload, home: str) -> tuple[str, str]:
+    """Return where the object with a workload's modules is: other modules are another object."""
+    namespace, name = object_key(workload.name, workload.owner, home)
+    return namespace, f"{name}-code-{workload.code.files_digest}"
+
+
+def labels_of(workload: Workload, surroundings: Surroundings, home: str) -> dict[str, str]:
     """Return the labels that every object of a workload has."""
+    away = {} if home == workload.owner.namespace else {NAMESPACE_LABEL: workload.owner.namespace}
     return {
         **surroundings.defaults.labels,
-        **selector_of(workload, surroundings),
+        **selector_of(workload, surroundings, home),
+        **away,
         "app.kubernetes.io/name": "tradefleet",
         "app.kubernetes.io/part-of": "tradefleet",
         "app.kubernetes.io/component": str(workload.role),
@@ -118,9 +139,9 @@ def labels_of(workload: Workload, surroundings: Surroundings) -> dict[str, str]:
     }
 
 
-def selector_of(workload: Workload, surroundings: Surroundings) -> dict[str, str]:
+def selector_of(workload: Workload, surroundings: Surroundings, home: str) -> dict[str, str]:
     """Return the labels by which a workload's pods are found; a Deployment's can never change."""
-    name = object_name(workload.name, workload.owner)
+    _, name = object_key(workload.name, workload.owner, home)
     return {FLEET_LABEL: surroundings.fleet, WORKLOAD_LABEL: name}
 
 
@@ -131,12 +152,16 @@ def children_of(
     credentials: Credentials,
     *,
     has_ended: bool = False,
+    home: str = "",
+    template: PodTemplate | None = None,
 ) -> list[Child]:
     """Return the objects of a workload, in the order in which they are made: its process comes last.
 
-    A workload that `has_ended` by itself keeps them, without a pod, so that it does not begin again.
+    A workload that `has_ended` by itself keeps them, without a pod, so that it does not begin again. `home` is the
+    namespace that they are in, by default their owner's; `template` is what counts as the owner's podTemplate.
     """
-    maker = _Maker(workload, owner, surroundings, credentials)
+    template = pod_template_of(owner) if template is None else template
+    maker = _Maker(workload, owner, surroundings, credentials, template, home or workload.owner.namespace)
     return [
         maker.service_account(),
         maker.secret(),
@@ -165,28 +190,45 @@ def pull_policy(template: PodTemplate, defaults: WorkloadDefaults) -> str:
     return "IfNotPresent" if at or tag not in ("", "latest") else "Always"
 
 
+def template_text(template: PodTemplate) -> str:
+    """Return a podTemplate as it is noted on a Deployment; `noted_template` reads it."""
+    return template.model_dump_json(by_alias=True, exclude_defaults=True)
+
+
+def noted_template(deployment: Body) -> PodTemplate | None:
+    """Return the podTemplate that a bot's Deployment was made from; None when that is not noted, or not legible."""
+    text = (deployment["metadata"].get("annotations") or {}).get(TEMPLATE_ANNOTATION, "")
+    try:
+        return PodTemplate.model_validate_json(text, by_alias=True)
+    except ValueError:
+        return None
+
+
 class _Maker:
     def __init__(
-        self, workload: Workload, owner: Resource, surroundings: Surroundings, credentials: Credentials
+        self,
+        workload: Workload,
+        owner: Resource,
+        surroundings: Surroundings,
+        credentials: Credentials,
+        template: PodTemplate,
+        home: str,
     ) -> None:
         self._workload = workload
         self._owner = owner
         self._surroundings = surroundings
         self._defaults = surroundings.defaults
         self._credentials = credentials
-        self._template = pod_template_of(owner)
-        self._namespace = workload.owner.namespace
-        self._name = object_name(workload.name, workload.owner)
-        self._labels = labels_of(workload, surroundings)
-        self._selector = selector_of(workload, surroundings)
+        self._template = template
+        self._namespace, self._name = object_key(workload.name, workload.owner, home)
+        self._is_away = home != workload.owner.namespace
+        self._labels = labels_of(workload, surroundings, home)
+        self._selector = selector_of(workload, surroundings, home)
 
     def _child(self, kind: Kind, **fields: Any) -> Child:  # noqa: ANN401 - JSON is what it is
-        metadata = {
-            "name": self._name,
-            "namespace": self._namespace,
-            "labels": self._labels,
-            "ownerReferences": owner_references(self._owner),
-        }
+        metadata: Body = {"name": self._name, "namespace": self._namespace, "labels": self._labels}
+        if not self._is_away:  # an owner in another namespace is none: Kubernetes would delete the object
+            metadata["ownerReferences"] = owner_references(self._owner)
         return Child(kind, {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata, **fields})
 
     def service_account(self) -> Child:
@@ -198,12 +240,12 @@ class _Maker:
         return self._child(SECRET, type="Opaque", data={key: encoded(value) for key, value in values.items() if value})
 
     def config_map(self) -> Child:
-        return self._child(CONFIG_MAP, data={"settings.json": settings_text(self._workload)})
+        return self._child(CONFIG_MAP, data={"settings.json": settings_text(self._workload, self._namespace)})
 
     def code(self) -> Child:
         """Return the bot's own copy of its strategy's modules, with which it goes on whatever becomes of theirs."""
         child = self._child(CONFIG_MAP, data=dict(self._workload.code.files or {}), immutable=True)
-        child.body["metadata"]["name"] = code_name(self._workload)
+        child.body["metadata"]["name"] = code_key(self._workload, self._namespace)[1]
         return child
 
     def service(self) -> Child:
@@ -233,7 +275,7 @@ class _Maker:
             ingress.append({"ports": [_port(VENUE_PORT)], "from": [peer]})
         egress = egress_rules(self._surroundings, self._namespace, with_broker=True)
         if self._workload.peer_port_name is not None:
-            peer_name = object_name(self._workload.peer_port_name, self._workload.owner)
+            _, peer_name = object_key(self._workload.peer_port_name, self._workload.owner, self._namespace)
             peer = {"podSelector": {"matchLabels": {**self._selector, WORKLOAD_LABEL: peer_name}}}
             egress.append({"ports": [_port(VENUE_PORT)], "to": [peer]})
         egress += [each for each in host_rules(self._workload.needs.hosts, self._namespace) if each not in egress]
@@ -251,6 +293,7 @@ class _Maker:
         """Return the labels of a workload of the same owner with another role."""
         return {
             FLEET_LABEL: self._surroundings.fleet,
+            **({NAMESPACE_LABEL: self._workload.owner.namespace} if self._is_away else {}),
             "app.kubernetes.io/component": str(role),
             f"{GROUP}/{self._workload.owner.kind.lower()}": self._workload.owner.name,
         }
@@ -271,6 +314,8 @@ class _Maker:
             },
         )
         annotations = {DIGEST_ANNOTATION: self._workload.digest}
+        if self._workload.role is Role.BOT:
+            annotations[TEMPLATE_ANNOTATION] = template_text(self._template)
         if has_ended:
             annotations[ENDED_ANNOTATION] = self._workload.digest
         child.body["metadata"]["annotations"] = annotations
@@ -406,7 +451,12 @@ class _Maker:
     def _code_volume(self) -> list[Body]:
         if not self._workload.code.files_digest:
             return []
-        return [{"name": "code", "configMap": {"name": code_name(self._workload), "defaultMode": READABLE}}]
+        return [
+            {
+                "name": "code",
+                "configMap": {"name": code_key(self._workload, self._namespace)[1], "defaultMode": READABLE},
+            }
+        ]
 
     def _authorities(self) -> list[tuple[str, str]]:
         """Return the authorities that signed the certificates of database and broker: folder and Secret."""
@@ -497,13 +547,13 @@ def needed_variables(needs: Needs) -> list[Body]:
 # --- parts ------------------------------------------------------------------------------------------------------------
 
 
-def settings_text(workload: Workload) -> str:
-    """Return what a process is told, as the file that it reads."""
+def settings_text(workload: Workload, home: str) -> str:
+    """Return what a process is told, as the file that it reads. `home` is the namespace that it runs in."""
     settings = dict(workload.settings)
     if workload.port_name is not None:
         settings |= {"host": "0.0.0.0", "port": VENUE_PORT}  # noqa: S104 - its gateway is in another pod
     if workload.peer_port_name is not None:
-        name = object_name(workload.peer_port_name, workload.owner)
+        _, name = object_key(workload.peer_port_name, workload.owner, home)
         settings |= {"venue_host": name, "venue_port": VENUE_PORT}
     if workload.token_name is not None:
         settings["token_file"] = f"{SECRET_FOLDER}/{TOKEN_KEY}"

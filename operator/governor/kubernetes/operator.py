@@ -54,7 +54,7 @@ def run(path: Path) -> int:
             governor.cache,
             KINDS,
             login=login,
-            namespaces=settings.namespaces,
+            namespaces=governor.places,
             selector=selector(process.fleet),
             stop=stop,
         )

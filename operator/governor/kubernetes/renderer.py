@@ -14,10 +14,13 @@ from typing import Final
 
 import msgspec
 
+from governor.rollout import rolls_out
 from governor.workload import ProcessFacts, ProcessState, Role, Workload
 from tradefleet.domain.errors import FleetError, Permanent, Retryable
 from tradefleet.resources.common import GROUP, Resource, ResourceKey
 from tradefleet.resources.kinds import KINDS
+from tradefleet.resources.pods import PodTemplate
+from tradefleet.resources.trading_bot import TradingBot
 
 from .cache import Cache, Entry, Key
 from .client import (
@@ -31,6 +34,7 @@ from .client import (
     Api,
     Body,
     Conflict,
+    Forbidden,
     Kind,
     NameTaken,
     NotFound,
@@ -46,14 +50,18 @@ from .manifests import (
     FLEET_LABEL,
     MANAGED_BY,
     MANAGED_BY_LABEL,
+    NAMESPACE_LABEL,
     WORKLOAD_LABEL,
     Credentials,
     Surroundings,
     children_of,
-    code_name,
-    object_name,
+    code_key,
+    noted_template,
+    object_key,
     pod_template_of,
+    template_text,
 )
+from .namespaces import Namespaces
 from .secrets import Secrets
 
 _LOG: Final = logging.getLogger(__name__)
@@ -105,7 +113,8 @@ class ClusterRenderer:
     """Keeps one Deployment with all that belongs to it for each workload. Not for several threads.
 
     `owner_of` finds the resource of a workload, `credentials` what it alone may know. `frozen` are the UIDs of
-    resources that cannot be read at present: what they own stays as it is.
+    resources that cannot be read at present: what they own stays as it is. `listed` are the namespaces that must have
+    been listed before anything may be taken for missing.
     """
 
     def __init__(
@@ -118,7 +127,8 @@ class ClusterRenderer:
         credentials: Callable[[Workload], Credentials],
         owner_of: Callable[[ResourceKey], Resource | None],
         frozen: Callable[[], AbstractSet[str]],
-        namespaces: Collection[str],
+        namespaces: Namespaces,
+        listed: Collection[str],
     ) -> None:
         self._api = api
         self._cache = cache
@@ -128,6 +138,8 @@ class ClusterRenderer:
         self._owner_of = owner_of
         self._frozen = frozen
         self._namespaces = namespaces
+        self._listed = listed
+        self._barred: set[str] = set()  # namespaces in which something could not be made
         self._workloads: dict[str, Workload] = {}
         self._made: dict[str, _Made] = {}
         self._in_sync: dict[tuple[str, Key], tuple[int, str]] = {}  # version and digest that were found to agree
@@ -147,9 +159,12 @@ class ClusterRenderer:
 
     def tend(self, workloads: Collection[Workload]) -> None:
         """Bring what is there closer to `workloads`. Raises Retryable when the API server cannot be relied on."""
-        if not self._cache.is_filled(WATCHED, self._namespaces):
+        if not self._cache.is_filled(WATCHED, self._listed):
             raise Retryable("the objects of the cluster have not been listed yet")
         self._secrets.begin_round()
+        self._namespaces.look(self._barred)  # nothing can be made in one that ends
+        self._barred.clear()
+        workloads = [each for each in workloads if not self._is_left_out(each)]
         self._workloads = {each.name: each for each in workloads}
         self._made = {name: made for name, made in self._made.items() if name in self._workloads}
         self._problems = {name: facts for name, facts in self._problems.items() if name in self._workloads}
@@ -176,16 +191,35 @@ class ClusterRenderer:
                 if child.kind == SECRET:
                     self._secrets.bring(child.body())
 
+    def _is_left_out(self, workload: Workload) -> bool:
+        """Return whether a workload has no part in the end of its namespace.
+
+        A bot has none: its gateway cancels and sells. In a lockstep run it has, since everybody waits for it.
+        """
+        if self._home_of(workload) == workload.owner.namespace:
+            return False
+        is_bots = workload.role in (Role.BOT, Role.HOST) and not workload.settings.get("run")
+        return is_bots or workload.role is Role.RECORDER
+
+    def _home_of(self, workload: Workload) -> str:
+        return self._namespaces.home_of(workload.owner.namespace)
+
+    def _key(self, workload: Workload) -> Key:
+        return object_key(workload.name, workload.owner, self._home_of(workload))
+
     def _make(self, workload: Workload, owner: Resource, pods: Mapping[Key, list[Entry]]) -> _Made:
         workload = self._with_kept_code(workload)
         credentials = self._credentials(workload)
         has_ended = workload.role is Role.FEED and self._has_ended(workload, pods)
-        template = pod_template_of(owner).model_dump_json()
-        origin = (workload.digest, owner.metadata.uid, template, credentials.digest, has_ended)
+        template = self._template(workload, owner)
+        home = self._home_of(workload)
+        origin = (workload.digest, owner.metadata.uid, template_text(template), credentials.digest, has_ended, home)
         made = self._made.get(workload.name)
         if made is not None and made.origin == origin:
             return made
-        children = children_of(workload, owner, self._surroundings, credentials, has_ended=has_ended)
+        children = children_of(
+            workload, owner, self._surroundings, credentials, has_ended=has_ended, home=home, template=template
+        )
         return _Made(origin, tuple(_wanted(child.kind, child.body) for child in children))
 
     def _with_kept_code(self, workload: Workload) -> Workload:
@@ -193,15 +227,29 @@ class ClusterRenderer:
         self._without_code.discard(workload.name)
         if not workload.code.files_digest or workload.code.files is not None:
             return workload
-        entry = self._cache.get(CONFIG_MAP, (workload.owner.namespace, code_name(workload)))
+        homes = (self._home_of(workload), workload.owner.namespace)
+        entry = next(filter(None, (self._cache.get(CONFIG_MAP, code_key(workload, home)) for home in homes)), None)
         if entry is None:
             self._without_code.add(workload.name)
             return workload
         return replace(workload, code=replace(workload.code, files=entry.body().get("data") or {}))
 
+    def _template(self, workload: Workload, owner: Resource) -> PodTemplate:
+        """Return the podTemplate that counts: the one before, as long as a change waits for a person's word."""
+        wanted = pod_template_of(owner)
+        if not isinstance(owner, TradingBot) or rolls_out(owner):
+            return wanted
+        entry = self._cache.get(DEPLOYMENT, self._key(workload))
+        noted = None if entry is None else noted_template(entry.body())
+        return wanted if noted is None else noted
+
+    def _has_drifted(self, workload: Workload) -> bool:
+        owner = self._owner_of(workload.owner) if workload.role is Role.BOT else None
+        return owner is not None and self._template(workload, owner) != pod_template_of(owner)
+
     def _has_ended(self, workload: Workload, pods: Mapping[Key, list[Entry]]) -> bool:
         """Return whether this very workload has come to its own end: it was noted, or a pod says so."""
-        key = _key(workload)
+        key = self._key(workload)
         entry = self._cache.get(DEPLOYMENT, key)
         if entry is not None and _annotations(entry.body()).get(ENDED_ANNOTATION) == workload.digest:
             return True
@@ -224,8 +272,11 @@ class ClusterRenderer:
         except Conflict as error:
             _LOG.info("%s: changed while it was written, again next time: %s", name, error)
         except FleetError as error:
+            if isinstance(error, Forbidden):
+                self._barred.add(self._workloads[name].owner.namespace)
             state = ProcessState.REFUSED if isinstance(error, Permanent) else ProcessState.STARTING
-            self._problems[name] = ProcessFacts(state=state, reason=type(error).__name__, message=str(error))
+            reason = "Refused" if isinstance(error, Refused) else type(error).__name__
+            self._problems[name] = ProcessFacts(state=state, reason=reason, message=str(error))
 
     def _bring_one(self, child: _Wanted) -> bool:
         """Make or mend one object; False when it has to go first."""
@@ -273,7 +324,7 @@ class ClusterRenderer:
         labels = stored["metadata"].get("labels") or {}
         if any(labels.get(name) == wanted["metadata"]["labels"][name] for name in (FLEET_LABEL, WORKLOAD_LABEL)):
             return
-        if _has_same_owner(wanted, stored):
+        if any(owners_of(wanted)) and _has_same_owner(wanted, stored):
             return  # ours, and somebody has taken its labels away
         place = f"{child.kind.kind} {child.key[0]}/{child.key[1]}"
         raise NameTaken(f"{place} is there already, and not ours: rename it or delete it")
@@ -295,20 +346,25 @@ class ClusterRenderer:
                 is_ours = labels.get(MANAGED_BY_LABEL) == MANAGED_BY and WORKLOAD_LABEL in labels
                 if not is_ours or "deletionTimestamp" in body["metadata"] or not frozen.isdisjoint(owners_of(body)):
                     continue
-                self._api.delete(kind, *key, uid=entry.uid)
                 self._in_sync.pop((kind.kind, key), None)
-                if kind == DEPLOYMENT:
-                    self._secrets.remove(key)
+                try:
+                    if kind == DEPLOYMENT:  # while there is something by which the Secret is found
+                        self._secrets.remove(key)
+                    self._api.delete(kind, *key, uid=entry.uid)
+                except Forbidden as error:  # in one namespace, which concerns no other
+                    _LOG.warning("%s %s/%s cannot be deleted: %s", kind.kind, *key, error)
 
     # --- what others ask ------------------------------------------------------------------------------------------
 
     def facts(self) -> Mapping[str, ProcessFacts]:
         """Return what is known of each process, by the workload's name."""
         pods = self._pods()
-        return {name: self._problems.get(name) or self._facts(each, pods) for name, each in self._workloads.items()}
+        found = {name: self._problems.get(name) or self._facts(each, pods) for name, each in self._workloads.items()}
+        drifted = [name for name, each in self._workloads.items() if self._has_drifted(each)]
+        return found | {name: replace(found[name], has_drifted=True) for name in drifted}
 
     def _facts(self, workload: Workload, pods: Mapping[Key, list[Entry]]) -> ProcessFacts:
-        key = _key(workload)
+        key = self._key(workload)
         deployment = self._cache.get(DEPLOYMENT, key)
         mine = pods.get(key, [])
         versions = (
@@ -344,7 +400,7 @@ class ClusterRenderer:
     def _note_restarts(self, pods: Mapping[Key, list[Entry]]) -> None:
         counts: dict[str, int] = {}
         for workload in self._workloads.values():
-            for entry in pods.get(_key(workload), ()):
+            for entry in pods.get(self._key(workload), ()):
                 count, message = restarts_of(entry.body())
                 counts[entry.uid] = count
                 if count > self._restarts.get(entry.uid, count) and message:
@@ -364,8 +420,9 @@ class ClusterRenderer:
         mark = self._marks.get(entry.uid)
         if mark is None:
             labels = entry.body()["metadata"].get("labels") or {}
+            namespace = labels.get(NAMESPACE_LABEL, key[0])
             owner = next(
-                (ResourceKey(_BY_LABEL[name], key[0], value) for name, value in labels.items() if name in _BY_LABEL),
+                (ResourceKey(_BY_LABEL[name], namespace, value) for name, value in labels.items() if name in _BY_LABEL),
                 None,
             )
             mark = self._marks[entry.uid] = _Mark(labels.get(WORKLOAD_LABEL, ""), owner)
@@ -379,10 +436,6 @@ def _wanted(kind: Kind, body: Body) -> _Wanted:
 
 def _place(child: _Wanted) -> tuple[Kind, Key]:
     return child.kind, child.key
-
-
-def _key(workload: Workload) -> Key:
-    return workload.owner.namespace, object_name(workload.name, workload.owner)
 
 
 def _annotations(body: Body) -> Mapping[str, str]:

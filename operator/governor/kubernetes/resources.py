@@ -27,6 +27,7 @@ from tradefleet.resources.problems import InvalidResource, Problem
 from .cache import Cache, Entry
 from .client import Api, Body, Conflict, Kind, NotFound, Refused, custom
 from .events import Events
+from .namespaces import Namespaces
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -77,6 +78,7 @@ class ClusterResources:
         *,
         namespaces: Collection[str],
         dismiss: Callable[[ResourceKey], None] = lambda _: None,
+        stages: Namespaces | None = None,
         clock_s: Callable[[], float] = time.monotonic,
         wall_us: Callable[[], int] = lambda: time.time_ns() // 1_000,
     ) -> None:
@@ -85,6 +87,8 @@ class ClusterResources:
         self._events = events
         self._namespaces = namespaces
         self._dismiss = dismiss
+        self._stages = stages
+        self._deleted: set[str] = set()  # by UID, what is known to be deleted
         self._clock_s = clock_s
         self._wall_us = wall_us
         self._parsed: dict[ResourceKey, _Parsed] = {}
@@ -108,19 +112,43 @@ class ClusterResources:
         there: dict[ResourceKey, Entry] = {}
         for name, kind in CUSTOM.items():
             for (namespace, own), entry in self._cache.all(kind):
-                there[ResourceKey(name, namespace, own)] = entry
+                if namespace in self._namespaces:  # the watches see our own namespace, too
+                    there[ResourceKey(name, namespace, own)] = entry
         self._by_uid = {entry.uid: key for key, entry in there.items()}
         self._parsed = {key: each for key, each in self._parsed.items() if there.get(key, _NONE).uid == each.uid}
         self._unreadable = {uid: why for uid, why in self._unreadable.items() if uid in self._by_uid}
         self._shown_s = {uid: at_s for uid, at_s in self._shown_s.items() if uid in self._by_uid}
         for key, entry in there.items():
             self._parse(key, entry)
+        self._end_with_namespaces()
         self._add_finalizers(there)
         # One that was admitted stays, whatever somebody did to its finalizers: to leave it out would end what it runs.
         held = {each.uid for each in self._parsed.values() if FINALIZER in each.resource.metadata.finalizers}
         self._admitted = held | (self._admitted & self._by_uid.keys())
         found = [each.resource for each in self._parsed.values() if each.uid in self._admitted]
         return sorted(found, key=lambda each: (ORDER.index(each.kind), each.key))
+
+    def _end_with_namespaces(self) -> None:
+        """Take all in a namespace that is being deleted for deleted: Kubernetes comes to one kind after the other.
+
+        A Feed that is deleted before the bots are would go, and they could not sell.
+        """
+        if self._stages is None:
+            return
+        deleted = {
+            each.uid: key.namespace
+            for key, each in self._parsed.items()
+            if each.resource.metadata.deletion_timestamp is not None
+        }
+        anew = {namespace for uid, namespace in deleted.items() if uid not in self._deleted}
+        self._deleted = set(deleted)
+        self._stages.look(set(deleted.values()), anew=anew)
+        for key, each in self._parsed.items():
+            ended = self._stages.ended(key.namespace)
+            if ended and each.resource.metadata.deletion_timestamp is None:
+                metadata = each.resource.metadata.model_copy(update={"deletion_timestamp": ended})
+                resource = each.resource.model_copy(update={"metadata": metadata})
+                self._parsed[key] = _Parsed(each.uid, each.version, each.mark, resource)
 
     def get(self, key: ResourceKey) -> Resource | None:
         """Return a resource as `all` returned it last."""
@@ -238,7 +266,7 @@ class ClusterResources:
     def _write_status(self, key: ResourceKey, entry: Entry, status: Values) -> FleetError | None:
         """Write one status over the version that it was made from; return what stood in the way."""
         old = entry.body().get("status") or {}
-        changes = _difference(old, status)
+        changes = merge_patch(old, status)
         if not changes:
             return None
         kind = CUSTOM[key.kind]
@@ -339,6 +367,8 @@ class ClusterResources:
         if entry is None or entry.uid != resource.metadata.uid:
             return
         metadata = entry.body()["metadata"]
+        if FINALIZER not in (metadata.get("finalizers") or ()):
+            return  # it has been let go; its namespace, which ends, has not come to it yet
         self._dismiss(resource.key)
         finalizers = [each for each in metadata.get("finalizers") or () if each != FINALIZER]
         patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "finalizers": finalizers}}
@@ -414,13 +444,13 @@ def _condition(status: Values, kind: ConditionType) -> Values:
     return next(found, {})
 
 
-def _difference(old: Values, new: Values) -> dict[str, Any]:
+def merge_patch(old: Values, new: Values) -> dict[str, Any]:
     """Return the JSON merge patch from `old` to `new` (RFC 7396)."""
     patch: dict[str, Any] = {name: None for name in old if name not in new}
     for name, value in new.items():
         before = old.get(name)
         if isinstance(before, Mapping) and isinstance(value, Mapping):
-            inner = _difference(before, value)
+            inner = merge_patch(before, value)
             if inner:
                 patch[name] = inner
         elif before != value:

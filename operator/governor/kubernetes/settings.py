@@ -35,6 +35,7 @@ class GovernorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     namespaces: tuple[str, ...]
     lease_namespace: str
     lease_name: str
+    role_binding: str = ""  # what gives us our rights in namespaces other than our own, which is the Lease's
     resync_s: int = 60  # how often everything is listed anew, hint or not
     simulations_max: int = 4  # backtest pods over the whole fleet at the same time
     kueue_queue: str = ""  # the LocalQueue that says when backtests run, where Kueue is there

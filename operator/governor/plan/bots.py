@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from governor.annotations import FLATTEN_ANNOTATION, REOPEN_ANNOTATION, SKIP_ANNOTATION, number_in
+from governor.ending import is_let_go
 from governor.plan.draft import Draft
 from governor.plan.hosts import HOST_SIZE, place
 from governor.plan.markets import Market
 from governor.plan.strategies import CHECKING, NotRunnable, code_of, running_code, warm_up_of
 from governor.plan.workloads import bot_workload, full_name, host_workload
+from governor.rollout import rolls_out
 from governor.workload import Command, LockstepRun
 from tradefleet.domain.bar import parse_interval
 from tradefleet.domain.bots import BotCommand, BotConfig, DeletionPolicy, RunState
@@ -32,13 +34,24 @@ def plan_bots(draft: Draft, market: Market) -> None:
     if market.run is not None:
         configs = _in_run(draft, market, market.run, configs)
     running = {config.uid for bot, config in configs if not _has_ended(draft, market, bot, config)}
-    shared = {config.uid for bot, config in configs if bot.spec.placement is Placement.SHARED}
+    shared = {config.uid for bot, config in configs if _is_shared(draft, bot, config)}
     hosts = place(market.exchange.key, running & shared, draft.observed.hosts, size=HOST_SIZE)
     for bot, config in configs:
         draft.commands.append(_command(market, bot, config, host=hosts.get(config.uid, "")))
         if config.uid in running - shared:
             draft.workloads.append(bot_workload(market, bot, config, running_code(draft, bot, config)))
     draft.workloads += [host_workload(market, host) for host in sorted(set(hosts.values()))]
+
+
+def _is_shared(draft: Draft, bot: TradingBot, config: BotConfig) -> bool:
+    """Return whether a bot runs in a shared host. A move restarts it, so with updateStrategy Manual it waits, too."""
+    wanted = bot.spec.placement is Placement.SHARED
+    if config.uid not in draft.observed.configs or rolls_out(bot):
+        return wanted
+    is_now = bool(draft.observed.hosts.get(config.uid))
+    if is_now is not wanted:
+        draft.drifted.add(bot.key)
+    return is_now
 
 
 def _configs(draft: Draft, market: Market) -> Iterator[tuple[TradingBot, BotConfig]]:
@@ -138,7 +151,7 @@ def _settled_config(draft: Draft, bot: TradingBot, config: BotConfig) -> BotConf
     obeying = _with_gateways_part(told, bot)
     if replace(obeying, generation=config.generation) == config:
         return obeying
-    if bot.spec.updates_by_itself:
+    if rolls_out(bot):
         return config
     draft.drifted.add(bot.key)
     return told
@@ -204,6 +217,8 @@ def _has_ended(draft: Draft, market: Market, bot: TradingBot, config: BotConfig)
 
 
 def _command(market: Market, bot: TradingBot, config: BotConfig, *, host: str = "") -> Command:
+    if is_let_go(bot):
+        config = replace(config, deletion_policy=DeletionPolicy.KEEP)
     return Command(
         host=host,
         account=market.terms.account,

@@ -126,6 +126,60 @@ def test_a_bot_that_cannot_sell_may_keep_its_position_after_all(fleet: FleetComm
     fleet.ok("audit")
 
 
+def test_a_bot_whose_gateway_is_away_is_let_go_by_force_and_forgotten_when_it_is_back(fleet: FleetCommands) -> None:
+    _apply_feed(fleet, suspend=False)
+    fleet.ok("apply", files.write(fleet.work / "away.yaml", files.bot("away", GRID)))
+    open_orders = "SELECT count(*) FROM tradefleet.trade_order WHERE bot = 'default/away' AND is_open"
+    fleet.wait_for("orders that rest", lambda: fleet.query(open_orders) > [(0,)])
+    _apply_exchange(fleet, suspend=True)
+    fleet.wait_for("suspended", lambda: fleet.values("ex", "simulator")[0]["status"]["phase"] == "Stopped")
+    left = fleet.query(open_orders)
+    fleet.ok("delete", "tb/away", "--no-wait")
+
+    out = fleet.ok("delete", "tb/away", "--force")
+
+    assert "tradingbot/away let go: what it has open at the venue stays" in out
+    assert "tradingbot/away deleted" in out
+    assert fleet.query(open_orders) == left > [(0,)]
+    events = "SELECT detail FROM tradefleet.audit_log WHERE object LIKE '%%away%%' AND action = 'let go'"
+    ((detail,),) = fleet.query(events)
+    assert "stay at the venue" in detail["text"]
+    fleet.ok("audit")
+
+    _apply_exchange(fleet, suspend=False)
+
+    told = "SELECT count(*) FROM tradefleet.bot_command WHERE bot = 'default/away'"
+    fleet.wait_for("its gateway to know, and the fleet to forget", lambda: fleet.query(told) == [(0,)])
+    fleet.ok("audit")
+
+
+def test_a_change_waits_for_a_word_and_no_longer(fleet: FleetCommands) -> None:
+    manual = files.bot("careful", "{name: buy-and-hold}") + "  updateStrategy: Manual\n"
+    fleet.ok("apply", files.write(fleet.work / "careful.yaml", manual), "--wait")
+    changed = files.write(fleet.work / "changed.yaml", manual + '  sizing: {fraction: "0.5"}\n')
+    fleet.ok("apply", changed)
+    fleet.wait_for("the drift", lambda: _drift(fleet, "careful") == "True")
+    running = "SELECT config ->> 'generation' FROM tradefleet.bot_command WHERE bot = 'default/careful'"
+    assert fleet.query(running) == [("1",)]
+
+    assert "generation 2 of its spec comes into force" in fleet.ok("rollout", "careful")
+
+    fleet.wait_for("generation 2", lambda: fleet.query(running) == [("2",)])
+    fleet.wait_for("no drift", lambda: _drift(fleet, "careful") == "False")
+    refused = fleet.run("rollback", "careful")
+    assert "there is no such spec to go back to" in refused.err
+
+
+def _apply_exchange(fleet: FleetCommands, *, suspend: bool) -> None:
+    text = files.EXCHANGE + f"  suspend: {str(suspend).lower()}\n"
+    fleet.ok("apply", files.write(fleet.work / "exchange.yaml", text))
+
+
+def _drift(fleet: FleetCommands, name: str) -> str:
+    found = fleet.bot(name)["status"].get("conditions", [])
+    return next((each["status"] for each in found if each["type"] == "ConfigDrift"), "")
+
+
 def _apply_feed(fleet: FleetCommands, *, suspend: bool) -> None:
     text = files.FEED.replace("SPEED", "300x") + f"  suspend: {str(suspend).lower()}\n"
     fleet.ok("apply", files.write(fleet.work / "feed.yaml", text))

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from governor.annotations import OWNER_ANNOTATION
+from governor.annotations import LET_GO_ANNOTATION, OWNER_ANNOTATION
 from governor.ending import NEVER_OPENED_US, is_needed, settled_bots
 from governor.observation import Books
 
@@ -69,6 +69,17 @@ def test_a_bot_is_settled_when_its_gateway_has_carried_out_its_end(bot, books, o
     found = settled_bots([bot], {uid: books} if books else {}, {uid: open_orders}, now_us=DELETED_US)
 
     assert (uid in found) == settled
+
+
+def test_a_bot_that_was_let_go_waits_for_nobody():
+    noted = {LET_GO_ANNOTATION: "true"}
+    let_go = fleets.bot("alpha", deleting=True, annotations=noted)
+    kept = fleets.bot("beta", annotations=noted)
+    books = {each.metadata.uid: OPEN for each in (let_go, kept)}
+
+    settled = settled_bots([let_go, kept], books, {let_go.metadata.uid: 3}, now_us=DELETED_US)
+
+    assert settled == {let_go.metadata.uid}, "the note counts on a deleted bot only"
 
 
 def test_a_deleted_bot_that_never_had_books_is_settled_after_a_while():

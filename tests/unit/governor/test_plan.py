@@ -5,7 +5,7 @@ from decimal import Decimal
 import hypothesis.strategies as st
 import msgspec
 import pytest
-from governor.annotations import FLATTEN_ANNOTATION, REOPEN_ANNOTATION, SKIP_ANNOTATION
+from governor.annotations import FLATTEN_ANNOTATION, REOPEN_ANNOTATION, ROLLOUT_ANNOTATION, SKIP_ANNOTATION
 from governor.plan import Observed, plan
 from governor.workload import Plan, Role
 from hypothesis import given
@@ -177,6 +177,37 @@ def test_with_manual_updates_the_old_spec_goes_on_and_the_drift_is_told():
 
     assert planned.drifted == {after.key}
     assert planned.commands[0].command.config == first.commands[0].command.config
+
+
+def test_a_persons_word_brings_the_spec_into_force_that_it_was_said_of():
+    spec = {"updateStrategy": "Manual", "sizing": {"fraction": "0.5"}}
+    observed = _running(_plan(*_fleet(fleets.bot("alpha", updateStrategy="Manual"))))
+
+    def planned(generation: int) -> Plan:
+        after = fleets.bot("alpha", generation=generation, annotations={ROLLOUT_ANNOTATION: "2"}, **spec)
+        return _plan(*_fleet(after), observed=observed)
+
+    assert planned(2).commands[0].command.config.generation == 2
+    assert planned(2).drifted == frozenset()
+    assert planned(3).commands[0].command.config.generation == 1
+    assert planned(3).drifted != frozenset(), "somebody has changed it since"
+
+
+def test_with_manual_updates_a_bot_moves_to_a_shared_host_by_a_persons_word_only():
+    alone = fleets.bot("alpha", updateStrategy="Manual")
+    shared = fleets.bot("alpha", generation=2, updateStrategy="Manual", placement="Shared")
+    told = fleets.bot(
+        "alpha", generation=2, updateStrategy="Manual", placement="Shared", annotations={ROLLOUT_ANNOTATION: "2"}
+    )
+    observed = _running(_plan(*_fleet(alone, speed="max")))
+
+    waiting, moved = (_plan(*_fleet(each, speed="max"), observed=observed) for each in (shared, told))
+
+    assert (Role.BOT in {each.role for each in waiting.workloads}, waiting.drifted) == (True, {alone.key})
+    assert (Role.BOT in {each.role for each in moved.workloads}, moved.drifted) == (False, frozenset())
+    hosts = {each.command.config.uid: each.host for each in moved.commands}
+    back = _plan(*_fleet(alone, speed="max"), observed=replace(_running(moved), hosts=hosts))
+    assert (Role.HOST in {each.role for each in back.workloads}, back.drifted) == (True, {alone.key})
 
 
 def _edited(*bots, speed: str = "lockstep") -> list:

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 from governor.annotations import OWNER_ANNOTATION
+from governor.ending import PATIENCE_US
 from governor.job import JobFacts
 from governor.observation import Books, Seen
+from governor.plan import Observed, plan
 from governor.reporting import plain, statuses_of, waking
 from governor.status import AccountView
 from governor.workload import Plan, ProcessFacts, ProcessState, Verdict
@@ -56,6 +58,7 @@ def shown(
     planned: Plan | None = None,
     processes: dict[str, ProcessFacts] | None = None,
     settled: frozenset[BotUid] = frozenset(),
+    now_us: int = 0,
 ) -> dict[str, dict[str, Any]]:
     """Return what each resource should show, by its name."""
     found = statuses_of(
@@ -65,7 +68,7 @@ def shown(
         ALL_READY if processes is None else processes,
         settled,
         {},
-        now_us=0,
+        now_us=now_us,
     )
     return {each.metadata.name: found[each.metadata.uid][1] for each in resources if each.metadata.uid in found}
 
@@ -186,6 +189,65 @@ def test_a_bot_whose_end_is_settled_waits_for_its_process() -> None:
     status = shown(fleets.exchange(), bot, settled=frozenset({BotUid(UID)}))["alpha"]
 
     assert status["reason"].endswith(": its process ends")
+
+
+DELETED_US = 1_704_067_200_000_000  # what `fleets` gives a deleted bot
+NO_GATEWAY = ALL_READY | {
+    "gateway-default-simulator": ProcessFacts(state=ProcessState.REFUSED, reason="A", message="b")
+}
+
+
+@pytest.mark.parametrize(
+    ("market", "processes", "found", "remedy"),
+    [
+        ([], ALL_READY, None, "apply Exchange simulator again"),
+        ([fleets.exchange()], NO_GATEWAY, None, "the gateway of Exchange simulator does not run (A: b)"),
+        ([fleets.exchange()], {}, None, "does not run: `tradefleet logs simulator` shows why"),
+        ([fleets.exchange()], ALL_READY, books(is_ending=True, has_exits=True), "apply a Feed that plays its market"),
+        ([fleets.exchange()], ALL_READY, None, "`tradefleet describe ex simulator` shows"),
+    ],
+)
+def test_a_deletion_that_takes_too_long_is_stalled_with_the_remedy(
+    market: list[Resource], processes: dict[str, ProcessFacts], found: Books | None, remedy: str
+) -> None:
+    bot = fleets.bot("alpha", deleting=True)
+    seen = Seen(books={} if found is None else {UID: found})
+
+    def status(now_us: int, settled: frozenset[BotUid] = frozenset()) -> dict[str, Any]:
+        return shown(*market, bot, seen=seen, processes=processes, settled=settled, now_us=now_us)["alpha"]
+
+    early, late = status(DELETED_US + PATIENCE_US), status(DELETED_US + PATIENCE_US + 1)
+
+    assert condition(early, "Stalled")["status"] == "False"
+    stalled = condition(late, "Stalled")
+    assert (late["phase"], stalled["status"], stalled["reason"]) == ("Stopping", "True", "DeletionTimedOut")
+    assert remedy in stalled["message"]
+    assert "`tradefleet delete tb alpha --force`" in stalled["message"]
+    healed = status(DELETED_US + PATIENCE_US + 1, frozenset({BotUid(UID)}))
+    assert condition(healed, "Stalled")["status"] == "False"
+
+
+def test_an_exchange_that_waits_for_a_stalled_bot_names_it() -> None:
+    resources = [fleets.stored("Exchange", "simulator", fleets.exchange().body()["spec"], deleting=True)]
+    late = DELETED_US + PATIENCE_US + 1
+    bot = fleets.bot("alpha", deleting=True)
+    shown_before = TradingBotStatus.model_validate(shown(*resources, bot, now_us=late)["alpha"], by_alias=True)
+
+    status = shown(*resources, bot.model_copy(update={"status": shown_before}), now_us=late)["simulator"]
+
+    assert (
+        "waits for 1 bots that trade here to be deleted; TradingBot alpha is Stalled, and says why" in status["reason"]
+    )
+
+
+def test_a_deletion_that_waits_for_a_suspended_exchange_names_what_suspends_it() -> None:
+    exchange = fleets.exchange(suspend=True)
+    planned = plan([exchange], Observed(), fleets.warm_up)
+    bot = fleets.bot("alpha", deleting=True)
+
+    status = shown(exchange, bot, planned=planned, now_us=DELETED_US + PATIENCE_US + 1)["alpha"]
+
+    assert "Exchange simulator has to run: its gateway is stopped: set suspend to false" in status["reason"]
 
 
 def test_a_stopped_bot_that_is_settled_has_stopped() -> None:

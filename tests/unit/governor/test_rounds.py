@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import pytest
-from governor.annotations import OWNER_ANNOTATION, STATE_ANNOTATION
+from governor.annotations import LET_GO_ANNOTATION, OWNER_ANNOTATION, STATE_ANNOTATION
 from governor.job import FinishedReport, Job, JobFacts
 from governor.observation import Books, Seen
 from governor.ports import Ports
@@ -16,9 +16,9 @@ from tests.fakes.memory_database import MemoryDatabase
 from tests.fakes.memory_resources import MemoryResources
 from tests.fakes.memory_store import MemoryStore
 from tests.unit.governor import fleets
-from tradefleet.domain.bots import RunState
+from tradefleet.domain.bots import DeletionPolicy, RunState
 from tradefleet.domain.errors import Retryable
-from tradefleet.domain.ids import BotKey, BotUid
+from tradefleet.domain.ids import BotKey, BotUid, Symbol
 from tradefleet.resources.common import ConditionType, Phase, Resource, ResourceKey
 from tradefleet.store.ports import Halt
 
@@ -288,6 +288,32 @@ def test_a_deleted_bot_goes_when_its_gateway_has_wound_it_down_and_its_process_h
     assert ALPHA not in stage.logins
     assert stage.store.bot_command(ALPHA) is None
     assert "beta" in stage.named()
+
+
+def test_a_bot_that_is_let_go_goes_at_once_and_its_gateway_learns_of_it_when_it_is_back() -> None:
+    stage = Stage(*_market(fleets.bot("alpha", deletionPolicy="Flatten")))
+    stage.go()
+    left = replace(ENDED, is_ending=False, lots={Symbol("BTC-USD"): 3})
+    stage.seen = Seen(books={ALPHA: left}, open_orders={ALPHA: 2})
+    stage.resources.delete([ResourceKey("TradingBot", "default", "alpha")])
+    stage.go()
+    assert "alpha" in stage.named()
+
+    stage.resources.annotate(ResourceKey("TradingBot", "default", "alpha"), LET_GO_ANNOTATION, "true")
+    stage.go()
+
+    assert "alpha" not in stage.named()
+    assert stage.processes.running.keys() & {"bot-default-alpha"} == set()
+    (note,) = stage.resources.notes
+    assert "2 open orders and its position in BTC-USD stay at the venue" in str(note)
+    command = stage.store.bot_command(ALPHA)
+    assert command is not None
+    assert (command.deleting, command.config.deletion_policy) == (True, DeletionPolicy.KEEP)
+
+    stage.seen = Seen(books={ALPHA: replace(left, is_ending=True)})
+    stage.go()
+
+    assert stage.store.bot_command(ALPHA) is None, "its gateway knows"
 
 
 def test_a_whole_fleet_goes_bots_first() -> None:

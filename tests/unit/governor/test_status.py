@@ -349,7 +349,7 @@ def test_a_changed_spec_that_waits_is_shown_and_the_running_one_is_named():
 
     drift = _says(status, ConditionType.CONFIG_DRIFT)
     assert drift is not None
-    assert "set updateStrategy to Auto" in drift.message
+    assert "`tradefleet rollout alpha` brings it into force" in drift.message
     assert status.spec_digest == "of the running spec"
     assert _status(bot).spec_digest == bot.digest()
 

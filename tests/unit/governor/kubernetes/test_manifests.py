@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,10 @@ from governor.kubernetes.manifests import (
     children_of,
     database_hosts,
     hosts_of,
+    noted_template,
+    object_key,
     object_name,
+    pod_template_of,
 )
 from governor.kubernetes.settings import GovernorSettings, WorkloadDefaults, read_settings
 from governor.plan.hosts import host_name
@@ -27,6 +31,7 @@ from hypothesis import strategies as st
 from tests.unit.governor import fleets
 from tradefleet.domain.errors import Permanent
 from tradefleet.resources.common import Resource, ResourceKey
+from tradefleet.resources.pods import PodTemplate
 from tradefleet.runtime.settings import InvalidSettings
 
 DEFAULTS = WorkloadDefaults(
@@ -93,6 +98,67 @@ def test_the_children_of_a_workload_go_with_their_owner(made: Any):
         assert (reference["kind"], reference["uid"], reference["controller"]) == (owner.kind, owner.metadata.uid, True)
         assert child.body["metadata"]["labels"]["tradefleet.dev/fleet"] == "here"
         assert child.body["metadata"]["namespace"] == owner.metadata.namespace
+
+
+@EVERY
+def test_what_is_wound_down_beside_the_operator_says_whose_it_is_and_has_no_owner_there(made: Any):
+    """An owner in another namespace is none: the garbage collector would take the object."""
+    one, owner = made()
+    at_home = children_of(one, owner, SURROUNDINGS, CREDENTIALS)
+
+    away = children_of(one, owner, SURROUNDINGS, CREDENTIALS, home="operators")
+
+    assert [each.kind for each in away] == [each.kind for each in at_home]
+    for child in away:
+        metadata = child.body["metadata"]
+        assert metadata["namespace"] == "operators"
+        assert metadata["name"] == f"ending-{one.name}" == metadata["labels"]["tradefleet.dev/workload"]
+        assert "ownerReferences" not in metadata
+        assert metadata["labels"]["tradefleet.dev/namespace"] == owner.metadata.namespace
+        assert metadata["labels"][f"tradefleet.dev/{owner.kind.lower()}"] == owner.metadata.name
+    names = {each.body["metadata"]["name"] for each in at_home}
+    assert all(name not in json.dumps([each.body for each in away]).replace(f"ending-{one.name}", "") for name in names)
+
+
+def test_ends_of_a_port_find_each_other_beside_the_operator():
+    (one, owner), (other, _) = gateway(), venue()
+    told = {
+        child.kind.kind: child.body for child in children_of(one, owner, SURROUNDINGS, CREDENTIALS, home="operators")
+    }
+    served = {
+        child.kind.kind: child.body for child in children_of(other, owner, SURROUNDINGS, CREDENTIALS, home="operators")
+    }
+
+    assert json.loads(told["ConfigMap"]["data"]["settings.json"])["venue_host"] == served["Service"]["metadata"]["name"]
+    pod = served["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    (peer,) = told["NetworkPolicy"]["spec"]["egress"][-1]["to"]
+    assert peer["podSelector"]["matchLabels"].items() <= pod.items()
+    (client,) = served["NetworkPolicy"]["spec"]["ingress"][-1]["from"]
+    client_pod = told["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    assert client["podSelector"]["matchLabels"].items() <= client_pod.items()
+
+
+def test_names_beside_the_operator_are_labels_and_all_different():
+    owners = [ResourceKey("TradingBot", "n" * length, "a" * length) for length in (1, 20, 40, 50)]
+    names = [object_key(workload_name(Role.BOT, owner), owner, "operators")[1] for owner in owners]
+
+    assert len(set(names)) == len(names)
+    assert all(len(name) <= 63 and re.fullmatch("[a-z0-9]([a-z0-9-]*[a-z0-9])?", name) for name in names)
+
+
+def test_a_bots_deployment_says_which_template_it_was_made_from():
+    one, owner = bot(podTemplate={"nodeSelector": {"disk": "fast"}, "labels": {"team": "a"}})
+
+    (deployment,) = (
+        each.body for each in children_of(one, owner, SURROUNDINGS, CREDENTIALS) if each.kind == DEPLOYMENT
+    )
+
+    assert noted_template(deployment) == pod_template_of(owner) != PodTemplate()
+    deployment["metadata"]["annotations"]["tradefleet.dev/pod-template"] = "{"
+    assert noted_template(deployment) is None
+    plain_bot = next(each.body for each in children_of(*bot(), SURROUNDINGS, CREDENTIALS) if each.kind == DEPLOYMENT)
+    assert noted_template(plain_bot) == PodTemplate()
+    assert noted_template({"metadata": {}}) is None, "of an older release: nothing is known"
 
 
 @EVERY
