@@ -54,7 +54,7 @@ locks:
 generate: $(DEVELOPER)  ## Write schemas, CRDs and reference pages from the Python types
 	$(BIN)/python -m tradefleet.cli.generate
 
-bench: $(DEVELOPER) $(BENCH) jars  ## Measure each figure beside its limit or peer
+bench: $(DEVELOPER) $(BENCH) jars kubernetes  ## Measure each figure beside its limit or peer
 	$(BIN)/python -m bench
 
 # Settings of this machine (mirrors, find-links) must not reach a lock file, hence the cleared environment.

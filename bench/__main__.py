@@ -57,6 +57,7 @@ FIGURES: Final = (
     Figure("codec", "encoding and decoding a message, beside fastavro on a plain dict"),
     Figure("candle_import", "importing candles, beside a bare COPY"),
     Figure("bot_process", "memory and start of a dedicated bot's process, beside an empty one"),
+    Figure("governor", "1,000 bots in a cluster: children, memory, rest, restart, beside the Deployment controller"),
     Figure("shared_host", "memory of a bot among 1,000 in one process, and how many decisions that makes a second"),
     Figure("fleet_memory", "memory of the demo's fleet with its broker and database"),
     Figure("backtest", "bars a second, beside backtrader and nautilus_trader"),
