@@ -15,9 +15,9 @@ from governor.dataset_status import refusal
 from governor.ending import is_needed, settled_bots
 from governor.job import JobFacts
 from governor.observation import Seen
-from governor.plan import Observed, plan
+from governor.plan import Memory, Observed, plan
 from governor.ports import Ports
-from governor.reporting import statuses_of
+from governor.reporting import Rest, statuses_of
 from governor.sets import change_of, makers
 from governor.tasks import dataset_view, finished_reports, jobs_of
 from governor.workload import Command, Plan, PolicyHalt, Role
@@ -57,11 +57,13 @@ class Rounds:
         self._told: dict[str, Command] = {}
         self._hosts: set[str] = set()  # whose log-ins there may be
         self._listed: dict[str, tuple[Instrument, ...]] = {}
+        self._memory = Memory()  # spares work, and changes nothing of what is decided
+        self._rested: dict[str, Rest] = {}  # the same of statuses, by UID
 
     def go(self) -> None:
         """Do one round. It never waits for a process."""
         state = self._look()
-        planned = plan(state.resources, self._observed(state), self._ports.warm_up)
+        planned = plan(state.resources, self._observed(state), self._ports.warm_up, self._memory)
         state = replace(state, seen=self._obey_policies(planned, state.seen))  # before a new bot is told to trade
         self._carry_out(planned, state.seen)
         self._ports.renderer.tend(planned.workloads)
@@ -156,14 +158,22 @@ class Rounds:
         """Take away the log-ins of hosts that are gone."""
         wanted = {each.name for each in planned.workloads if each.role is Role.HOST}
         self._hosts |= wanted
-        for host in sorted(self._hosts - wanted - self._ports.renderer.facts().keys()):
+        gone = self._hosts - wanted
+        for host in sorted(gone - self._ports.renderer.facts().keys()) if gone else ():
             self._ports.logins.dismiss_host(host)
             self._hosts.discard(host)
 
     def _show(self, planned: Plan, state: _State) -> None:
         facts = self._ports.renderer.facts()
         statuses = statuses_of(
-            state.resources, planned, state.seen, facts, state.settled, self._jobs, now_us=state.now_us
+            state.resources,
+            planned,
+            state.seen,
+            facts,
+            state.settled,
+            self._jobs,
+            now_us=state.now_us,
+            rested=self._rested,
         )
         changed = {uid: status for uid, (old, status) in statuses.items() if status != old}
         if changed:

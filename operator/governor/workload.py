@@ -8,6 +8,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 from tradefleet.domain.bots import BotCommand
@@ -48,6 +49,7 @@ def unique_name(prefix: str, owner: ResourceKey, *, room: int = 0) -> str:
     return f"{begin}-{ending}"
 
 
+@lru_cache(maxsize=16_384)  # asked for several times a round, of every resource
 def workload_name(role: Role, owner: ResourceKey) -> str:
     """Return the name of a resource's process in a role: unique in the fleet, and a DNS label."""
     return unique_name(role, owner)
@@ -58,7 +60,7 @@ def account_of(exchange: Exchange) -> AccountId:
     return AccountId(f"{exchange.metadata.namespace}/{exchange.metadata.name}:{exchange.spec.account}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Workload:
     """One process that should run. `settings` are JSON values, read by the workload's own settings class.
 
@@ -75,7 +77,7 @@ class Workload:
     token_name: str | None = None  # a secret shared by the two ends of a port
     bot_uid: str | None = None  # whose own log-in it uses; None for the log-in of its role
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """A hash of all that would make the process another one."""
         text = json.dumps([self.role, self.settings, self.port_name, self.peer_port_name], sort_keys=True)

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
+from functools import lru_cache
 from typing import Final
 
 from governor.announcements import Announcements
@@ -70,7 +71,12 @@ def warm_up(name: str, params: Mapping[str, ParameterValue]) -> int:
     """
     if ":" in name:
         raise InvalidValue(f"strategy {name}: a cluster runs built-in strategies only, as yet: name one of them")
-    return warmup_of(name, params)
+    return _built_in_warm_up(name, tuple(sorted(params.items())))
+
+
+@lru_cache(maxsize=4_096)  # of a strategy that is part of this release, so it is always the same
+def _built_in_warm_up(name: str, params: tuple[tuple[str, ParameterValue], ...]) -> int:
+    return warmup_of(name, dict(params))
 
 
 class _Sight:

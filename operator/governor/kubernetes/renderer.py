@@ -129,7 +129,7 @@ class ClusterRenderer:
         self._problems: dict[str, ProcessFacts] = {}
         self._marks: dict[str, _Mark] = {}  # by UID: labels of ours do not change
         self._known: dict[str, tuple[tuple[object, ...], ProcessFacts]] = {}
-        self._restarts: dict[str, int] = {}  # by the UID of a pod
+        self._restarts: dict[str, tuple[int, int]] = {}  # version and count, by the UID of a pod
         self._ends: list[tuple[Workload, str]] = []
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="renderer")
 
@@ -158,7 +158,8 @@ class ClusterRenderer:
                 continue  # gone since the plan was made; what it owned goes with it
             made = self._made[workload.name] = self._make(workload, owner, pods)
             wanted |= {(child.kind.kind, child.key) for child in made.children}
-        list(self._pool.map(self._bring, list(self._made)))
+        # At rest that is nobody, and costs no thread a thought.
+        list(self._pool.map(self._bring, [name for name in self._made if not self._is_in_sync(name)]))
         self._remove_others(wanted)
         self._note_restarts(pods)
 
@@ -167,14 +168,14 @@ class ClusterRenderer:
         self._secrets.begin_round()
         for made in self._made.values():
             for child in made.children:
-                if child.kind == SECRET:
+                if child.kind == SECRET and self._secrets.is_due(child.key):
                     self._secrets.bring(child.body())
 
     def _make(self, workload: Workload, owner: Resource, pods: Mapping[Key, list[Entry]]) -> _Made:
         credentials = self._credentials(workload)
         has_ended = workload.role is Role.FEED and self._has_ended(workload, pods)
-        template = pod_template_of(owner).model_dump_json()
-        origin = (workload.digest, owner.metadata.uid, template, credentials.digest, has_ended)
+        template = pod_template_of(owner)
+        origin = (workload.digest, owner.metadata.uid, template, credentials, has_ended)
         made = self._made.get(workload.name)
         if made is not None and made.origin == origin:
             return made
@@ -190,12 +191,26 @@ class ClusterRenderer:
         bodies = [each.body() for each in pods.get(key, ())]
         return any(has_finished(pod) and _annotations(pod).get(DIGEST_ANNOTATION) == workload.digest for pod in bodies)
 
+    def _is_in_sync(self, name: str) -> bool:
+        """Return whether all objects of a workload were found to be as they should, and are as they were then."""
+        return name not in self._problems and all(self._agrees(child) for child in self._made[name].children)
+
+    def _agrees(self, child: _Wanted) -> bool:
+        known = self._in_sync.get((child.kind.kind, child.key))
+        if known is None or known[1] != child.digest:
+            return False
+        if child.kind == SECRET:  # no watch tells of them
+            return not self._secrets.is_due(child.key)
+        entry = self._cache.get(child.kind, child.key)
+        return entry is not None and entry.version == known[0]
+
     def _bring(self, name: str) -> None:
         """Bring about the objects of one workload. What stands in its way holds up no other one."""
         try:
             for child in self._made[name].children:
                 if child.kind == SECRET:
                     self._secrets.bring(child.body())
+                    self._in_sync[child.kind.kind, child.key] = (0, child.digest)
                 elif not self._bring_one(child):
                     break  # what follows stands on it
             else:
@@ -278,6 +293,7 @@ class ClusterRenderer:
                 self._in_sync.pop((kind.kind, key), None)
                 if kind == DEPLOYMENT:
                     self._secrets.remove(key)
+                    self._in_sync.pop((SECRET.kind, key), None)
 
     # --- what others ask ------------------------------------------------------------------------------------------
 
@@ -321,12 +337,16 @@ class ClusterRenderer:
         return ends
 
     def _note_restarts(self, pods: Mapping[Key, list[Entry]]) -> None:
-        counts: dict[str, int] = {}
+        counts: dict[str, tuple[int, int]] = {}
         for workload in self._workloads.values():
             for entry in pods.get(_key(workload), ()):
+                known = self._restarts.get(entry.uid)
+                if known is not None and known[0] == entry.version:
+                    counts[entry.uid] = known
+                    continue
                 count, message = restarts_of(entry.body())
-                counts[entry.uid] = count
-                if count > self._restarts.get(entry.uid, count) and message:
+                counts[entry.uid] = (entry.version, count)
+                if known is not None and count > known[1] and message:
                     self._ends.append((workload, message))
         self._restarts = counts
 

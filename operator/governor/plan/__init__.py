@@ -10,6 +10,7 @@ from collections.abc import Collection
 from governor.plan.bots import plan_bots
 from governor.plan.draft import Draft, Observed, WarmUp
 from governor.plan.markets import find_market, may_be_played
+from governor.plan.memory import Memory
 from governor.plan.orphans import explain_orphans
 from governor.plan.policies import plan_halts
 from governor.plan.recordings import plan_recorder
@@ -20,12 +21,16 @@ from tradefleet.resources.common import Resource, ResourceKey
 from tradefleet.resources.dataset import Dataset
 from tradefleet.resources.exchange import Exchange
 
-__all__ = ["Observed", "WarmUp", "plan"]
+__all__ = ["Memory", "Observed", "WarmUp", "plan"]
 
 
-def plan(resources: Collection[Resource], observed: Observed, warm_up: WarmUp) -> Plan:
-    """Return what should run for these resources, BotSets expanded. Every resource has its uid."""
-    draft = Draft(resources, observed, warm_up)
+def plan(resources: Collection[Resource], observed: Observed, warm_up: WarmUp, memory: Memory | None = None) -> Plan:
+    """Return what should run for these resources, BotSets expanded. Every resource has its uid.
+
+    `memory` is that of the plan before; it spares work, and changes nothing of what is decided.
+    """
+    draft = Draft(resources, observed, warm_up, memory or Memory())
+    draft.memory.begin()
     plan_halts(draft)
     markets = {}
     for exchange in draft.all(Exchange):

@@ -5,6 +5,7 @@ Told is also a bot that cannot run now, since its orders and its position are th
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 from governor.annotations import FLATTEN_ANNOTATION, REOPEN_ANNOTATION, SKIP_ANNOTATION, number_in
 from governor.plan.draft import Draft
@@ -29,11 +30,14 @@ def plan_bots(draft: Draft, market: Market) -> None:
         configs = _in_run(draft, market, market.run, configs)
     running = {config.uid for bot, config in configs if not _has_ended(draft, market, bot, config)}
     shared = {config.uid for bot, config in configs if bot.spec.placement is Placement.SHARED}
+    settings = draft.memory.settings(market.exchange.key, market.settings)
     hosts = place(market.exchange.key, running & shared, draft.observed.hosts, size=HOST_SIZE)
     for bot, config in configs:
         draft.commands.append(_command(market, bot, config, host=hosts.get(config.uid, "")))
         if config.uid in running - shared:
-            draft.workloads.append(bot_workload(market, bot, config))
+            origin = (config, settings, market.run, bot.key.name, bot.key.namespace)
+            make = partial(bot_workload, market, bot, config, settings)
+            draft.workloads.append(draft.memory.workloads.get(config.uid, origin, make))
     draft.workloads += [host_workload(market, host) for host in sorted(set(hosts.values()))]
 
 
@@ -60,8 +64,7 @@ def _configs(draft: Draft, market: Market) -> Iterator[tuple[TradingBot, BotConf
             _tell_only(draft, market, bot)
             continue
         try:
-            warmup_bars = draft.warm_up(bot.spec.strategy.name, bot.spec.strategy.params)
-            config = bot_config(bot, market.exchange, warmup_bars=warmup_bars)
+            config = _config(draft, market, bot)
         except FleetError as error:
             draft.say(bot, "InvalidSpec", str(error), stalled=True)
             told = draft.observed.configs.get(BotUid(bot.metadata.uid or ""))
@@ -70,6 +73,18 @@ def _configs(draft: Draft, market: Market) -> Iterator[tuple[TradingBot, BotConf
                 continue
             config = told  # what cannot be run any more can still be wound down
         yield bot, _settled_config(draft, bot, config)
+
+
+def _config(draft: Draft, market: Market, bot: TradingBot) -> BotConfig:
+    """Return what a bot is to be by its spec. Raises FleetError when it cannot be."""
+    warmup_bars = draft.warm_up(bot.spec.strategy.name, bot.spec.strategy.params)
+    generation = bot.metadata.generation
+    origin = (bot.spec, market.exchange.spec, bot.key.name, bot.key.namespace, generation, warmup_bars)
+    return draft.memory.configs.get(
+        BotUid(bot.metadata.uid or ""),
+        origin,
+        partial(bot_config, bot, market.exchange, warmup_bars=warmup_bars),
+    )
 
 
 def _other_feed(draft: Draft, market: Market, bot: TradingBot) -> str | None:
