@@ -87,6 +87,14 @@ def _bots(count: int) -> list[Body]:
     ]
 
 
+def is_ready(body: Body) -> bool:
+    """Return whether a resource is Ready as it is now."""
+    status = body.get("status") or {}
+    return status.get("observedGeneration") == body["metadata"]["generation"] and any(
+        each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions") or ()
+    )
+
+
 class Bench:
     """One run of all figures, in an order in which each finds what it needs."""
 
@@ -152,6 +160,12 @@ class Bench:
     def play(self) -> None:
         """Let all pods be there and ready, and wait until that is shown."""
         self._there.play_pods(FLEET)
+
+        def are_ready() -> bool:
+            bots = self._there.api.list(BOT, FLEET).items
+            return all(is_ready(each) for each in bots)
+
+        wait_until(are_ready, f"{self._count} bots to be Ready", bound_s=BOUND_S, poll_s=2.0)
         self._settle()
 
     def rest_percent(self, rest_s: float) -> tuple[float, list[str]]:

@@ -35,6 +35,7 @@ from tradefleet.store.ports import Halt, RunId
 
 _LOG: Final = logging.getLogger(__name__)
 
+TOLD_AT_ONCE: Final = 100  # commands that are written in one transaction: a commit waits for a disk
 POLICY_SCOPES: Final = "policy/"  # how the scopes of the halt switches begin that RiskPolicies alone switch
 
 
@@ -144,13 +145,17 @@ class Rounds:
             if self._listed.get(exchange) != instruments:
                 self._ports.fleet.put_instruments(exchange, instruments)
                 self._listed[exchange] = instruments
-        for wanted in planned.commands:
-            config = wanted.command.config
-            if self._told.get(config.uid) == wanted and config.uid in seen.configs:
-                continue
-            self._ports.logins.admit_bot(config.key, config.uid, host=wanted.host)
-            self._ports.commands.put_command(wanted.account, wanted.command)
-            self._told[config.uid] = wanted
+        untold = [
+            each
+            for each in planned.commands
+            if self._told.get(each.command.config.uid) != each or each.command.config.uid not in seen.configs
+        ]
+        for begin in range(0, len(untold), TOLD_AT_ONCE):
+            some = untold[begin : begin + TOLD_AT_ONCE]
+            bots = [(each.command.config.key, each.command.config.uid, each.host) for each in some]
+            self._ports.logins.admit_bots(bots)
+            self._ports.commands.put_commands([(each.account, each.command) for each in some])
+            self._told |= {each.command.config.uid: each for each in some}
         for run in planned.runs:
             self._ports.runs.create_run(RunId(run.run), run.feed, run.participants, run.terms)
 

@@ -266,6 +266,7 @@ class Governor:
             surroundings,
             secrets=secrets,
             credentials=logins.credentials,
+            prepare=logins.prepare,
             owner_of=resources.get,
             frozen=resources.unreadable,
             namespaces=settings.namespaces,

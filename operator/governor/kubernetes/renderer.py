@@ -99,7 +99,8 @@ class _Mark:
 class ClusterRenderer:
     """Keeps one Deployment with all that belongs to it for each workload. Not for several threads.
 
-    `owner_of` finds the resource of a workload, `credentials` what it alone may know. `frozen` are the UIDs of
+    `owner_of` finds the resource of a workload, `credentials` what it alone may know, which `prepare` may make for many
+    at once. `frozen` are the UIDs of
     resources that cannot be read at present: what they own stays as it is.
     """
 
@@ -114,12 +115,14 @@ class ClusterRenderer:
         owner_of: Callable[[ResourceKey], Resource | None],
         frozen: Callable[[], AbstractSet[str]],
         namespaces: Collection[str],
+        prepare: Callable[[Collection[Workload]], None] = lambda _: None,
     ) -> None:
         self._api = api
         self._cache = cache
         self._surroundings = surroundings
         self._secrets = secrets
         self._credentials = credentials
+        self._prepare = prepare
         self._owner_of = owner_of
         self._frozen = frozen
         self._namespaces = namespaces
@@ -152,6 +155,7 @@ class ClusterRenderer:
             self._marks.clear()
         pods = self._pods()
         wanted: set[tuple[str, Key]] = set()
+        self._prepare(workloads)
         for workload in workloads:
             owner = self._owner_of(workload.owner)
             if owner is None:
