@@ -129,6 +129,8 @@ def _verdict(result: Result) -> str:
 
 def _peer_versions() -> str:
     script = f"from importlib.metadata import version; print(', '.join(n + ' ' + version(n) for n in {PEERS!r}))"
+    if not PEER_PYTHON.exists():
+        return "not installed"
     done = subprocess.run([str(PEER_PYTHON), "-c", script], capture_output=True, text=True, check=False)
     return done.stdout.strip() or "not installed"
 

@@ -38,9 +38,9 @@ REST_PERCENT_MAX: Final = 1.0
 RESTART_S_MAX: Final = 15.0
 CHANGE_MS_MAX: Final = 500.0
 
-CHANGES: Final = 100
+CHANGES: Final = 60
 CHANGES_QUICK: Final = 5
-REST_S: Final = 90.0  # with three whole rounds in it
+REST_S: Final = 65.0  # with two whole rounds in it
 REST_QUICK_S: Final = 15.0
 QUIET_S: Final = 10.0  # so long nothing is written before the fleet is taken to be at rest
 WATCHED_S: Final = 15.0  # how long a Governor is watched after its restart
