@@ -145,8 +145,8 @@ class Stage:
 
     def play_pods(self, namespace: str) -> None:
         """Let every Deployment have its pod, which is ready."""
-        there = {body["metadata"]["name"] for body in self.api.list(POD, namespace).items}
-        deployments = self.api.list(DEPLOYMENT, namespace).items
+        there = {each.key[1] for each in self.api.list(POD, namespace).items}
+        deployments = [each.body() for each in self.api.list(DEPLOYMENT, namespace).items]
         self.at_once(self._play_pod, [each for each in deployments if each["metadata"]["name"] not in there])
 
     def _play_pod(self, deployment: Body) -> None:

@@ -163,7 +163,7 @@ class Bench:
 
         def are_ready() -> bool:
             bots = self._there.api.list(BOT, FLEET).items
-            return all(is_ready(each) for each in bots)
+            return all(is_ready(each.body()) for each in bots)
 
         wait_until(are_ready, f"{self._count} bots to be Ready", bound_s=BOUND_S, poll_s=2.0)
         self._settle()
