@@ -18,7 +18,7 @@ DEVELOPER := $(VENV)/.developer-is-installed
 BENCH := $(VENV)/bench/.is-installed
 
 .PHONY: help setup demo test check style types imports generated locks generate bench lock clean jars \
-	browser go kubernetes cluster cluster-down image
+	browser go kubernetes cluster cluster-probe cluster-down image
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -54,7 +54,7 @@ locks:
 generate: $(DEVELOPER)  ## Write schemas, CRDs and reference pages from the Python types
 	$(BIN)/python -m tradefleet.cli.generate
 
-bench: $(DEVELOPER) $(BENCH) jars  ## Measure each figure beside its limit or peer
+bench: $(DEVELOPER) $(BENCH) jars kubernetes  ## Measure each figure beside its limit or peer
 	$(BIN)/python -m bench
 
 # Settings of this machine (mirrors, find-links) must not reach a lock file, hence the cleared environment.
@@ -90,6 +90,9 @@ cluster: $(DEVELOPER) go  ## A real Kubernetes on this machine: in Docker, or as
 
 image: $(DEVELOPER)  ## The image of a fleet, by Docker or buildah; BASE_IMAGE=... names another base
 	$(BIN)/python -m cluster image
+
+cluster-probe: $(DEVELOPER)  ## Whether a cluster enforces the fleet's NetworkPolicies: KUBECONFIG, or the one here
+	$(BIN)/python -m cluster probe
 
 cluster-down: $(DEVELOPER)  ## End it, and remove everything it had
 	$(BIN)/python -m cluster down

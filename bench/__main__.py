@@ -57,6 +57,7 @@ FIGURES: Final = (
     Figure("codec", "encoding and decoding a message, beside fastavro on a plain dict"),
     Figure("candle_import", "importing candles, beside a bare COPY"),
     Figure("bot_process", "memory and start of a dedicated bot's process, beside an empty one"),
+    Figure("governor", "1,000 bots in a cluster: children, memory, rest, restart, beside the Deployment controller"),
     Figure("shared_host", "memory of a bot among 1,000 in one process, and how many decisions that makes a second"),
     Figure("fleet_memory", "memory of the demo's fleet with its broker and database"),
     Figure("backtest", "bars a second, beside backtrader and nautilus_trader"),
@@ -128,6 +129,8 @@ def _verdict(result: Result) -> str:
 
 def _peer_versions() -> str:
     script = f"from importlib.metadata import version; print(', '.join(n + ' ' + version(n) for n in {PEERS!r}))"
+    if not PEER_PYTHON.exists():
+        return "not installed"
     done = subprocess.run([str(PEER_PYTHON), "-c", script], capture_output=True, text=True, check=False)
     return done.stdout.strip() or "not installed"
 

@@ -57,6 +57,14 @@ def rss_kib(pid: int) -> int:
     return _rollup(pid, "Rss:")
 
 
+def peak_rss_kib(pid: int) -> int:
+    """Return the greatest resident set size that a process has had."""
+    for line in (PROC / str(pid) / "status").read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1])
+    raise ValueError(f"/proc/{pid}/status has no VmHWM")
+
+
 def _rollup(pid: int, field: str) -> int:
     for line in (PROC / str(pid) / "smaps_rollup").read_text(encoding="ascii").splitlines():
         if line.startswith(field):

@@ -33,17 +33,26 @@ def running_services() -> Iterator[Services]:
 
 @contextmanager
 def running(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """Yield a process of ours; it has ended when the block has. What it says goes to `log`."""
+    """Yield a Python process of ours; it has ended when the block has. What it says goes to `log`."""
     # With its bytecode kept, as that of an installed release is: else each start would compile all modules again.
     left_out = "PYTHONDONTWRITEBYTECODE"
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith("TRADEFLEET_") and name != left_out
     }
+    with running_program([sys.executable, *command], log, {**inherited, **environment}) as process:
+        yield process
+
+
+@contextmanager
+def running_program(
+    command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Yield a process of any program, in this environment or the given one; it has ended when the block has."""
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, *command],
+            command,
             cwd=ROOT,
-            env={**inherited, **environment},
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -5,6 +5,7 @@
     python -m cluster load FILE    put the images of an archive into it
     python -m cluster down         end it, and remove everything it had
     python -m cluster install      build the fleet's images, load them, and install the chart
+    python -m cluster probe        try whether the cluster of KUBECONFIG, or the one here, enforces the policies
     python -m cluster image [dev]  build the fleet's image, or the one for trying, and print the archive's path
     python -m cluster build [...]  build the programs, once (several minutes); the others do so when they must
 
@@ -12,6 +13,7 @@ Each checkout has a cluster of its own, in its folder `.cluster`; `--state` name
 """
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -23,6 +25,7 @@ from .binaries import Binary, binary_folder, ensure
 from .image import TARGETS
 from .image import build as build_image
 from .local import STATE, LocalCluster, Sort
+from .probe import probe
 from .release import install, show
 
 
@@ -51,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("load", help="put the images of an archive into it").add_argument("archive", type=Path)
     commands.add_parser("install", help="build the fleet's images, load them, and install the chart")
     commands.add_parser("show", help="apply the quickstart, wait until its bots trade, and show them")
+    commands.add_parser("probe", help="try from every pod of the fleet whether its NetworkPolicies are enforced")
     commands.add_parser("down", help="end it, and remove everything it had")
     image = commands.add_parser("image", help="build the fleet's image, and print the archive's path")
     image.add_argument("target", nargs="?", default="fleet", choices=TARGETS, help="which of them")
@@ -73,6 +77,9 @@ def _run(chosen: argparse.Namespace) -> None:
             install(cluster, tell)
         case "show":
             print(show(cluster, tell), end="")
+        case "probe":
+            named = os.environ.get("KUBECONFIG")
+            print(probe(Path(named) if named else cluster.kubeconfig, tell))
         case "down":
             cluster.down()
         case "image":

@@ -1,8 +1,8 @@
 """What the Governor sees in Postgres: how far runs are, what bots and gateways have committed, which halts are on."""
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any, Final, Generic, TypeVar
 
 from governor.dataset_status import DatasetFacts
 from governor.observation import Books, Held, Seen
@@ -27,6 +27,8 @@ from tradefleet.store.postgres.trials import PostgresTrials
 from workloads.backtest.lockstep import RunView
 from workloads.feeds.content_hash import SeriesContent, dataset_hash
 
+ValueT = TypeVar("ValueT")
+
 ROWS_OF_A_STEP_MAX: Final = 100_000
 EVER_US: Final = 2**63 - 1  # later than any market time
 OWN_BLOB: Final = "gateway"  # the state row of the gateway machine that belongs to no bot
@@ -41,7 +43,7 @@ _LEFT: Final = """
 SELECT DISTINCT participant FROM tradefleet.progress
 WHERE fleet = %(fleet)s AND run = %(run)s AND has_left AND participant LIKE 'bot:%%'
     AND market_us < %(before_us)s"""
-_COMMANDS: Final = "SELECT uid, config FROM tradefleet.bot_command WHERE fleet = %(fleet)s"
+_COMMANDS: Final = "SELECT uid, config::text FROM tradefleet.bot_command WHERE fleet = %(fleet)s"
 _BLOBS: Final = (
     "SELECT account, key, value FROM tradefleet.gateway_blob WHERE fleet = %(fleet)s AND account = ANY(%(accounts)s)"
 )
@@ -78,6 +80,23 @@ _HAS_BOTS: Final = """
 SELECT FROM tradefleet.bot_command WHERE fleet = %(fleet)s AND starts_with(account, %(begin)s) LIMIT 1"""
 
 
+class _Decoded(Generic[ValueT]):
+    """Decoded values by key. A value whose text is as it was is not decoded again, and stays the same object."""
+
+    def __init__(self, decode: Callable[[Any], ValueT]) -> None:
+        self._decode = decode
+        self._known: dict[str, tuple[object, ValueT]] = {}
+
+    def all(self, rows: Iterable[tuple[str, Any]]) -> dict[str, ValueT]:
+        """Return the values of all rows, and forget what is not among them."""
+        before = self._known
+        self._known = {key: self._of(before.get(key), text) for key, text in rows}
+        return {key: value for key, (_, value) in self._known.items()}
+
+    def _of(self, known: tuple[object, ValueT] | None, text: object) -> tuple[object, ValueT]:
+        return known if known is not None and known[0] == text else (text, self._decode(text))
+
+
 class Eyes:
     """Reads what was committed. `runs` are followed until they are finished, and then known to be."""
 
@@ -88,6 +107,9 @@ class Eyes:
         self._trials = PostgresTrials(session)
         self._finished: set[str] = set()
         self._best: dict[tuple[str, str, int], Trial] = {}  # by UID, question and number: they never change
+        self._configs = _Decoded(lambda text: config_from_values(json.loads(text)))
+        self._books = _Decoded(_books)
+        self._statistics = _Decoded(statistics_of)
 
     def look(self, resources: Collection[Resource]) -> Seen:
         """Return what is there of the bots, accounts and recorded datasets among the resources. Raises Retryable."""
@@ -128,10 +150,12 @@ class Eyes:
             terms=self._runs.terms_of_runs(),
             finished=frozenset(self._finished),
             left=frozenset(left),
-            configs={BotUid(uid): config_from_values(config) for uid, config in self._read(_COMMANDS)},
-            books=dict(_books(blobs)),
+            configs={BotUid(uid): config for uid, config in self._configs.all(self._read(_COMMANDS)).items()},
+            books=self._books.all(
+                (key.removeprefix(BOT_BLOB), value) for _, key, value in blobs if key.startswith(BOT_BLOB)
+            ),
             open_orders=dict(self._read(_OPEN_ORDERS, accounts=accounts)),
-            statistics={row[0]: statistics_of(row[1:]) for row in self._read(_STATISTICS, uids=uids)},
+            statistics=self._statistics.all((row[0], row[1:]) for row in self._read(_STATISTICS, uids=uids)),
             epochs={uid: epoch for uid, epoch, *_ in bots},
             refolds={uid: inputs for uid, _, inputs, *_ in bots},
             held={
@@ -212,24 +236,18 @@ def _recordings(rows: Iterable[tuple[Any, ...]]) -> dict[str, DatasetFacts]:
     return found
 
 
-def _books(blobs: Iterable[tuple[str, str, bytes]]) -> Iterable[tuple[str, Books]]:
-    for _, key, value in blobs:
-        if not key.startswith(BOT_BLOB):
-            continue
-        state = json.loads(value)
-        yield (
-            key.removeprefix(BOT_BLOB),
-            Books(
-                is_ending=bool(state["deleting"]) or state["state"] == "Stopped",
-                has_exits=bool(state["exits"]),
-                lots={Symbol(symbol): held["lots"] for symbol, held in state["positions"].items()},
-                closures={Closure(cause): why for cause, why in state["closures"].items()},
-                unreadable_seq=state["unreadable_seq"],
-                is_drawn_down=state["is_drawn_down"],
-                absent_since_us=state.get("absent_since_us", 0),  # books of before the switch have no such thing
-                is_abandoned=state.get("is_abandoned", False),
-            ),
-        )
+def _books(value: bytes) -> Books:
+    state = json.loads(value)
+    return Books(
+        is_ending=bool(state["deleting"]) or state["state"] == "Stopped",
+        has_exits=bool(state["exits"]),
+        lots={Symbol(symbol): held["lots"] for symbol, held in state["positions"].items()},
+        closures={Closure(cause): why for cause, why in state["closures"].items()},
+        unreadable_seq=state["unreadable_seq"],
+        is_drawn_down=state["is_drawn_down"],
+        absent_since_us=state.get("absent_since_us", 0),  # books of before the switch have no such thing
+        is_abandoned=state.get("is_abandoned", False),
+    )
 
 
 def statistics_of(row: tuple[Any, ...]) -> BotStatistics:

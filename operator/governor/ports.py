@@ -103,6 +103,9 @@ class Logins(Protocol):
         Harmless when it is so already; else the process that ran it is fenced. What it returns is for the renderer.
         """
 
+    def admit_bots(self, bots: Sequence[tuple[BotKey, BotUid, str]]) -> None:
+        """Do the same for many bots, each with its host, empty for a log-in of its own."""
+
     def dismiss_bot(self, uid: BotUid) -> None:
         """Take away the log-in of a bot that is gone. Harmless when there is none."""
 

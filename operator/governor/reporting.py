@@ -1,7 +1,7 @@
 """From what the Governor saw to the statuses of all resources. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -16,8 +16,9 @@ from governor.sets import trouble_of, wanted_bots
 from governor.simulation import SimulationFacts
 from governor.status import AccountView, BotView, Span, bot_status, exchange_status, feed_status, set_status
 from governor.tasks import backtest_status, dataset_view, progress_of
-from governor.workload import Plan, ProcessFacts, ProcessState, Role, account_of, workload_name
+from governor.workload import Plan, ProcessFacts, ProcessState, Role, Verdict, account_of, workload_name
 from tradefleet.domain.ids import BotKey, BotUid, bot_scopes
+from tradefleet.domain.instrument import Instrument
 from tradefleet.resources.backtest import Backtest
 from tradefleet.resources.bot_set import BotSet
 from tradefleet.resources.common import Phase, Resource, ResourceKey, Status
@@ -33,6 +34,19 @@ from tradefleet.resources.trading_bot import TradingBot
 Values = dict[str, Any]
 
 NOBODY_BUYS = "but no Feed plays: apply one, or apply the bot with deletionPolicy: CancelOrders to keep the position"
+
+
+Given = tuple[Verdict | None, BotView, Mapping[str, Instrument]]
+"""All that a bot's status is made from, but for the bot and the time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """A bot whose status was what it should be, and what it was made from: made again from that, it is the same."""
+
+    bot: TradingBot
+    given: Given
+    shown: Values
 
 
 def _fed_by(feed: Feed) -> ResourceKey:
@@ -72,6 +86,7 @@ class _Reporter:
             found = seen.statistics.get(bot.metadata.uid or "")
             if found is not None:
                 self._market_us[place] = max(found.market_us, self._market_us.get(place, 0))
+        self._instruments: dict[ResourceKey, Mapping[str, Instrument] | None] = {}
         self._finished_exchanges = {
             _fed_by(each) for each in resources if isinstance(each, Feed) and self._is_over(each)
         }
@@ -100,8 +115,6 @@ class _Reporter:
     def status(self, each: Resource) -> Status | None:
         """Return what a resource should show; None for kinds that others report on."""
         match each:
-            case TradingBot():
-                return self._bot(each)
             case Exchange():
                 return self._exchange(each)
             case Feed():
@@ -124,17 +137,15 @@ class _Reporter:
             case _:
                 return None
 
-    def _bot(self, bot: TradingBot) -> Status:
+    def given(self, bot: TradingBot) -> Given:
+        """Return what a bot's status is made from."""
         uid = bot.metadata.uid or ""
         place = bot.exchange_key
         exchange = self._by_key.get(place)
         statistics = self._seen.statistics.get(uid)
-        instruments: dict[str, Any] = {}
-        if isinstance(exchange, Exchange):
-            try:
-                instruments = {str(symbol): each for symbol, each in machine_instruments(exchange).items()}
-            except InvalidResource:
-                statistics = None  # its verdict says what is wrong
+        instruments = self._instruments_of(exchange) if isinstance(exchange, Exchange) else {}
+        if instruments is None:
+            instruments, statistics = {}, None  # its verdict says what is wrong
         if any(symbol not in instruments for symbol in bot.spec.instruments):
             statistics = None
         books = self._seen.books.get(uid)
@@ -161,7 +172,17 @@ class _Reporter:
             is_selling=books is not None and books.has_exits,
             overdue=self._hindrance(bot) if is_overdue(bot, self._now_us) else "",
         )
-        return bot_status(bot, self._planned.verdicts.get(bot.key), view, instruments, now_us=self._now_us)
+        return self._planned.verdicts.get(bot.key), view, instruments
+
+    def _instruments_of(self, exchange: Exchange) -> Mapping[str, Instrument] | None:
+        """Return the instruments of an exchange, None when it cannot have any."""
+        if exchange.key not in self._instruments:
+            try:
+                found = {str(symbol): each for symbol, each in machine_instruments(exchange).items()}
+                self._instruments[exchange.key] = found
+            except InvalidResource:
+                self._instruments[exchange.key] = None
+        return self._instruments[exchange.key]
 
     def _held(self, bot: TradingBot) -> Held:
         return self._seen.held.get(bot.metadata.uid or "", Held())
@@ -336,14 +357,38 @@ def statuses_of(
     *,
     simulations: Mapping[ResourceKey, SimulationFacts] = MappingProxyType({}),
     now_us: int,
+    rested: dict[str, Rest] | None = None,
 ) -> dict[str, tuple[Values, Values]]:
-    """Return, by UID, the status that a resource shows now and the one that it should show, as plain values."""
+    """Return, by UID, the status that a resource shows now and the one that it should show, as plain values.
+
+    `rested` is what the call before left there: bots that are the same, and of which the same was seen, are spared. It
+    changes nothing of what is returned.
+    """
     reporter = _Reporter(resources, planned, seen, processes, settled, jobs, simulations, now_us)
+    before = {} if rested is None else dict(rested)
+    resting: dict[str, Rest] = {}
     found = {}
     for each in resources:
-        status = reporter.status(each)
-        if status is not None:
-            found[each.metadata.uid or ""] = (plain(each.status), plain(status))
+        uid = each.metadata.uid or ""
+        given = reporter.given(each) if isinstance(each, TradingBot) else None
+        rest = before.get(uid)
+        if rest is not None and rest.bot is each and rest.given == given:
+            found[uid] = (rest.shown, rest.shown)
+            resting[uid] = rest
+            continue
+        status = (
+            bot_status(each, *given, now_us=now_us)
+            if isinstance(each, TradingBot) and given is not None
+            else reporter.status(each)
+        )
+        if status is None:
+            continue
+        old, new = found[uid] = (plain(each.status), plain(status))
+        if isinstance(each, TradingBot) and given is not None and old == new:
+            resting[uid] = Rest(each, given, new)
+    if rested is not None:
+        rested.clear()
+        rested |= resting
     return found
 
 

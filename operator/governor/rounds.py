@@ -15,10 +15,10 @@ from governor.dataset_status import refusal
 from governor.ending import is_let_go, is_needed, settled_bots
 from governor.job import JobFacts
 from governor.observation import Seen
-from governor.plan import Observed, plan
+from governor.plan import Memory, Observed, plan
 from governor.ports import Ports
 from governor.references import references
-from governor.reporting import statuses_of
+from governor.reporting import Rest, statuses_of
 from governor.sets import change_of, makers
 from governor.simulating import Simulating
 from governor.simulation import SimulationFacts
@@ -40,6 +40,7 @@ from tradefleet.store.ports import Halt, RunId
 
 _LOG: Final = logging.getLogger(__name__)
 
+TOLD_AT_ONCE: Final = 100  # commands that are written in one transaction: a commit waits for a disk
 POLICY_SCOPES: Final = "policy/"  # how the scopes of the halt switches begin that RiskPolicies alone switch
 
 
@@ -64,11 +65,13 @@ class Rounds:
         self._told: dict[str, Command] = {}
         self._hosts: set[str] = set()  # whose log-ins there may be
         self._listed: dict[str, tuple[Instrument, ...]] = {}
+        self._memory = Memory()  # spares work, and changes nothing of what is decided
+        self._rested: dict[str, Rest] = {}  # the same of statuses, by UID
 
     def go(self) -> None:
         """Do one round. It never waits for a process."""
         state = self._look()
-        planned = plan(state.resources, self._observed(state), self._ports.warm_up)
+        planned = plan(state.resources, self._observed(state), self._ports.warm_up, self._memory)
         state = replace(state, seen=self._obey_policies(planned, state.seen))  # before a new bot is told to trade
         self._carry_out(planned, state.seen)
         self._ports.renderer.tend(planned.workloads)
@@ -163,13 +166,17 @@ class Rounds:
             if self._listed.get(exchange) != instruments:
                 self._ports.fleet.put_instruments(exchange, instruments)
                 self._listed[exchange] = instruments
-        for wanted in planned.commands:
-            config = wanted.command.config
-            if self._told.get(config.uid) == wanted and config.uid in seen.configs:
-                continue
-            self._ports.logins.admit_bot(config.key, config.uid, host=wanted.host)
-            self._ports.commands.put_command(wanted.account, wanted.command)
-            self._told[config.uid] = wanted
+        untold = [
+            each
+            for each in planned.commands
+            if self._told.get(each.command.config.uid) != each or each.command.config.uid not in seen.configs
+        ]
+        for begin in range(0, len(untold), TOLD_AT_ONCE):
+            some = untold[begin : begin + TOLD_AT_ONCE]
+            bots = [(each.command.config.key, each.command.config.uid, each.host) for each in some]
+            self._ports.logins.admit_bots(bots)
+            self._ports.commands.put_commands([(each.account, each.command) for each in some])
+            self._told |= {each.command.config.uid: each for each in some}
         for run in planned.runs:
             self._ports.runs.create_run(RunId(run.run), run.feed, run.participants, run.terms)
 
@@ -177,7 +184,8 @@ class Rounds:
         """Take away the log-ins of hosts that are gone."""
         wanted = {each.name for each in planned.workloads if each.role is Role.HOST}
         self._hosts |= wanted
-        for host in sorted(self._hosts - wanted - self._ports.renderer.facts().keys()):
+        gone = self._hosts - wanted
+        for host in sorted(gone - self._ports.renderer.facts().keys()) if gone else ():
             self._ports.logins.dismiss_host(host)
             self._hosts.discard(host)
 
@@ -192,6 +200,7 @@ class Rounds:
             self._jobs,
             simulations=simulations,
             now_us=state.now_us,
+            rested=self._rested,
         )
         changed = {uid: status for uid, (old, status) in statuses.items() if status != old}
         if changed:

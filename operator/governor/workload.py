@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 from tradefleet.domain.bots import BotCommand, ParameterValue
@@ -49,6 +50,7 @@ def unique_name(prefix: str, owner: ResourceKey, *, room: int = 0) -> str:
     return f"{begin}-{ending}"
 
 
+@lru_cache(maxsize=16_384)  # asked for several times a round, of every resource
 def workload_name(role: Role, owner: ResourceKey) -> str:
     """Return the name of a resource's process in a role: unique in the fleet, and a DNS label."""
     return unique_name(role, owner)
@@ -140,7 +142,7 @@ class Answer:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Workload:
     """One process that should run. `settings` are JSON values, read by the workload's own settings class.
 
@@ -159,7 +161,7 @@ class Workload:
     code: Code = Code()
     needs: Needs = Needs()
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """A hash of all that would make the process another one."""
         told: list[object] = [self.role, self.settings, self.port_name, self.peer_port_name]

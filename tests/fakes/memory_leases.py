@@ -135,10 +135,18 @@ class MemoryLeases(MemoryHandle):
         self._rows.instruments.update({(exchange, instrument.symbol): instrument for instrument in instruments})
 
     def register_bot(self, bot: BotKey, uid: BotUid, *, db_role: str = "", host: str = "") -> None:
-        known = self._rows.bots.get(uid)
-        if known is not None and known.key != bot:
-            raise Permanent(f"bot {bot}: UID {uid} belongs to {known.key}")
-        if known is None:
+        self.register_bots([(bot, uid, db_role, host)])
+
+    def register_bots(self, bots: Sequence[tuple[BotKey, BotUid, str, str]]) -> None:
+        for bot, uid, _, _ in bots:
+            known = self._rows.bots.get(uid)
+            if known is not None and known.key != bot:
+                raise Permanent(f"bot {bot}: UID {uid} belongs to {known.key}")
+        for bot, uid, db_role, host in bots:
+            self._register(bot, uid, db_role, host)
+
+    def _register(self, bot: BotKey, uid: BotUid, db_role: str, host: str) -> None:
+        if uid not in self._rows.bots:
             self._rows.bots[uid] = BotRow(key=bot, lease=LeaseRow())
             for stream in (orders_stream(uid), executions_stream(uid)):
                 self._rows.streams.setdefault(stream, Stream())

@@ -132,6 +132,16 @@ class MemoryUpkeep(MemoryHandle):
 
         self._commit(check)
 
+    def put_commands(self, commands: Sequence[tuple[AccountId, BotCommand]]) -> None:
+        def check() -> Callable[[], None]:
+            def write() -> None:
+                for account, command in commands:
+                    self._rows.commands[command.config.uid] = (account, command)
+
+            return write
+
+        self._commit(check)
+
     def bot_commands(self, account: AccountId) -> list[BotCommand]:
         commands = [command for owner, command in self._rows.commands.values() if owner == account]
         return sorted(commands, key=lambda command: (command.config.key, command.config.uid))

@@ -7,6 +7,7 @@ carry the fleet.
 import hashlib
 import secrets
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import psycopg
 from psycopg import sql
@@ -33,6 +34,7 @@ def component_login(fleet: str, component: Component) -> str:
     return _role(fleet, component)
 
 
+@lru_cache(maxsize=16_384)  # asked for again and again, of every bot
 def holder_login(fleet: str, uid: BotUid) -> str:
     """Return the role name of the holder of one bot."""
     return _role(fleet, f"bot_{uid_hash(uid).lower()}")

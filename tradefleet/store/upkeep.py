@@ -30,6 +30,9 @@ class FleetStore(Protocol):
         `db_role` the bot moves: the process that ran it is fenced, and the next one may take its lease at once.
         """
 
+    def register_bots(self, bots: Sequence[tuple[BotKey, BotUid, str, str]]) -> None:
+        """Do the same for many, each with its `db_role` and its `host`, all of them or none."""
+
     def retire_bot(self, uid: BotUid, *, policy: DeletionPolicy) -> None:
         """Mark the bot as deleted: its lease is never given again, its process is fenced, its record is closed."""
 

@@ -91,13 +91,12 @@ class Cache:
         with self._lock:
             entries = self._entries.setdefault(kind.kind, {})
             there = set()
-            for body in listing.items:
-                key = key_of(body)
-                there.add(key)
-                entry = _entry(kind, body)
-                if self._take(entries, key, entry):
+            for each in listing.items:
+                there.add(each.key)
+                if self._is_news(entries, each.key, each.uid, each.version):
+                    entries[each.key] = _entry(kind, each.body())
                     changed = True
-                    self._owe(kind, key, entry.version)
+                    self._owe(kind, each.key, each.version)
             for key in [key for key in entries if key[0] == namespace and key not in there]:
                 if entries[key].version <= listing.version:
                     del entries[key]
@@ -144,11 +143,14 @@ class Cache:
             self._owed[kind.kind, key] = _Owed(owed.last, owed.last, self._clock_s())
 
     def _take(self, entries: dict[Key, Entry], key: Key, new: Entry) -> bool:
-        old = entries.get(key)
-        if new.version <= self._graves.get(new.uid, -1) or (old is not None and new.version <= old.version):
+        if not self._is_news(entries, key, new.uid, new.version):
             return False
         entries[key] = new
         return True
+
+    def _is_news(self, entries: dict[Key, Entry], key: Key, uid: str, version: int) -> bool:
+        old = entries.get(key)
+        return version > self._graves.get(uid, -1) and (old is None or version > old.version)
 
     def _bury(self, uid: str, version: int) -> None:
         self._graves.pop(uid, None)  # so that the newest stand at the end

@@ -12,7 +12,7 @@ import ssl
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar, overload
 
 import msgspec
 import urllib3
@@ -37,6 +37,7 @@ MERGE: Final = "application/merge-patch+json"
 PLAIN: Final = "application/json"
 
 Body = dict[str, Any]
+WantedT = TypeVar("WantedT")
 
 
 class NotFound(Permanent):
@@ -109,11 +110,53 @@ def custom(kind: str, plural: str) -> Kind:
     return Kind(kind, plural, GROUP, VERSION)
 
 
+class _Metadata(msgspec.Struct, frozen=True):
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    version: str = msgspec.field(default="", name="resourceVersion")
+
+
+class _Head(msgspec.Struct, frozen=True):
+    metadata: _Metadata
+
+
+class _PageMetadata(msgspec.Struct, frozen=True):
+    version: str = msgspec.field(default="", name="resourceVersion")
+    more: str = msgspec.field(default="", name="continue")
+
+
+class _Page(msgspec.Struct, frozen=True):
+    metadata: _PageMetadata = _PageMetadata()
+    items: list[msgspec.Raw] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One object of a list. What most lists tell is known already, so the rest is decoded only when it is asked for."""
+
+    key: tuple[str, str]  # namespace, name
+    uid: str
+    version: int
+    data: bytes
+
+    def body(self) -> Body:
+        """Return the object."""
+        found: Body = msgspec.json.decode(self.data)
+        return found
+
+
+def listed(data: bytes) -> Listed:
+    """Return an object of a list, from its JSON."""
+    head = msgspec.json.decode(data, type=_Head).metadata
+    return Listed((head.namespace, head.name), head.uid, _number(head.version), data)
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
     """All objects of a kind in a namespace, as they were at `version` (a resourceVersion)."""
 
-    items: Sequence[Body]
+    items: Sequence[Listed]
     version: int
 
 
@@ -150,14 +193,16 @@ class Api:
         return self._list(kind, namespace, selector)
 
     def _list(self, kind: Kind, namespace: str, selector: str) -> Listing:
-        items: list[Body] = []
+        items: list[Listed] = []
         version, more = 0, ""
         for _ in range(PAGES_MAX):
             parameters = {"limit": str(PAGE), "labelSelector": selector, "continue": more}
-            page = self._send("GET", kind.path(namespace), parameters=parameters)
-            items += page.get("items") or []
-            version = version or number_of(page)
-            more = page.get("metadata", {}).get("continue", "")
+            status, data = self._ask("GET", kind.path(namespace), parameters=parameters)
+            page = read_answer(status, data, f"GET {kind.path(namespace)}", _Page)
+            # A copy each: what is kept of one object shall not keep the whole page.
+            items += [listed(bytes(each)) for each in page.items or ()]
+            version = version or _number(page.metadata.version)
+            more = page.metadata.more
             if not more:
                 return Listing(items, version)
         raise Retryable(f"API server: {kind.plural} in {namespace}: more than {PAGES_MAX * PAGE} of them")
@@ -228,6 +273,18 @@ class Api:
         parameters: Mapping[str, str] | None = None,
         content_type: str = PLAIN,
     ) -> Body:
+        status, data = self._ask(method, path, body, parameters=parameters, content_type=content_type)
+        return read_answer(status, data, f"{method} {path}")
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | Sequence[Mapping[str, object]] | None = None,
+        *,
+        parameters: Mapping[str, str] | None = None,
+        content_type: str = PLAIN,
+    ) -> tuple[int, bytes]:
         if method != "GET":
             self._permit()
         given = {name: value for name, value in (parameters or {}).items() if value}
@@ -249,7 +306,7 @@ class Api:
             )
         except (urllib3.exceptions.HTTPError, ssl.SSLError, OSError) as error:
             raise Unreachable(f"API server: {method} {path}: no answer: {error}") from error
-        return read_answer(answer.status, answer.data, f"{method} {path}")
+        return answer.status, answer.data
 
 
 def rewriting(stored: Body, wanted: Body) -> list[Body]:
@@ -266,14 +323,20 @@ def rewriting(stored: Body, wanted: Body) -> list[Body]:
     return steps
 
 
-def read_answer(status: int, data: bytes, what: str) -> Body:
-    """Return the object in an answer of the API server. Raises what the answer means: see the module."""
+@overload
+def read_answer(status: int, data: bytes, what: str) -> Body: ...
+@overload
+def read_answer(status: int, data: bytes, what: str, wanted: type[WantedT]) -> WantedT: ...
+def read_answer(status: int, data: bytes, what: str, wanted: Any = Body) -> Any:
+    """Return what an answer of the API server holds, by default an object. Raises what it means: see the module."""
+    is_good = 200 <= status < 300
     try:
-        found: Body | None = msgspec.json.decode(data, type=Body)
+        found = msgspec.json.decode(data, type=wanted if is_good else Body)
     except msgspec.DecodeError:  # not the API server's own word
         found = None
-    if 200 <= status < 300 and found is not None:
+    if is_good and found is not None:
         return found
+    found = None if is_good else found
     said = found if found is not None and found.get("kind") == "Status" else {}
     reason = str(said.get("reason", ""))
     message = str(said.get("message", "") or f"status {status}")[:MESSAGE_LENGTH_MAX]
@@ -304,8 +367,11 @@ def _is_about_the_object(said: Mapping[str, Any]) -> bool:
 
 def number_of(body: Mapping[str, Any]) -> int:
     """Return the resourceVersion of an object or list as a number, 0 without one. They grow (KEP-5504)."""
-    text = str(body.get("metadata", {}).get("resourceVersion", ""))
-    return int(text) if text.isdecimal() else 0
+    return _number(str(body.get("metadata", {}).get("resourceVersion", "")))
+
+
+def _number(version: str) -> int:
+    return int(version) if version.isdecimal() else 0
 
 
 def key_of(body: Mapping[str, Any]) -> tuple[str, str]:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
+from functools import lru_cache
 from typing import Final
 
 from governor.announcements import Announcements
@@ -77,7 +78,12 @@ def warm_up(name: str, params: Mapping[str, ParameterValue]) -> int:
     """
     if ":" in name:
         raise AskedByJob(f"strategy {name} is not built in")
-    return warmup_of(name, params)
+    return _built_in_warm_up(name, tuple(sorted(params.items())))
+
+
+@lru_cache(maxsize=4_096)  # of a strategy that is part of this release, so it is always the same
+def _built_in_warm_up(name: str, params: tuple[tuple[str, ParameterValue], ...]) -> int:
+    return warmup_of(name, dict(params))
 
 
 class _Sight:
@@ -319,6 +325,7 @@ class Governor:
             surroundings,
             secrets=secrets,
             credentials=logins.credentials,
+            prepare=logins.prepare,
             owner_of=resources.get,
             frozen=resources.unreadable,
             namespaces=self._namespaces,

@@ -5,12 +5,13 @@ Secrets say, so that nothing restarts because of it.
 """
 
 import hmac
+import itertools
 import logging
 import secrets as random_secrets
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import psycopg
 
@@ -39,6 +40,12 @@ _LOG: Final = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S: Final = 5
 STATEMENT_TIMEOUT_MS: Final = 30_000
 TOKEN_BYTES: Final = 16
+SCRAM_ITERATIONS: Final = 1
+"""How often a password is hashed. More than once would slow down whoever guesses at weak ones; ours are random numbers
+of 192 bits, nobody's guess, and a thousand bots' roles would take half a minute of processor time.
+"""
+SCRAM_SETTING_SINCE: Final = 16_00_00  # Postgres 16
+AT_ONCE: Final = 50  # log-ins that are made in one transaction
 COMPONENTS: Final = {
     Role.VENUE: Component.VENUE,
     Role.GATEWAY: Component.GATEWAY,
@@ -48,6 +55,7 @@ COMPONENTS: Final = {
     Role.HOST: Component.HOLDER,
 }
 
+ValueT = TypeVar("ValueT")
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
@@ -94,10 +102,17 @@ class ClusterLogins:
 
     def admit_bot(self, bot: BotKey, uid: BotUid, *, host: str = "") -> None:
         """Make the row of a bot, and assign it to its own log-in or to that of a shared host: no other may write it."""
-        role = workload_login(self._fleet, Component.HOLDER, host) if host else holder_login(self._fleet, uid)
-        if self._assigned.get(uid) != role:
-            self._store().register_bot(bot, uid, db_role=role, host=host)
-            self._assigned[uid] = role
+        self.admit_bots([(bot, uid, host)])
+
+    def admit_bots(self, bots: Sequence[tuple[BotKey, BotUid, str]]) -> None:
+        """Do the same for many, each with its host, a few commits in all."""
+        roles = {
+            uid: workload_login(self._fleet, Component.HOLDER, host) if host else holder_login(self._fleet, uid)
+            for _, uid, host in bots
+        }
+        for some in batched([each for each in bots if self._assigned.get(each[1]) != roles[each[1]]], AT_ONCE):
+            self._store().register_bots([(bot, uid, roles[uid], host) for bot, uid, host in some])
+            self._assigned |= {uid: roles[uid] for _, uid, _ in some}
 
     def dismiss_bot(self, uid: BotUid) -> None:
         """Take away the log-in of a bot that is gone."""
@@ -126,6 +141,35 @@ class ClusterLogins:
 
     # --- workloads ------------------------------------------------------------------------------------------------
 
+    def prepare(self, workloads: Collection[Workload]) -> None:
+        """Make the log-ins of bots that have none yet, many of them in one transaction: a commit waits for a disk."""
+        missing = [
+            (workload, holder_login(self._fleet, BotUid(workload.bot_uid)))
+            for workload in workloads
+            if workload.bot_uid is not None and holder_login(self._fleet, BotUid(workload.bot_uid)) not in self._urls
+        ]
+        if len(missing) < 2:
+            return
+        places = {
+            role: self._place(workload.owner, workload_name(Role.BOT, workload.owner)) for workload, role in missing
+        }
+        self._secrets.read_all(places.values())
+        new = []
+        for workload, role in missing:
+            kept = self._kept(role, places[role])
+            if kept is not None:
+                self._urls[role] = kept
+                continue
+            bot, uid = BotKey(f"{workload.owner.namespace}/{workload.owner.name}"), BotUid(workload.bot_uid or "")
+            self.admit_bot(bot, uid)
+            new.append((bot, uid, role))
+        for some in batched(new, AT_ONCE):
+            made = {}
+            with self._owner() as connection, connection.transaction():
+                for bot, uid, role in some:
+                    made[role] = ensure_holder_role(connection, fleet=self._fleet, bot=bot, uid=uid)
+            self._urls |= {role: with_login(self._url, login.role, login.password) for role, login in made.items()}
+
     def credentials(self, workload: Workload) -> Credentials:
         """Return what a workload alone may know."""
         return Credentials(database_url=self._url_of(workload), token=self._token_of(workload))
@@ -143,7 +187,7 @@ class ClusterLogins:
         if role not in self._urls:
             kept = self._kept(role, self._place(owner, workload_name(Role.BOT, owner)))
             if kept is None:
-                with self._owner() as connection:
+                with self._owner() as connection, connection.transaction():
                     login = ensure_holder_role(connection, fleet=self._fleet, bot=bot, uid=uid)
                 kept = with_login(self._url, login.role, login.password)
             self._urls[role] = kept
@@ -155,7 +199,7 @@ class ClusterLogins:
         if role not in self._urls:
             kept = self._kept(role, place)
             if kept is None:
-                with self._owner() as connection:
+                with self._owner() as connection, connection.transaction():
                     made = ensure_workload_login(connection, fleet=self._fleet, component=component, workload=name)
                 kept = with_login(self._url, made.role, made.password)
             self._urls[role] = kept
@@ -211,6 +255,8 @@ class ClusterLogins:
                     application_name="governor",
                     options=f"-c statement_timeout={STATEMENT_TIMEOUT_MS}",
                 )
+                if self._connection.info.server_version >= SCRAM_SETTING_SINCE:
+                    self._connection.execute(f"SET scram_iterations = {SCRAM_ITERATIONS}".encode())
             yield self._connection
         except psycopg.OperationalError as error:
             self.close()
@@ -220,6 +266,13 @@ class ClusterLogins:
                 f"database: {str(error).strip()}: give the Governor the URL of the schema's owner, who may make roles "
                 "(CREATEROLE)"
             ) from error
+
+
+def batched(values: Iterable[ValueT], size: int) -> Iterator[list[ValueT]]:
+    """Yield values, so many at a time. (`itertools.batched` is there from Python 3.12 on.)"""
+    rest = iter(values)
+    while some := list(itertools.islice(rest, size)):
+        yield some
 
 
 def with_login(url: str, role: str, password: str) -> str:

@@ -58,6 +58,9 @@ MODULES: Final = {
 DNS_PORTS: Final = ({"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53})
 
 
+_NOTHING_SAID: Final = PodTemplate()
+
+
 class Child(NamedTuple):
     """One object that should be."""
 
@@ -176,7 +179,7 @@ def children_of(
 def pod_template_of(owner: Resource) -> PodTemplate:
     """Return what a resource says about its pods; only bots say anything."""
     found = getattr(owner.spec, "pod_template", None)
-    return found if isinstance(found, PodTemplate) else PodTemplate()
+    return found if isinstance(found, PodTemplate) else _NOTHING_SAID
 
 
 def pull_policy(template: PodTemplate, defaults: WorkloadDefaults) -> str:

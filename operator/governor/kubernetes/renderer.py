@@ -59,7 +59,6 @@ from .manifests import (
     noted_template,
     object_key,
     pod_template_of,
-    template_text,
 )
 from .namespaces import Namespaces
 from .secrets import Secrets
@@ -112,9 +111,9 @@ class _Mark:
 class ClusterRenderer:
     """Keeps one Deployment with all that belongs to it for each workload. Not for several threads.
 
-    `owner_of` finds the resource of a workload, `credentials` what it alone may know. `frozen` are the UIDs of
-    resources that cannot be read at present: what they own stays as it is. `listed` are the namespaces that must have
-    been listed before anything may be taken for missing.
+    `owner_of` finds the resource of a workload, `credentials` what it alone may know, which `prepare` may make for many
+    at once. `frozen` are the UIDs of resources that cannot be read at present: what they own stays as it is. `listed`
+    are the namespaces that must have been listed before anything may be taken for missing.
     """
 
     def __init__(
@@ -129,12 +128,14 @@ class ClusterRenderer:
         frozen: Callable[[], AbstractSet[str]],
         namespaces: Namespaces,
         listed: Collection[str],
+        prepare: Callable[[Collection[Workload]], None] = lambda _: None,
     ) -> None:
         self._api = api
         self._cache = cache
         self._surroundings = surroundings
         self._secrets = secrets
         self._credentials = credentials
+        self._prepare = prepare
         self._owner_of = owner_of
         self._frozen = frozen
         self._namespaces = namespaces
@@ -147,7 +148,7 @@ class ClusterRenderer:
         self._without_code: set[str] = set()  # workloads whose modules are nowhere any more
         self._marks: dict[str, _Mark] = {}  # by UID: labels of ours do not change
         self._known: dict[str, tuple[tuple[object, ...], ProcessFacts]] = {}
-        self._restarts: dict[str, int] = {}  # by the UID of a pod
+        self._restarts: dict[str, tuple[int, int]] = {}  # version and count, by the UID of a pod
         self._ends: list[tuple[Workload, str]] = []
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="renderer")
 
@@ -173,13 +174,15 @@ class ClusterRenderer:
             self._marks.clear()
         pods = self._pods()
         wanted: set[tuple[str, Key]] = set()
+        self._prepare(workloads)
         for workload in workloads:
             owner = self._owner_of(workload.owner)
             if owner is None:
                 continue  # gone since the plan was made; what it owned goes with it
             made = self._made[workload.name] = self._make(workload, owner, pods)
             wanted |= {(child.kind.kind, child.key) for child in made.children}
-        list(self._pool.map(self._bring, list(self._made)))
+        # At rest that is nobody, and costs no thread a thought.
+        list(self._pool.map(self._bring, [name for name in self._made if not self._is_in_sync(name)]))
         self._remove_others(wanted)
         self._note_restarts(pods)
 
@@ -188,7 +191,7 @@ class ClusterRenderer:
         self._secrets.begin_round()
         for made in self._made.values():
             for child in made.children:
-                if child.kind == SECRET:
+                if child.kind == SECRET and self._secrets.is_due(child.key):
                     self._secrets.bring(child.body())
 
     def _is_left_out(self, workload: Workload) -> bool:
@@ -213,7 +216,7 @@ class ClusterRenderer:
         has_ended = workload.role is Role.FEED and self._has_ended(workload, pods)
         template = self._template(workload, owner)
         home = self._home_of(workload)
-        origin = (workload.digest, owner.metadata.uid, template_text(template), credentials.digest, has_ended, home)
+        origin = (workload.digest, owner.metadata.uid, template, credentials, has_ended, home)
         made = self._made.get(workload.name)
         if made is not None and made.origin == origin:
             return made
@@ -256,6 +259,19 @@ class ClusterRenderer:
         bodies = [each.body() for each in pods.get(key, ())]
         return any(has_finished(pod) and _annotations(pod).get(DIGEST_ANNOTATION) == workload.digest for pod in bodies)
 
+    def _is_in_sync(self, name: str) -> bool:
+        """Return whether all objects of a workload were found to be as they should, and are as they were then."""
+        return name not in self._problems and all(self._agrees(child) for child in self._made[name].children)
+
+    def _agrees(self, child: _Wanted) -> bool:
+        known = self._in_sync.get((child.kind.kind, child.key))
+        if known is None or known[1] != child.digest:
+            return False
+        if child.kind == SECRET:  # no watch tells of them
+            return not self._secrets.is_due(child.key)
+        entry = self._cache.get(child.kind, child.key)
+        return entry is not None and entry.version == known[0]
+
     def _bring(self, name: str) -> None:
         """Bring about the objects of one workload. What stands in its way holds up no other one."""
         if name in self._without_code:
@@ -265,6 +281,7 @@ class ClusterRenderer:
             for child in self._made[name].children:
                 if child.kind == SECRET:
                     self._secrets.bring(child.body())
+                    self._in_sync[child.kind.kind, child.key] = (0, child.digest)
                 elif not self._bring_one(child):
                     break  # what follows stands on it
             else:
@@ -350,6 +367,7 @@ class ClusterRenderer:
                 try:
                     if kind == DEPLOYMENT:  # while there is something by which the Secret is found
                         self._secrets.remove(key)
+                        self._in_sync.pop((SECRET.kind, key), None)
                     self._api.delete(kind, *key, uid=entry.uid)
                 except Forbidden as error:  # in one namespace, which concerns no other
                     _LOG.warning("%s %s/%s cannot be deleted: %s", kind.kind, *key, error)
@@ -398,12 +416,16 @@ class ClusterRenderer:
         return ends
 
     def _note_restarts(self, pods: Mapping[Key, list[Entry]]) -> None:
-        counts: dict[str, int] = {}
+        counts: dict[str, tuple[int, int]] = {}
         for workload in self._workloads.values():
             for entry in pods.get(self._key(workload), ()):
+                known = self._restarts.get(entry.uid)
+                if known is not None and known[0] == entry.version:
+                    counts[entry.uid] = known
+                    continue
                 count, message = restarts_of(entry.body())
-                counts[entry.uid] = count
-                if count > self._restarts.get(entry.uid, count) and message:
+                counts[entry.uid] = (entry.version, count)
+                if known is not None and count > known[1] and message:
                     self._ends.append((workload, message))
         self._restarts = counts
 

@@ -43,6 +43,8 @@ FIGURES: Final = frozenset(
     }
 )
 
+WITH_JOBS: Final = frozenset({"Dataset", "Backtest"})
+
 Values = Mapping[str, Any]
 
 
@@ -163,8 +165,12 @@ class ClusterResources:
         )
 
     def by_job(self) -> dict[str, Resource]:
-        """Return the resources as `all` returned them last, by the names that their jobs have."""
-        return {unique_name(key.kind.lower(), key): each.resource for key, each in self._parsed.items()}
+        """Return the Datasets and Backtests as `all` returned them last, by the names that their jobs have."""
+        return {
+            unique_name(key.kind.lower(), key): each.resource
+            for key, each in self._parsed.items()
+            if key.kind in WITH_JOBS
+        }
 
     def unreadable(self) -> AbstractSet[str]:
         """Return the UIDs of the resources that cannot be read."""

@@ -2,7 +2,9 @@
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping
+import heapq
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +14,7 @@ from .drift import is_as_wanted, replacement
 from .manifests import FLEET_LABEL
 
 LOOK_AGAIN_S: Final = 4.0  # a Secret that somebody changed or deleted is as it was soon after
+AT_ONCE: Final = 8
 LOOKS_MAX: Final = 10  # in one round, so that a thousand Secrets cost little
 
 
@@ -29,7 +32,7 @@ class Secrets:
         self._clock_s = clock_s
         self._fleet = fleet
         self._looks: dict[Key, _Look] = {}
-        self._left = LOOKS_MAX
+        self._due: set[Key] = set()  # those that were not looked at for longest, a few in each round
 
     def read(self, key: Key) -> Mapping[str, str]:
         """Return what our Secret of that name holds, empty when there is none."""
@@ -41,16 +44,26 @@ class Secrets:
         except (binascii.Error, UnicodeDecodeError, TypeError):
             return {}  # somebody's edit
 
+    def read_all(self, keys: Iterable[Key]) -> None:
+        """Look at those that were never looked at, several at the same time."""
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="secrets") as pool:
+            list(pool.map(self._look, [key for key in keys if key not in self._looks]))
+
     def begin_round(self) -> None:
-        """Allow as many looks as one round may have."""
-        self._left = LOOKS_MAX
+        """Choose which may be looked at again in this round."""
+        old_s = self._clock_s() - LOOK_AGAIN_S
+        old = [(look.at_s, key) for key, look in self._looks.items() if look.at_s <= old_s]
+        self._due = {key for _, key in heapq.nsmallest(LOOKS_MAX, old)}
+
+    def is_due(self, key: Key) -> bool:
+        """Return whether a Secret is to be looked at now: it never was, or not for long."""
+        return key in self._due or key not in self._looks
 
     def there(self, key: Key) -> Body | None:
         """Return the Secret as it was when it was looked at last, now if that is long ago; None when there is none."""
         look = self._looks.get(key)
-        is_old = look is not None and self._clock_s() - look.at_s >= LOOK_AGAIN_S
-        if look is None or (is_old and self._left > 0):
-            self._left -= 1
+        if look is None or key in self._due:
+            self._due.discard(key)
             look = self._look(key)
         return look.body
 

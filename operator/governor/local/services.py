@@ -1,6 +1,6 @@
 """What a local fleet stands on: its Postgres with schema and log-ins, its Kafka with topics."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from tradefleet.bus.access import ADMINISTRATOR, WRITERS, grant_access
@@ -111,6 +111,11 @@ class Services:
                 session.close()
             self._assigned[uid] = role
         return url
+
+    def admit_bots(self, bots: Sequence[tuple[BotKey, BotUid, str]]) -> None:
+        """Do the same for many bots, each with its host."""
+        for bot, uid, host in bots:
+            self.admit_bot(bot, uid, host=host)
 
     def host_url(self, host: str) -> str:
         """Return the URL of the log-in of a shared host, made when it is missing."""

@@ -12,6 +12,7 @@ from governor.plan.bots import plan_bots
 from governor.plan.data import plan_needs
 from governor.plan.draft import AskedByJob, Draft, Observed, WarmUp
 from governor.plan.markets import find_market, needs_of_replay
+from governor.plan.memory import Memory
 from governor.plan.orphans import explain_orphans
 from governor.plan.policies import plan_halts
 from governor.plan.recordings import plan_recorder
@@ -22,12 +23,16 @@ from tradefleet.resources.common import Resource
 from tradefleet.resources.dataset import Dataset
 from tradefleet.resources.exchange import Exchange
 
-__all__ = ["AskedByJob", "Observed", "WarmUp", "plan"]
+__all__ = ["AskedByJob", "Memory", "Observed", "WarmUp", "plan"]
 
 
-def plan(resources: Collection[Resource], observed: Observed, warm_up: WarmUp) -> Plan:
-    """Return what should run for these resources, BotSets expanded. Every resource has its uid."""
-    draft = Draft(resources, observed, warm_up)
+def plan(resources: Collection[Resource], observed: Observed, warm_up: WarmUp, memory: Memory | None = None) -> Plan:
+    """Return what should run for these resources, BotSets expanded. Every resource has its uid.
+
+    `memory` is that of the plan before; it spares work, and changes nothing of what is decided.
+    """
+    draft = Draft(resources, observed, warm_up, memory or Memory())
+    draft.memory.begin()
     plan_halts(draft)
     plan_needs(draft)
     markets = {}

@@ -5,6 +5,7 @@ Told is also a bot that cannot run now, since its orders and its position are th
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 from governor.annotations import FLATTEN_ANNOTATION, REOPEN_ANNOTATION, SKIP_ANNOTATION, number_in
 from governor.ending import is_let_go
@@ -35,11 +36,15 @@ def plan_bots(draft: Draft, market: Market) -> None:
         configs = _in_run(draft, market, market.run, configs)
     running = {config.uid for bot, config in configs if not _has_ended(draft, market, bot, config)}
     shared = {config.uid for bot, config in configs if _is_shared(draft, bot, config)}
+    settings = draft.memory.settings(market.exchange.key, market.settings)
     hosts = place(market.exchange.key, running & shared, draft.observed.hosts, size=HOST_SIZE)
     for bot, config in configs:
         draft.commands.append(_command(market, bot, config, host=hosts.get(config.uid, "")))
         if config.uid in running - shared:
-            draft.workloads.append(bot_workload(market, bot, config, running_code(draft, bot, config)))
+            code = running_code(draft, bot, config)
+            origin = (config, settings, market.run, bot.key.name, bot.key.namespace, code.identity)
+            make = partial(bot_workload, market, bot, config, settings, code)
+            draft.workloads.append(draft.memory.workloads.get(config.uid, origin, make))
     draft.workloads += [host_workload(market, host) for host in sorted(set(hosts.values()))]
 
 
@@ -76,9 +81,7 @@ def _configs(draft: Draft, market: Market) -> Iterator[tuple[TradingBot, BotConf
             _tell_only(draft, market, bot)
             continue
         try:
-            code = code_of(draft, bot)
-            warmup_bars = warm_up_of(draft, bot, code)
-            config = replace(bot_config(bot, market.exchange, warmup_bars=warmup_bars), code=code.identity)
+            config = _config(draft, market, bot)
         except NotRunnable as error:
             told = draft.observed.configs.get(BotUid(bot.metadata.uid or ""))
             more = "" if told is None else "; until then it goes on as it was before the change"
@@ -94,6 +97,19 @@ def _configs(draft: Draft, market: Market) -> Iterator[tuple[TradingBot, BotConf
                 continue
             config = told  # what cannot be run any more can still be wound down
         yield bot, _settled_config(draft, bot, config)
+
+
+def _config(draft: Draft, market: Market, bot: TradingBot) -> BotConfig:
+    """Return what a bot is to be by its spec. Raises NotRunnable or another FleetError when it cannot be."""
+    code = code_of(draft, bot)
+    warmup_bars = warm_up_of(draft, bot, code)
+    generation = bot.metadata.generation
+    origin = (bot.spec, market.exchange.spec, bot.key.name, bot.key.namespace, generation, warmup_bars, code.identity)
+    return draft.memory.configs.get(
+        BotUid(bot.metadata.uid or ""),
+        origin,
+        lambda: replace(bot_config(bot, market.exchange, warmup_bars=warmup_bars), code=code.identity),
+    )
 
 
 def _other_feed(draft: Draft, market: Market, bot: TradingBot) -> str | None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from governor.plan.memory import Memory
 from governor.references import Found
 from governor.workload import Answer, Command, LockstepRun, Needs, Plan, PolicyHalt, Question, Verdict, Workload
 from tradefleet.domain.bots import BotConfig, ParameterValue
@@ -53,10 +54,11 @@ class Observed:
 class Draft:
     """The decisions so far, for the functions of this package to add theirs."""
 
-    def __init__(self, resources: Collection[Resource], observed: Observed, warm_up: WarmUp) -> None:
+    def __init__(self, resources: Collection[Resource], observed: Observed, warm_up: WarmUp, memory: Memory) -> None:
         self._by_key = {resource.key: resource for resource in resources}
         self.observed = observed
         self.warm_up = warm_up
+        self.memory = memory
         self.runs: list[LockstepRun] = []
         self.commands: list[Command] = []
         self.workloads: list[Workload] = []

@@ -81,13 +81,18 @@ def recorder_workload(dataset: Dataset, market: Market, *, made_up: bool) -> Wor
     )
 
 
-def bot_workload(market: Market, bot: TradingBot, config: BotConfig, code: Code) -> Workload:
-    """Return the process of one bot. What its gateway does for it is kept out: a change of that restarts nobody."""
+def bot_workload(
+    market: Market, bot: TradingBot, config: BotConfig, settings: dict[str, object], code: Code
+) -> Workload:
+    """Return the process of one bot, told the market's `settings`.
+
+    What its gateway does for it is kept out: a change of that restarts nobody.
+    """
     return Workload(
         name=workload_name(Role.BOT, bot.key),
         role=Role.BOT,
         owner=bot.key,
-        settings={"bots": [config_values(process_config(config))], "exchange": market.settings, "run": market.run},
+        settings={"bots": [config_values(process_config(config))], "exchange": settings, "run": market.run},
         bot_uid=config.uid,
         code=code,
     )

@@ -337,6 +337,16 @@ def test_a_bot_that_stays_where_it_is_keeps_its_lease(world: World) -> None:
     assert store.commit_bots([bot_commit(lease, record.version)]) == {BOT}
 
 
+def test_of_many_bots_all_are_registered_or_none(world: World) -> None:
+    store = world.bot(BOT, UID)
+    role = world.handle_role()
+    with pytest.raises(Permanent):
+        world.fleets().register_bots([(OTHER_BOT, OTHER_UID, role, ""), (OTHER_BOT, UID, role, "")])
+    assert store.last_seqs([orders_stream(OTHER_UID)]) == {}
+    world.fleets().register_bots([(BOT, UID, role, ""), (OTHER_BOT, OTHER_UID, role, "")])
+    assert store.last_seqs([orders_stream(OTHER_UID)]) == {orders_stream(OTHER_UID): 0}
+
+
 def test_a_host_finds_the_commands_of_its_bots(world: World) -> None:
     store = world.bot(BOT, UID)
     world.register(OTHER_BOT, OTHER_UID)

@@ -218,6 +218,16 @@ def test_a_command_replaces_the_one_before(world: World) -> None:
     assert commands.bot_commands(ACCOUNT) == []
 
 
+def test_many_commands_are_written_at_once(world: World) -> None:
+    commands = world.commands()
+    commands.put_command(ACCOUNT, command("ns/alpha", "u1"))
+    newer, beta = command("ns/alpha", "u1", flatten_no=1), command("ns/beta", "u2")
+    commands.put_commands([(ACCOUNT, newer), (OTHER_ACCOUNT, beta)])
+    assert world.commands().bot_commands(ACCOUNT) == [newer]
+    assert commands.bot_commands(OTHER_ACCOUNT) == [beta]
+    commands.put_commands([])
+
+
 def test_topics_are_remembered(world: World) -> None:
     topics = world.topics()
     assert topics.topic_identities() == {}

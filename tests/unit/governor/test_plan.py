@@ -1,4 +1,5 @@
 import json
+import random
 from dataclasses import replace
 from decimal import Decimal
 
@@ -6,7 +7,7 @@ import hypothesis.strategies as st
 import msgspec
 import pytest
 from governor.annotations import FLATTEN_ANNOTATION, REOPEN_ANNOTATION, ROLLOUT_ANNOTATION, SKIP_ANNOTATION
-from governor.plan import Observed, plan
+from governor.plan import Memory, Observed, plan
 from governor.workload import Plan, Role
 from hypothesis import given
 
@@ -466,6 +467,51 @@ def test_a_plan_that_was_carried_out_asks_for_nothing_new(resources):
     assert second.runs == ()
     assert [each.digest for each in second.workloads] == [each.digest for each in first.workloads]
     assert second.commands == first.commands
+
+
+def _edits(fleets_wanted: list[list], rng: random.Random) -> list[list]:
+    """Return fleets one after the other, in each of which some resources are the very objects of the one before."""
+    found: list[list] = []
+    for wanted in fleets_wanted:
+        before = {each.key: each for each in found[-1]} if found else {}
+        found.append([before[each.key] if each.key in before and rng.random() < 0.6 else each for each in wanted])
+    return found
+
+
+@given(st.lists(_RESOURCES, min_size=2, max_size=5), st.randoms(use_true_random=False))
+def test_a_plan_that_remembers_the_one_before_is_the_plan_that_does_not(wanted, rng):
+    memory, observed = Memory(), Observed()
+
+    for resources in _edits(wanted, rng):
+        planned = plan(resources, observed, fleets.warm_up, memory)
+
+        assert planned == plan(resources, observed, fleets.warm_up)
+        assert [each.digest for each in planned.workloads] == [
+            each.digest for each in plan(resources, observed, fleets.warm_up).workloads
+        ]
+        observed = _running(planned) if rng.random() < 0.7 else Observed()
+
+
+def test_what_has_not_changed_is_not_worked_out_again():
+    memory = Memory()
+    resources = _fleet(fleets.bot("alpha"), fleets.bot("beta"), speed="max")
+    first = plan(resources, Observed(), fleets.warm_up, memory)
+    edited = [*resources[:-1], fleets.bot("beta", generation=2, wallet={"USD": "7"})]
+    second = plan(edited, _running(first), fleets.warm_up, memory)
+
+    before, now = ({each.name: each for each in planned.workloads} for planned in (first, second))
+    assert now["bot-default-alpha"] is before["bot-default-alpha"]
+    assert now["bot-default-beta"].digest != before["bot-default-beta"].digest
+
+
+def test_a_strategy_that_wants_another_warm_up_is_told_so_although_its_spec_is_the_same():
+    memory = Memory()
+    resources = _fleet(fleets.bot("alpha"), speed="max")
+    plan(resources, Observed(), fleets.warm_up, memory)
+
+    planned = plan(resources, Observed(), lambda name, params: 300, memory)
+
+    assert planned == plan(resources, Observed(), lambda name, params: 300)
 
 
 @given(_RESOURCES)

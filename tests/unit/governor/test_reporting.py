@@ -3,15 +3,17 @@
 from dataclasses import replace
 from typing import Any
 
+import hypothesis.strategies as st
 import pytest
 from governor.annotations import OWNER_ANNOTATION
 from governor.ending import PATIENCE_US
 from governor.job import JobFacts
 from governor.observation import Books, Seen
 from governor.plan import Observed, plan
-from governor.reporting import plain, statuses_of, waking
+from governor.reporting import Rest, plain, statuses_of, waking
 from governor.status import AccountView
 from governor.workload import Plan, ProcessFacts, ProcessState, Verdict
+from hypothesis import given
 
 from tests.unit.governor import fleets
 from tests.unit.governor.test_status import MARKET_US, figures
@@ -75,6 +77,57 @@ def shown(
 
 def condition(status: dict[str, Any], kind: str) -> dict[str, Any]:
     return next(each for each in status["conditions"] if each["type"] == kind)
+
+
+# --- what is spared ---------------------------------------------------------------------------------------------------
+
+
+_SEEN = st.builds(
+    lambda lots, opened, epoch, why: Seen(
+        books={UID: books(lots={BTC: lots}, closures={Closure.REPORT: why} if why else {})},
+        open_orders={UID: opened},
+        epochs={UID: epoch, OTHER_UID: 1},
+    ),
+    st.integers(0, 1),
+    st.integers(0, 1),
+    st.integers(1, 2),
+    st.sampled_from(["", "a trade too many"]),
+)
+
+
+def _written(resource: Resource, old: dict[str, Any], new: dict[str, Any]) -> Resource:
+    """Return a resource with the status that it should show: the very same when it does already."""
+    if old == new:
+        return resource
+    return resource.model_copy(update={"status": type(resource.status).model_validate(new, by_alias=True)})
+
+
+@given(st.lists(st.tuples(_SEEN, st.sampled_from([READY, ProcessFacts(state=ProcessState.STARTING)])), max_size=6))
+def test_statuses_with_a_memory_are_the_statuses_without_one(rounds):
+    """What is written between two looks is what was to be shown, sometimes late; a status is an object of its own."""
+    resources = [fleets.exchange(), fleets.bot("alpha"), fleets.bot("beta", state="Paused")]
+    rested: dict[str, Rest] = {}
+    for number, (seen, process) in enumerate(rounds):
+        processes = {**ALL_READY, "bot-default-alpha": process}
+        given_ = (resources, Plan(), seen, processes, frozenset(), {})
+        found = statuses_of(*given_, now_us=number * 10_000_000, rested=rested)
+
+        assert found == statuses_of(*given_, now_us=number * 10_000_000)
+        if number % 2 == 0:
+            resources = [_written(each, *found[each.metadata.uid]) for each in resources]
+
+
+def test_a_bot_at_rest_is_not_judged_again():
+    resources = [fleets.exchange(), fleets.bot("alpha")]
+    rested: dict[str, Rest] = {}
+    for _ in range(3):
+        found = statuses_of(resources, Plan(), Seen(), ALL_READY, frozenset(), {}, now_us=0, rested=rested)
+        resources = [_written(each, *found[each.metadata.uid]) for each in resources]
+
+    old, new = found[UID]
+    assert old is new, "the very same values: nothing was worked out"
+    statuses_of(resources[:1], Plan(), Seen(), ALL_READY, frozenset(), {}, now_us=0, rested=rested)
+    assert rested == {}, "a bot that is gone is forgotten"
 
 
 # --- processes --------------------------------------------------------------------------------------------------------

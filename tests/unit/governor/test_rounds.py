@@ -123,6 +123,14 @@ class Stage:
         self.store.register_bot(bot, uid, db_role=host or uid, host=host)
         self.logins[uid] = bot
 
+    def admit_bots(self, bots: Sequence[tuple[BotKey, BotUid, str]]) -> None:
+        for bot, uid, host in bots:
+            self.admit_bot(bot, uid, host=host)
+
+    def put_commands(self, commands) -> None:
+        for account, command in commands:
+            self.put_command(account, command)
+
     def dismiss_host(self, host: str) -> None:
         self.dismissed.append(host)
 

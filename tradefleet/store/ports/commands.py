@@ -14,6 +14,9 @@ class CommandStore(Protocol):
     def put_command(self, account: AccountId, command: BotCommand) -> None:
         """Write a bot's whole desired state; the newest replaces the one before."""
 
+    def put_commands(self, commands: Sequence[tuple[AccountId, BotCommand]]) -> None:
+        """Do the same for many bots, all of them or none."""
+
     def bot_commands(self, account: AccountId) -> list[BotCommand]:
         """Return the desired state of an account's bots, sorted by key; deleted ones too, until `forget_command`."""
 

@@ -22,21 +22,27 @@ class PostgresCommandStore:
 
     def put_command(self, account: AccountId, command: BotCommand) -> None:
         """Write a bot's whole desired state; the newest replaces the one before."""
-        self._session.commit(
-            command_sql.PUT,
-            {
-                "fleet": self._session.fleet,
-                "uid": command.config.uid,
-                "account": account,
-                "bot": command.config.key,
-                "config": to_json(config_values(command.config)),
-                "state": command.state,
-                "flatten_no": command.flatten_no,
-                "reopen_no": command.reopen_no,
-                "skip_seq": command.skip_seq,
-                "deleting": command.deleting,
-            },
-        )
+        self._session.commit(command_sql.PUT, self._values(account, command))
+
+    def put_commands(self, commands: Sequence[tuple[AccountId, BotCommand]]) -> None:
+        """Do the same for many bots in one transaction."""
+        with self._session.transaction() as transaction:
+            for account, command in commands:
+                transaction.run(command_sql.PUT, self._values(account, command))
+
+    def _values(self, account: AccountId, command: BotCommand) -> dict[str, object]:
+        return {
+            "fleet": self._session.fleet,
+            "uid": command.config.uid,
+            "account": account,
+            "bot": command.config.key,
+            "config": to_json(config_values(command.config)),
+            "state": command.state,
+            "flatten_no": command.flatten_no,
+            "reopen_no": command.reopen_no,
+            "skip_seq": command.skip_seq,
+            "deleting": command.deleting,
+        }
 
     def bot_commands(self, account: AccountId) -> list[BotCommand]:
         """Return the desired state of an account's bots, sorted by bot key; deleted ones too, until forgotten."""

@@ -36,20 +36,28 @@ class PostgresFleetStore:
 
     def register_bot(self, bot: BotKey, uid: BotUid, *, db_role: str = "", host: str = "") -> None:
         """Make the bot's row, its two streams and its halt switch. Raises Permanent for a UID of another bot."""
-        parameters = {
-            "fleet": self._session.fleet,
-            "uid": uid,
-            "bot": bot,
-            "db_role": db_role,
-            "host": host,
-            "streams": [orders_stream(uid), executions_stream(uid)],
-            "scopes": list(bot_scopes(bot)),
-        }
+        self.register_bots([(bot, uid, db_role, host)])
+
+    def register_bots(self, bots: Sequence[tuple[BotKey, BotUid, str, str]]) -> None:
+        """Do the same for many in one transaction. Raises Permanent as well, and registers none of them then."""
         with self._session.transaction() as transaction:
-            if not transaction.run(upkeep_sql.REGISTER_BOT, parameters).fetchall():
-                raise Permanent(f"bot {bot}: UID {uid} belongs to another bot")
-            transaction.run(stream_sql.CREATE_STREAMS, parameters)
-            transaction.run(halt_sql.CREATE, parameters)
+            registered = []
+            for bot, uid, db_role, host in bots:
+                parameters = {
+                    "fleet": self._session.fleet,
+                    "uid": uid,
+                    "bot": bot,
+                    "db_role": db_role,
+                    "host": host,
+                    "streams": [orders_stream(uid), executions_stream(uid)],
+                    "scopes": list(bot_scopes(bot)),
+                }
+                registered.append((bot, uid, transaction.run(upkeep_sql.REGISTER_BOT, parameters)))
+                transaction.run(stream_sql.CREATE_STREAMS, parameters)
+                transaction.run(halt_sql.CREATE, parameters)
+            for bot, uid, rows in registered:
+                if not rows.fetchall():
+                    raise Permanent(f"bot {bot}: UID {uid} belongs to another bot")
 
     def retire_bot(self, uid: BotUid, *, policy: DeletionPolicy) -> None:
         """Mark the bot as deleted, and close its record: its lease is never given again, its process is fenced."""

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from governor.kubernetes.cache import Cache
-from governor.kubernetes.client import DEPLOYMENT, POD, Listing
+from governor.kubernetes.client import DEPLOYMENT, POD, Listing, listed
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +14,10 @@ from tradefleet.domain.errors import Retryable
 
 def thing(name: str = "bot-a", *, version: int = 1, uid: str = "u1", **more: Any) -> dict[str, Any]:
     return {"metadata": {"namespace": "n", "name": name, "uid": uid, "resourceVersion": str(version)}, **more}
+
+
+def listing(*bodies: dict[str, Any], at: int) -> Listing:
+    return Listing([listed(msgspec.json.encode(body)) for body in bodies], at)
 
 
 def names(cache: Cache) -> list[str]:
@@ -44,7 +49,7 @@ def test_a_list_from_before_a_deletion_brings_nothing_back():
     cache = Cache()
     cache.offer(DEPLOYMENT, thing(version=9), is_gone=True)
 
-    cache.refresh(DEPLOYMENT, "n", Listing([thing(version=3)], 8))
+    cache.refresh(DEPLOYMENT, "n", listing(thing(version=3), at=8))
 
     assert names(cache) == []
 
@@ -54,7 +59,7 @@ def test_a_list_removes_what_is_not_in_it_and_keeps_what_came_after_it():
     cache.offer(DEPLOYMENT, thing("old", version=3, uid="u3"))
     cache.offer(DEPLOYMENT, thing("new", version=12, uid="u12"))
 
-    cache.refresh(DEPLOYMENT, "n", Listing([], 10))
+    cache.refresh(DEPLOYMENT, "n", listing(at=10))
 
     assert names(cache) == ["new"]
 
@@ -73,7 +78,7 @@ def test_nothing_is_taken_for_missing_before_every_kind_was_listed():
     cache.offer(DEPLOYMENT, thing())
     assert not cache.is_filled([DEPLOYMENT], ["n"])
 
-    cache.refresh(DEPLOYMENT, "n", Listing([], 0))
+    cache.refresh(DEPLOYMENT, "n", listing(at=0))
 
     assert cache.is_filled([DEPLOYMENT], ["n"])
     assert not cache.is_filled([DEPLOYMENT], ["n", "other"])
@@ -86,7 +91,7 @@ def test_a_change_wakes_and_a_repetition_does_not():
 
     cache.offer(DEPLOYMENT, thing(version=1))
     cache.offer(DEPLOYMENT, thing(version=1))
-    cache.refresh(DEPLOYMENT, "n", Listing([thing(version=1)], 4))
+    cache.refresh(DEPLOYMENT, "n", listing(thing(version=1), at=4))
 
     assert woken == [True]
 
@@ -129,7 +134,7 @@ def test_whatever_the_order_of_reports_the_last_state_wins(data: st.DataObject):
 
     for what, at, uid in [*stream, lists[-1]]:
         if what == "list":
-            cache.refresh(DEPLOYMENT, "n", Listing([thing(version=at, uid=uid)] if uid else [], at))
+            cache.refresh(DEPLOYMENT, "n", listing(*([thing(version=at, uid=uid)] if uid else []), at=at))
         else:
             cache.offer(DEPLOYMENT, thing(version=at, uid=uid), is_gone=what == "gone")
 
@@ -162,7 +167,7 @@ def test_a_watch_that_does_not_tell_what_was_written_is_found_out():
 def test_a_watch_that_does_not_tell_what_a_list_has_shown_is_found_out():
     clock = Clock()
     cache = Cache(clock_s=clock)
-    cache.refresh(DEPLOYMENT, "n", Listing([thing(version=5)], 6))
+    cache.refresh(DEPLOYMENT, "n", listing(thing(version=5), at=6))
     clock.now_s = 60.0
     with pytest.raises(Retryable):
         cache.check_watches()
@@ -187,7 +192,7 @@ def test_what_a_watch_has_told_is_not_owed():
     clock = Clock()
     cache = Cache(clock_s=clock)
     cache.offer(DEPLOYMENT, thing(version=5), is_watched=True)
-    cache.refresh(DEPLOYMENT, "n", Listing([thing(version=5)], 6))
+    cache.refresh(DEPLOYMENT, "n", listing(thing(version=5), at=6))
     clock.now_s = 60.0
 
     cache.check_watches()
