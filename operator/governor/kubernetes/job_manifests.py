@@ -69,8 +69,8 @@ def children_of_job(job: Job, owner: Resource, surroundings: Surroundings, datab
     template = {"metadata": {"labels": labels}, "spec": _pod(job, name, surroundings)}
     spec = {"backoffLimit": 0, "activeDeadlineSeconds": TIME_S_MAX, "template": template}
     return [
-        _child(SECRET, metadata, type="Opaque", data={URL_KEY: encoded(database_url)}),
         _child(CONFIG_MAP, metadata, data={"settings.json": json.dumps(settings, default=str, sort_keys=True)}),
+        _child(SECRET, metadata, type="Opaque", data={URL_KEY: encoded(database_url)}),
         _child(NETWORK_POLICY, metadata, spec=policy),
         _child(JOB, metadata, spec=spec),
     ]
