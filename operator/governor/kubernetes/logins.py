@@ -8,7 +8,7 @@ import hmac
 import logging
 import secrets as random_secrets
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from tradefleet.store.logins import (
     ensure_holder_role,
     ensure_workload_login,
     holder_login,
+    known_logins,
     workload_login,
 )
 from tradefleet.store.upkeep import FleetStore
@@ -92,6 +93,12 @@ class ClusterLogins:
         """Take away the log-in of a bot that is gone."""
         self._assigned.pop(uid, None)
         self._dismiss(holder_login(self._fleet, uid))
+
+    def known_hosts(self, hosts: Collection[str]) -> Collection[str]:
+        """Return those of these shared hosts that have a log-in, whoever made it."""
+        roles = {workload_login(self._fleet, Component.HOLDER, host): host for host in hosts}
+        with self._owner() as connection:
+            return {roles[role] for role in known_logins(connection, roles)}
 
     def dismiss_host(self, host: str) -> None:
         """Take away the log-in of a shared host that is gone. Harmless when there is none."""
