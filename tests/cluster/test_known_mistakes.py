@@ -67,6 +67,7 @@ from tradefleet.resources.common import API_VERSION
 
 AWAY_S = 12.0  # longer than a request waits for its answer
 SOON_S = 10.0
+FLEETS = ("mover", "left", "waiter", "steady", "bad", "poor", "managed")  # one for each test that needs one at rest
 ELSEWHERE = "known-mistakes-elsewhere"
 
 Body = dict[str, Any]
@@ -80,10 +81,12 @@ def place(
     database: Database,  # noqa: F811
     broker: Broker,  # noqa: F811
 ) -> Iterator[Place]:
-    """A namespace with a Governor at work, and a fleet in it that must be left alone by all that happens here."""
+    """A namespace with a Governor at work, and fleets in it; one must be left alone by all that happens here."""
     folder = tmp_path_factory.mktemp("known") / "mistakes"
     made = Place("known-mistakes", folder, control_plane=control_plane, api=api, database=database, broker=broker)
     made.apply(bystanders())
+    for name in FLEETS:  # all at once: to wait for each to come to rest would take most of the time
+        made.apply(fleet(name))
     made.governor.start()
     made.rest()
     yield made
@@ -124,8 +127,6 @@ def template_generation(place: Place, name: str) -> int:
 
 
 def test_a_bot_that_moves_leaves_no_process_where_it_was(place: Place):
-    place.apply(fleet("mover"))
-    place.rest()
     cluster = place.cluster
     assert "bot-mover" in cluster.names("Deployment")
 
@@ -141,8 +142,6 @@ def test_a_bot_that_moves_leaves_no_process_where_it_was(place: Place):
 
 
 def test_what_a_governor_died_in_the_midst_of_clearing_away_goes_all_the_same(place: Place):
-    place.apply(fleet("left"))
-    place.rest()
     cluster = place.cluster
     place.governor.kill()
     assert cluster.api.patch(path(place, "TradingBot", "left"), {"spec": {"placement": "Shared"}}).accepted
@@ -159,7 +158,6 @@ def test_what_a_governor_died_in_the_midst_of_clearing_away_goes_all_the_same(pl
 
 
 def test_a_job_that_has_not_begun_gets_back_what_was_taken_from_it(place: Place):
-    place.rest()
     cluster = place.cluster
     job = next(name for name in cluster.names("Job") if "bystander" in name)
 
@@ -171,8 +169,6 @@ def test_a_job_that_has_not_begun_gets_back_what_was_taken_from_it(place: Place)
 
 
 def test_a_resource_that_waits_for_its_end_holds_up_no_other(place: Place):
-    place.apply(fleet("waiter"))
-    place.rest()
     assert place.cluster.api.delete(path(place, "Exchange", "waiter")).accepted
     eventually(
         lambda: "waits for 1 bots" in status(place, "waiter", "Exchange").get("reason", ""), what="it to say why"
@@ -203,8 +199,6 @@ UNRELATED: dict[str, Body] = {
 
 
 def test_what_does_not_concern_a_bot_does_not_restart_it(place: Place):
-    place.apply(fleet("steady"))
-    place.rest()
     before = template_generation(place, "steady")
 
     for what, patch in UNRELATED.items():
@@ -308,8 +302,6 @@ BAD_PODS: dict[str, tuple[Body, str, str, str]] = {
 
 
 def test_bad_input_is_shown_where_it_matters_and_heals(place: Place):
-    place.apply(fleet("bad"))
-    place.rest()
     cluster = place.cluster
     for what, (container, kind, reason, remedy) in BAD_PODS.items():
         cluster.play_pod("bot-bad", ready=False, **container)
@@ -333,8 +325,6 @@ def test_bad_input_is_shown_where_it_matters_and_heals(place: Place):
 
 
 def test_a_quota_that_refuses_a_pod_is_told_of(place: Place):
-    place.apply(fleet("poor"))
-    place.rest()
     cluster = place.cluster
     assert cluster.api.delete(f"{cluster.path('Pod', 'bot-poor')}?gracePeriodSeconds=0").accepted
     refusal = 'pods "bot-poor-x" is forbidden: exceeded quota: small, requested: pods=1, used: pods=4, limited: pods=4'
@@ -355,8 +345,6 @@ def test_a_quota_that_refuses_a_pod_is_told_of(place: Place):
 
 
 def test_a_foreign_field_manager_keeps_its_marks_and_loses_what_is_ours(place: Place):
-    place.apply(fleet("managed"))
-    place.rest()
     before = place.cluster.get("Deployment", "bot-managed")
     assert before is not None
     theirs = {
