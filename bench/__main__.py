@@ -62,6 +62,7 @@ FIGURES: Final = (
     Figure("fleet_memory", "memory of the demo's fleet with its broker and database"),
     Figure("backtest", "bars a second, beside backtrader and nautilus_trader"),
     Figure("lockstep", "steps a second of eight bots as processes, and the backtest's ledger under kills"),
+    Figure("governor_chaos", "the Governor killed in storms of changes, and every kind's spec changed in long series"),
     Figure("simulation", "ten thousand fleets under faults, and the deliberate bugs they find"),
 )
 

@@ -30,6 +30,21 @@ STARTS_MAX: Final = 3  # each with other ports, when one that was free is taken 
 ADMINISTRATOR: Final = "administrator"
 SERVICES: Final = "10.96.0.0/16"
 
+# Who among the accounts of pods has written what: one line for each request, without what was written.
+AUDIT_POLICY: Final = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [
+        {
+            "level": "Metadata",
+            "userGroups": ["system:serviceaccounts"],
+            "verbs": ["create", "update", "patch", "delete", "deletecollection"],
+        },
+        {"level": "None"},
+    ],
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Addresses:
@@ -52,11 +67,15 @@ class Addresses:
 
 
 class ControlPlane:
-    """An API server and its etcd in `folder`. Each start begins empty: what a cluster held ends with it."""
+    """An API server and its etcd in `folder`. Each start begins empty: what a cluster held ends with it.
 
-    def __init__(self, folder: Path, addresses: Addresses | None = None) -> None:
+    With `is_audited`, `audit_log` tells of every write by the account of a pod.
+    """
+
+    def __init__(self, folder: Path, addresses: Addresses | None = None, *, is_audited: bool = False) -> None:
         self._folder = ServiceFolder(folder, "cluster")
         self._fixed = addresses
+        self._is_audited = is_audited
         self._children: list[Child] = []
 
     @property
@@ -68,6 +87,16 @@ class ControlPlane:
     def kubeconfig(self) -> Path:
         """Return the file by which clients find the API server, as its administrator."""
         return self.folder / "kubeconfig"
+
+    @property
+    def audit_log(self) -> Path:
+        """Return the file with a line of JSON for every write by the account of a pod (`audit.k8s.io/v1`)."""
+        return self.folder / "audit.log"
+
+    @property
+    def pid(self) -> int:
+        """Return the process id of the API server."""
+        return self._children[-1].pid
 
     @property
     def certificate(self) -> Path:
@@ -155,8 +184,14 @@ class ControlPlane:
             "authorization-mode": "Node,RBAC",
             "allow-privileged": "true",
             "kubelet-preferred-address-types": "InternalIP",
+            **(self._audit_settings() if self._is_audited else {}),
         }
         return [str(program), *(f"--{name}={value}" for name, value in settings.items())]
+
+    def _audit_settings(self) -> dict[str, str]:
+        policy = self.folder / "audit-policy.yaml"
+        policy.write_text(yaml.safe_dump(AUDIT_POLICY), encoding="utf-8")
+        return {"audit-policy-file": str(policy), "audit-log-path": str(self.audit_log)}
 
     def _wait_until_ready(self, addresses: Addresses, token: str) -> bool:
         """Return whether the API server answers before its time is over; False at once when a process ended."""

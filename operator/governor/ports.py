@@ -109,6 +109,9 @@ class Logins(Protocol):
     def dismiss_bot(self, uid: BotUid) -> None:
         """Take away the log-in of a bot that is gone. Harmless when there is none."""
 
+    def known_hosts(self, hosts: Collection[str]) -> Collection[str]:
+        """Return those of these shared hosts that have a log-in."""
+
     def dismiss_host(self, host: str) -> None:
         """Take away the log-in of a shared host that is gone. Harmless when there is none."""
 

@@ -5,7 +5,7 @@ a round remembers of the one before spares writes; a Governor that starts writes
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Final
@@ -16,6 +16,7 @@ from governor.ending import is_let_go, is_needed, settled_bots
 from governor.job import JobFacts
 from governor.observation import Seen
 from governor.plan import Memory, Observed, plan
+from governor.plan.hosts import HOSTS_MAX, host_name
 from governor.ports import Ports
 from governor.references import references
 from governor.reporting import Rest, statuses_of
@@ -63,7 +64,7 @@ class Rounds:
         self._simulating = Simulating(ports.simulations, ports.trials, ports.resources.note)
         self._questions: tuple[Question, ...] = ()
         self._told: dict[str, Command] = {}
-        self._hosts: set[str] = set()  # whose log-ins there may be
+        self._hosts: set[str] | None = None  # whose log-ins there may be; not known at first
         self._listed: dict[str, tuple[Instrument, ...]] = {}
         self._memory = Memory()  # spares work, and changes nothing of what is decided
         self._rested: dict[str, Rest] = {}  # the same of statuses, by UID
@@ -75,7 +76,7 @@ class Rounds:
         state = replace(state, seen=self._obey_policies(planned, state.seen))  # before a new bot is told to trade
         self._carry_out(planned, state.seen)
         self._ports.renderer.tend(planned.workloads)
-        self._dismiss_hosts(planned)
+        self._dismiss_hosts(planned, state.resources)
         for workload, message in self._ports.renderer.take_ends():
             self._ports.resources.note(workload.owner, "process ended", f"{workload.name}: {message}")
         wanted = jobs_of(state.resources, planned.verdicts, planned.questions, planned.needs)
@@ -180,9 +181,13 @@ class Rounds:
         for run in planned.runs:
             self._ports.runs.create_run(RunId(run.run), run.feed, run.participants, run.terms)
 
-    def _dismiss_hosts(self, planned: Plan) -> None:
-        """Take away the log-ins of hosts that are gone."""
+    def _dismiss_hosts(self, planned: Plan, resources: Collection[Resource]) -> None:
+        """Take away the log-ins of hosts that are gone, since a Governor that died had no time to, as well."""
         wanted = {each.name for each in planned.workloads if each.role is Role.HOST}
+        if self._hosts is None:
+            exchanges = [each.key for each in resources if isinstance(each, Exchange)]
+            possible = [host_name(each, number) for each in exchanges for number in range(HOSTS_MAX)]
+            self._hosts = set(self._ports.logins.known_hosts(possible))
         self._hosts |= wanted
         gone = self._hosts - wanted
         for host in sorted(gone - self._ports.renderer.facts().keys()) if gone else ():

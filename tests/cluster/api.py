@@ -3,6 +3,7 @@
 import json
 import re
 import ssl
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -16,6 +17,9 @@ from tradefleet.resources.common import GROUP, VERSION
 from tradefleet.resources.kinds import KINDS
 
 TIMEOUT_S = 30.0
+BUSY = (429, 503)  # come again, says a server under load, or one that has just learnt of a kind
+TRIES_MAX = 20
+PAUSE_S = 0.5
 MERGE_PATCH = "application/merge-patch+json"
 
 Body = dict[str, Any]
@@ -120,6 +124,14 @@ class Api:
             data=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"Bearer {self._token}", "Content-Type": content_type},
         )
+        for _ in range(TRIES_MAX):
+            answer = self._answer(request)
+            if answer.status not in BUSY:
+                break
+            time.sleep(PAUSE_S)
+        return answer
+
+    def _answer(self, request: urllib.request.Request) -> Answer:
         try:
             with urllib.request.urlopen(request, context=self._trust, timeout=TIMEOUT_S) as response:
                 return Answer(response.status, json.load(response))

@@ -22,7 +22,7 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """A running API server. It is empty but for what other tests have put there."""
-    server = ControlPlane(tmp_path_factory.mktemp("control-plane"))
+    server = ControlPlane(tmp_path_factory.mktemp("control-plane"), is_audited=True)
     server.start()
     yield server
     server.stop()

@@ -17,7 +17,7 @@ import yaml
 from governor.local.loopback import free_port
 
 from cluster.control_plane import kubectl
-from tests.cluster.api import Api
+from tests.cluster.api import Answer, Api
 from tests.cluster.helm import CHART, helm
 from tradefleet.resources.kinds import KINDS
 
@@ -202,13 +202,22 @@ class Cluster:
         found: list[dict[str, Any]] = self.api.get(self.path(kind))["items"]
         return found
 
+    def ours(self, kind: str) -> list[dict[str, Any]]:
+        """Return all resources of a kind of our own."""
+        found: list[dict[str, Any]] = self.api.get(self.place(kind))["items"]
+        return found
+
+    def place(self, kind: str, name: str = "") -> str:
+        """Return the path of a resource of our own, or of all of a kind."""
+        place = f"/apis/tradefleet.dev/v1alpha1/namespaces/{self.namespace}/{KINDS[kind].names.plural}"
+        return f"{place}/{name}" if name else place
+
     def everything(self) -> dict[str, str]:
         """Return the version of every object that a Governor writes, to see whether it has written."""
         kinds = ("Deployment", "ConfigMap", "Secret", "Service", "ServiceAccount", "NetworkPolicy", "Job", "Event")
         found = [(kind, each) for kind in kinds for each in self.all(kind)]
-        for kind, model in KINDS.items():
-            place = f"/apis/tradefleet.dev/v1alpha1/namespaces/{self.namespace}/{model.names.plural}"
-            found += [(kind, each) for each in self.api.get(place)["items"]]
+        for kind in KINDS:
+            found += [(kind, each) for each in self.ours(kind)]
         return {f"{kind}/{each['metadata']['name']}": each["metadata"]["resourceVersion"] for kind, each in found}
 
     # --- what nodes and controllers do ----------------------------------------------------------------------------
@@ -217,10 +226,14 @@ class Cluster:
         """Let the pod of a Deployment be there, in a state."""
         deployment = self.get("Deployment", workload)
         assert deployment is not None
-        self._pod(workload, deployment["spec"]["template"])
-        status = {"name": "workload", "ready": ready, "image": "x", "imageID": "x", "restartCount": 0, **container}
-        answer = self.api.patch(f"{self.path('Pod', workload)}/status", {"status": {"containerStatuses": [status]}})
+        answer = self.put_pod(workload, deployment["spec"]["template"], ready=ready, **container)
         assert answer.accepted, answer.body
+
+    def put_pod(self, name: str, template: Mapping[str, Any], *, ready: bool, **container: Any) -> Answer:
+        """Return the answer to what the container of a pod says, the pod made when it is missing."""
+        self._pod(name, template)
+        status = {"name": "workload", "ready": ready, "image": "x", "imageID": "x", "restartCount": 0, **container}
+        return self.api.patch(f"{self.path('Pod', name)}/status", {"status": {"containerStatuses": [status]}})
 
     def play_job(self, name: str, told: Mapping[str, Any]) -> None:
         """Let the pod of a Job end with a last message."""

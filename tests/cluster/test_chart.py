@@ -9,9 +9,14 @@ from typing import Any
 import pytest
 import yaml
 from governor.chart.uninstall import remaining
+from governor.kubernetes.client import DEPLOYMENT
+from governor.kubernetes.manifests import Credentials, Surroundings, children_of
+from governor.kubernetes.settings import read_settings
+from governor.workload import Role, Workload, workload_name
 
 from cluster.control_plane import ControlPlane, kubectl
 from tests.cluster.helm import CHART, helm
+from tests.unit.governor import fleets
 from tests.unit.resources.cases import BOT
 from tradefleet.resources.kinds import KINDS
 
@@ -330,3 +335,34 @@ def test_the_operators_settings_are_one_document_that_names_everything(tmp_path:
     assert told["workloads"]["image"] == "localhost/tradefleet@sha256:" + "0" * 64
     assert told["workloads"]["resources"]["limits"] == {"memory": "256Mi"}
     assert told["schema_registry_url"] == "http://registry:8081"
+
+
+PORT = 9911
+ANOTHER_PORT = {**MONITORED, "metrics": {**MONITORED["metrics"], "port": PORT}}
+
+
+def test_chart_and_processes_agree_on_where_figures_are_told(tmp_path: Path):
+    objects = rendered(tmp_path, ANOTHER_PORT)
+    (told,) = (each["data"]["governor.yaml"] for each in objects if "governor.yaml" in (each.get("data") or {}))
+    path = tmp_path / "governor.yaml"
+    path.write_text(told, encoding="utf-8")
+    defaults = read_settings(path).workloads
+    surroundings = Surroundings(
+        fleet="here", defaults=defaults, database_hosts=(), kafka_bootstrap="kafka:9092", kafka_prefix="here."
+    )
+    owner = fleets.exchange()
+    workload = Workload(name=workload_name(Role.GATEWAY, owner.key), role=Role.GATEWAY, owner=owner.key, settings={})
+    children = children_of(workload, owner, surroundings, Credentials(database_url="postgresql://h/d", token=""))
+    made = next(child.body for child in children if child.kind == DEPLOYMENT)
+    (operator,) = (each for each in objects if each["kind"] == "Deployment")
+
+    for deployment in (operator, made):
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        ports = {each["name"]: each["containerPort"] for each in container["ports"]}
+        listens = {each["name"]: each.get("value") for each in container["env"]}["TRADEFLEET_HEALTH_PORT"]
+        probed = {container[probe]["httpGet"]["port"] for probe in ("livenessProbe", "readinessProbe")}
+        assert (ports["metrics"], listens) == (PORT, str(PORT))
+        assert probed <= {"metrics", PORT}
+    scraped = [each["spec"] for each in objects if each["kind"] in ("ServiceMonitor", "PodMonitor")]
+    endpoints = [one["port"] for spec in scraped for one in spec.get("endpoints", spec.get("podMetricsEndpoints"))]
+    assert endpoints == ["metrics", "metrics"]

@@ -18,7 +18,7 @@ import yaml
 from cluster.control_plane import kubectl
 from cluster.local import LocalCluster, Sort
 from cluster.release import NAMESPACE, RELEASE, install
-from tests.cluster.helm import helm
+from tests.cluster.helm import CHART, helm
 from tests.cluster.test_governor import quickstart
 from tradefleet.cli.fleet_target import in_namespace
 from tradefleet.domain.ids import BotKey
@@ -36,6 +36,17 @@ MENDED_WITHIN_S = 10
 POLL_S = 0.5
 BARS = 600
 DATABASE_SECRET = f"{RELEASE}-tradefleet-postgres"
+AUDITED_WITHIN_S = 60
+TOLD_WITHIN_S = 60  # what a kubelet finds out only by trying
+# The service is the child of the container's first process, which nothing inside may kill.
+KILL_CHILDREN = """
+import os, signal
+from pathlib import Path
+for entry in Path("/proc").glob("[0-9]*"):
+    parent = int(entry.joinpath("stat").read_text().rpartition(")")[2].split()[1])
+    if parent == 1 and int(entry.name) != os.getpid():
+        os.kill(int(entry.name), signal.SIGKILL)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -83,11 +94,64 @@ class Fleet:
         found: list[dict[str, Any]] = json.loads(self.asked("get", kinds, "--output", "json", *more))["items"]
         return found
 
+    def restart_service(self, component: str) -> None:
+        """Kill the service in a pod of ours without a word: its container ends and comes again, over the same data."""
+        (pod,) = self.items("pods", "--selector", f"app.kubernetes.io/component={component}")
+        name, before = pod["metadata"]["name"], self._restarts(pod)
+        self.asked("exec", name, "--", "python", "-c", KILL_CHILDREN)
+        eventually(
+            lambda: self._restarts(json.loads(self.asked("get", "pod", name, "-o", "json"))) > before,
+            what=f"{component} to come again",
+            within_s=READY_WITHIN_S,
+        )
+
+    def _restarts(self, pod: dict[str, Any]) -> int:
+        (container,) = pod["status"]["containerStatuses"]
+        return int(container["restartCount"]) if container["ready"] else 0
+
+    def pods_of(self, component: str) -> dict[str, tuple[str, int]]:
+        """Return UID and restarts of each pod of a kind of workload, by the workload's name."""
+        found = self.items("pods", "--selector", f"app.kubernetes.io/component={component}")
+        return {
+            each["metadata"]["labels"]["tradefleet.dev/workload"]: (
+                each["metadata"]["uid"],
+                sum(one["restartCount"] for one in each["status"].get("containerStatuses", [])),
+            )
+            for each in found
+            if "deletionTimestamp" not in each["metadata"]
+        }
+
+    def audit(self) -> None:
+        """Check the books of the whole fleet, as its owner would."""
+        command = ["audit", "--kubeconfig", str(self._cluster.kubeconfig), "-n", NAMESPACE]
+        done = subprocess.run(
+            [sys.executable, "-m", "tradefleet.cli.entry", *command],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=AUDITED_WITHIN_S,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def upgrade(self, **values: object) -> None:
+        """Upgrade the release, with some values that differ from those that it has."""
+        given = [part for name, value in values.items() for part in ("--set", f"{name.replace('__', '.')}={value}")]
+        answer = helm(
+            *("upgrade", RELEASE, str(CHART), "--namespace", NAMESPACE, "--reuse-values", *given),
+            *("--wait", "--timeout", f"{READY_WITHIN_S}s"),
+            config=self._cluster.kubeconfig,
+        )
+        assert answer.returncode == 0, answer.stderr
+
     def ours(self) -> list[str]:
         """Return the names of all that belongs to workloads."""
         kinds = "deployments,services,configmaps,secrets,serviceaccounts,networkpolicies,jobs,pods"
         found = self.items(kinds, "--selector", "app.kubernetes.io/managed-by=tradefleet-governor")
         return sorted(f"{each['kind']}/{each['metadata']['name']}" for each in found)
+
+    def phase(self, kind: str, name: str) -> str:
+        """Return where a resource stands."""
+        return self.asked("get", kind, name, "--output", "jsonpath={.status.phase}")
 
     def bots(self) -> dict[str, dict[str, Any]]:
         """Return the statuses of all bots."""
@@ -131,6 +195,9 @@ def test_the_quickstart_trades_as_it_was_backtested_whatever_is_killed(fleet: Fl
     )
     assert time.monotonic() - began_s < READY_WITHIN_S
 
+    for service in ("kafka", "postgres"):
+        assert fleet.phase("feed", "replay") != "Succeeded", "it is restarted while bots trade"
+        fleet.restart_service(service)
     for workload in ("gateway-simulator", "feed-replay", "bot-quickstart-sma-cross-btc-usd", "venue-simulator"):
         label = f"tradefleet.dev/workload={workload}"
         fleet.asked("delete", "pods", "--selector", label, "--force", "--grace-period=0")
@@ -152,6 +219,122 @@ def test_the_quickstart_trades_as_it_was_backtested_whatever_is_killed(fleet: Fl
         what="a finished replay to rest",
         within_s=30,
     )
+    fleet.audit()
+
+
+def second_market(**spec: Any) -> list[dict[str, Any]]:
+    """Return a market that is played for long, at a pace that upgrades and restarts can be felt at."""
+    exchange, dataset, feed = (body for body in copy.deepcopy(quickstart()) if body["kind"] != "BotSet")
+    for body in (exchange, dataset, feed):
+        body["metadata"]["name"] = "second"
+    dataset["spec"]["synthetic"]["bars"] = 20_000
+    feed["spec"] |= {
+        "exchangeRef": {"name": "second"},
+        "replay": {"datasetRefs": [{"name": "second"}], "speed": "120x"},
+    }
+    return [exchange, dataset, feed, *(bot(name, **spec) for name in ("steady-1", "steady-2"))]
+
+
+def bot(name: str, **spec: Any) -> dict[str, Any]:
+    settings = {
+        "exchangeRef": {"name": "second"},
+        "strategy": {"name": "random", "params": {}},
+        "instruments": ["BTC-USD"],
+        "wallet": {"USD": "1000"},
+        **spec,
+    }
+    metadata = {"name": name}
+    return {"apiVersion": "tradefleet.dev/v1alpha1", "kind": "TradingBot", "metadata": metadata, "spec": settings}
+
+
+def go_on(fleet: Fleet, *names: str) -> None:
+    """Wait until each of these bots has seen more bars than it has now."""
+    before = {name: fleet.bots()[name].get("lastBarTime", "") for name in names}
+    eventually(
+        lambda: all(fleet.bots()[name].get("lastBarTime", "") > before[name] for name in names),
+        what=f"bars of {before}",
+        within_s=READY_WITHIN_S,
+    )
+
+
+def test_an_upgrade_leaves_bots_alone_or_brings_them_back_where_they_were(fleet: Fleet):
+    """What concerns the operator alone restarts no bot; what concerns pods restarts each, which then trades on."""
+    fleet.asked("apply", "-f", "-", given=yaml.safe_dump_all(second_market()))
+    fleet.asked("wait", "--for=condition=Ready", f"--timeout={READY_WITHIN_S}s", "tradingbots", "steady-1", "steady-2")
+    go_on(fleet, "steady-1", "steady-2")
+    before = {component: fleet.pods_of(component) for component in ("bot", "gateway", "venue", "feed")}
+
+    fleet.upgrade(governor__resyncSeconds=20, governor__podAnnotations__upgraded="once")
+    go_on(fleet, "steady-1", "steady-2")
+
+    assert {component: fleet.pods_of(component) for component in before} == before
+
+    fills = {name: fleet.bots()[name]["fills"] for name in ("steady-1", "steady-2")}
+    fleet.upgrade(workloads__resources__requests__cpu="11m")
+    eventually(
+        lambda: all(
+            set(fleet.pods_of(component)) == set(there)
+            and not set(fleet.pods_of(component).values()) & set(there.values())
+            for component, there in before.items()
+            if component != "feed"
+        ),
+        what="every pod to be another one",
+        within_s=READY_WITHIN_S,
+    )
+    go_on(fleet, "steady-1", "steady-2")
+    after = {name: fleet.bots()[name]["fills"] for name in fills}
+    assert all(after[name] >= fills[name] for name in fills), (fills, after)
+    fleet.audit()
+
+
+BAD_BOTS = {
+    "no-image": ({"image": "localhost/nothing-of-that-name:1"}, "ImagePull", "mend podTemplate.image"),
+    "no-node": ({"nodeSelector": {"disk": "golden"}}, "Unschedulable", "no node takes its pod"),
+    "no-memory": ({"resources": {"limits": {"memory": "20Mi"}}}, "OutOfMemory", "raise podTemplate.resources.limits"),
+}
+
+
+def test_bad_input_is_found_out_by_a_real_kubelet_and_disturbs_nobody(fleet: Fleet):
+    before = fleet.pods_of("bot")
+    for name, (template, _, _) in BAD_BOTS.items():
+        fleet.asked("apply", "-f", "-", given=yaml.safe_dump(bot(name, podTemplate=template)))
+
+    for name, (_, reason, remedy) in BAD_BOTS.items():
+        eventually(
+            lambda name=name, reason=reason: ready(fleet, name)["reason"] == reason,
+            what=f"{name}: {reason}, of {fleet.bots()[name]}",
+            within_s=TOLD_WITHIN_S,
+        )
+        assert remedy in ready(fleet, name)["message"]
+        notes = fleet.asked("get", "events", "--field-selector", f"involvedObject.name={name}", "-o", "json")
+        assert reason in {each["reason"] for each in json.loads(notes)["items"]}
+    pods = len(fleet.items("pods"))
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "small"},
+        "spec": {"hard": {"pods": pods}},
+    }
+    fleet.asked("apply", "-f", "-", given=json.dumps(quota))
+    eventually(
+        lambda: int(fleet.items("resourcequotas")[0].get("status", {}).get("used", {}).get("pods", 0)) >= pods,
+        what="the quota to be counted",
+        within_s=TOLD_WITHIN_S,
+    )
+    fleet.asked("apply", "-f", "-", given=yaml.safe_dump(bot("no-room")))
+    eventually(lambda: ready(fleet, "no-room")["reason"] == "QuotaExceeded", what="the quota", within_s=TOLD_WITHIN_S)
+    assert "raise the ResourceQuota" in ready(fleet, "no-room")["message"]
+
+    fleet.asked("delete", "resourcequota", "small")
+    fleet.asked(
+        "delete", "tradingbots", *BAD_BOTS, "no-room", f"--timeout={GONE_WITHIN_S}s", timeout_s=2 * GONE_WITHIN_S
+    )
+    assert fleet.pods_of("bot") == before, "its neighbours were left alone"
+
+
+def ready(fleet: Fleet, name: str) -> dict[str, Any]:
+    conditions = fleet.bots()[name].get("conditions", [])
+    return next((each for each in conditions if each["type"] == "Ready"), {"reason": "", "message": ""})
 
 
 def test_helm_finds_the_installation_in_order(fleet: Fleet):

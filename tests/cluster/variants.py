@@ -31,9 +31,13 @@ anything = st.recursive(
 
 
 @st.composite
-def bodies(draw: st.DrawFn) -> Body:
-    """Return a strategy for bodies near a right one: fields taken out, added, and set to right and wrong values."""
-    body = copy.deepcopy(VALID[draw(st.sampled_from(sorted(VALID)))])
+def bodies(draw: st.DrawFn, kind: str = "") -> Body:
+    """Return a strategy for bodies near a right one: fields taken out, added, and set to right and wrong values.
+
+    With `kind` they are all of that kind.
+    """
+    names = sorted(name for name, body in VALID.items() if kind in ("", body["kind"]))
+    body = copy.deepcopy(VALID[draw(st.sampled_from(names))])
     schema = SCHEMAS[body["kind"]]["properties"]["spec"]
     for _ in range(draw(st.integers(1, CHANGES_MAX))):
         path, field = draw(st.sampled_from(places(schema, body["spec"])))

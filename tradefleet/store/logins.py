@@ -6,6 +6,7 @@ carry the fleet.
 
 import hashlib
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -100,6 +101,12 @@ def admit(connection: psycopg.Connection, role: str, *, fleet: str, component: C
         "ON CONFLICT (role) DO UPDATE SET fleet = EXCLUDED.fleet, component = EXCLUDED.component",
         (role, fleet, component),
     )
+
+
+def known_logins(connection: psycopg.Connection, roles: Collection[str]) -> set[str]:
+    """Return those of these roles that are there."""
+    rows = connection.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", (list(roles),)).fetchall()
+    return {role for (role,) in rows}
 
 
 def drop_login(connection: psycopg.Connection, role: str) -> None:

@@ -117,8 +117,8 @@ def surroundings_of_pod(
     code = {f"{CODE_PREFIX}{file}": text for file, text in outside.code.items()}
     secrets = [child_of(SECRET, metadata, type="Opaque", data={URL_KEY: encoded(database_url)})]
     return [
+        child_of(CONFIG_MAP, metadata, data={**told, **code}),  # before the Secret, which no list shows
         *([] if outside.isolated else secrets),
-        child_of(CONFIG_MAP, metadata, data={**told, **code}),
         child_of(NETWORK_POLICY, metadata, spec=policy),
     ]
 

@@ -16,7 +16,8 @@ from tradefleet.domain.errors import FleetError
 from tradefleet.resources.common import Resource
 
 from .cache import Cache, Entry, Key
-from .client import CONFIG_MAP, JOB, NETWORK_POLICY, POD, SECRET, Api, Body
+from .client import CONFIG_MAP, JOB, NETWORK_POLICY, POD, SECRET, Api, Body, key_of
+from .drift import is_as_wanted, replacement
 from .facts import pod_facts
 from .job_manifests import (
     JOB_LABEL,
@@ -27,7 +28,7 @@ from .job_manifests import (
     result_name,
     result_of,
 )
-from .manifests import CONTAINER, DIGEST_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, Child, Surroundings
+from .manifests import CONTAINER, DIGEST_ANNOTATION, Child, Surroundings
 from .secrets import Secrets
 
 _LOG: Final = logging.getLogger(__name__)
@@ -117,6 +118,7 @@ class ClusterJobs:
             return JobFacts(error=error)
         found = self._answer(asked)
         if found is None:
+            self._mend(asked)
             return JobFacts(is_running=True, error=error or self._trouble(asked))
         if "result" in found:
             self._api_apply(result_of(asked.job, asked.owner, self._surroundings, found["result"]))
@@ -199,11 +201,31 @@ class ClusterJobs:
             return JobFacts(error=str(refusal))
         return JobFacts(is_running=True, error=error)
 
+    def _mend(self, asked: _Asked) -> None:
+        """Bring back what somebody took from a job that runs: its pod may not have started yet, and would never.
+
+        What a Backtest was asked is not written again, since what it was asked about may have changed since.
+        """
+        url = self._login(asked.job.name, asked.place)
+        for child in children_of_job(asked.job, asked.owner, self._surroundings, url):
+            if child.kind == SECRET:
+                self._secrets.bring(child.body)
+            elif child.kind != JOB and self._is_amiss(child):
+                self._api_apply(child)
+
+    def _is_amiss(self, child: Child) -> bool:
+        entry = self._cache.get(child.kind, key_of(child.body))
+        return entry is None or (child.kind == NETWORK_POLICY and not is_as_wanted(child.body, entry.body()))
+
     def _api_apply(self, child: Child) -> None:
         if child.kind == SECRET:
             self._secrets.bring(child.body)
         else:
-            self._cache.offer(child.kind, self._api.apply(child.kind, child.body, is_ours=True))
+            stored = self._api.apply(child.kind, child.body, is_ours=True)
+            mended = replacement(child.body, stored) if child.kind == NETWORK_POLICY else None
+            if mended is not None:
+                stored = self._api.rewrite(child.kind, stored, mended)
+            self._cache.offer(child.kind, stored)
 
     def _remove_others(self, asked: Collection[_Asked], facts: Mapping[str, JobFacts]) -> None:
         """Delete the objects of jobs that are done or not wanted, and results that nobody asks for."""
@@ -215,18 +237,19 @@ class ClusterJobs:
             (CONFIG_MAP, JOB_LABEL, working),
             (CONFIG_MAP, RESULT_LABEL, results),
         )
+        cleared: set[Key] = set()
         for kind, label, wanted in kinds:
             for key, entry in self._cache.all(kind):
                 if key in wanted:
                     continue
                 metadata = entry.body()["metadata"]
-                labels = metadata.get("labels") or {}
-                if labels.get(MANAGED_BY_LABEL) != MANAGED_BY or label not in labels:
+                if label not in (metadata.get("labels") or {}):
                     continue
                 if "deletionTimestamp" not in metadata:
+                    if label == JOB_LABEL and key not in cleared:
+                        self._secrets.remove(key)  # first: no list shows it, so what is left tells that it may be there
+                        cleared.add(key)
                     self._api.delete(kind, *key, uid=entry.uid)
-                    if kind == JOB:
-                        self._secrets.remove(key)
 
 
 def _is_about(failure: _Failure, asked: _Asked | None) -> bool:

@@ -26,6 +26,7 @@ from tradefleet.store.logins import (
     ensure_holder_role,
     ensure_workload_login,
     holder_login,
+    known_logins,
     workload_login,
 )
 from tradefleet.store.upkeep import FleetStore
@@ -118,6 +119,12 @@ class ClusterLogins:
         """Take away the log-in of a bot that is gone."""
         self._assigned.pop(uid, None)
         self._dismiss(holder_login(self._fleet, uid))
+
+    def known_hosts(self, hosts: Collection[str]) -> Collection[str]:
+        """Return those of these shared hosts that have a log-in, whoever made it."""
+        roles = {workload_login(self._fleet, Component.HOLDER, host): host for host in hosts}
+        with self._owner() as connection:
+            return {roles[role] for role in known_logins(connection, roles)}
 
     def dismiss_host(self, host: str) -> None:
         """Take away the log-in of a shared host that is gone. Harmless when there is none."""

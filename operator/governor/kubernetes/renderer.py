@@ -48,8 +48,6 @@ from .manifests import (
     DIGEST_ANNOTATION,
     ENDED_ANNOTATION,
     FLEET_LABEL,
-    MANAGED_BY,
-    MANAGED_BY_LABEL,
     NAMESPACE_LABEL,
     WORKLOAD_LABEL,
     Credentials,
@@ -352,22 +350,26 @@ class ClusterRenderer:
         self._in_sync[child.kind.kind, child.key] = (version, child.digest)
 
     def _remove_others(self, wanted: Collection[tuple[str, Key]]) -> None:
-        """Delete what is ours and not wanted: of a workload that is over, or that has another name or kind now."""
+        """Delete what is ours and not wanted: of a workload that is over, or that has another name or kind now.
+
+        Its Secret goes first, which no list shows: what is left of a workload tells that there may be one.
+        """
+        cleared: set[Key] = set()
         frozen = self._frozen()
         for kind in WRITTEN:
             for key, entry in self._cache.all(kind):
                 if (kind.kind, key) in wanted:
                     continue
                 body = entry.body()
-                labels = body["metadata"].get("labels") or {}
-                is_ours = labels.get(MANAGED_BY_LABEL) == MANAGED_BY and WORKLOAD_LABEL in labels
+                is_ours = WORKLOAD_LABEL in (body["metadata"].get("labels") or {})
                 if not is_ours or "deletionTimestamp" in body["metadata"] or not frozen.isdisjoint(owners_of(body)):
                     continue
                 self._in_sync.pop((kind.kind, key), None)
                 try:
-                    if kind == DEPLOYMENT:  # while there is something by which the Secret is found
-                        self._secrets.remove(key)
+                    if key not in cleared and (SECRET.kind, key) not in wanted:
+                        self._secrets.remove(key)  # while there is something by which it is found
                         self._in_sync.pop((SECRET.kind, key), None)
+                        cleared.add(key)
                     self._api.delete(kind, *key, uid=entry.uid)
                 except Forbidden as error:  # in one namespace, which concerns no other
                     _LOG.warning("%s %s/%s cannot be deleted: %s", kind.kind, *key, error)
@@ -470,5 +472,8 @@ def _has_same_owner(wanted: Body, stored: Body) -> bool:
 
 
 def selector(fleet: str) -> str:
-    """Return the label selector of all that belongs to a fleet's workloads."""
-    return f"{FLEET_LABEL}={fleet},{MANAGED_BY_LABEL}={MANAGED_BY}"
+    """Return the label selector of all that belongs to a fleet's workloads.
+
+    A label of our own: the standard one of who manages an object is rewritten by tools that mean well.
+    """
+    return f"{FLEET_LABEL}={fleet}"

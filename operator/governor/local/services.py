@@ -1,6 +1,6 @@
 """What a local fleet stands on: its Postgres with schema and log-ins, its Kafka with topics."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from tradefleet.bus.access import ADMINISTRATOR, WRITERS, grant_access
@@ -11,7 +11,7 @@ from tradefleet.domain.ids import BotKey, BotUid
 from tradefleet.runtime.clock import SystemClock
 from tradefleet.store import schema
 from tradefleet.store.components import Component
-from tradefleet.store.logins import admit, component_login, drop_login, holder_login, host_login
+from tradefleet.store.logins import admit, component_login, drop_login, holder_login, host_login, known_logins
 from tradefleet.store.postgres.session import Session
 from tradefleet.store.postgres.upkeep import PostgresFleetStore
 
@@ -125,6 +125,12 @@ class Services:
         """Take away the log-in of a bot that is gone."""
         self._assigned.pop(uid, None)
         self._dismiss(holder_login(self.fleet, uid))
+
+    def known_hosts(self, hosts: Collection[str]) -> Collection[str]:
+        """Return those of these shared hosts that have a log-in, whoever made it."""
+        roles = {host_login(self.fleet, host): host for host in hosts}
+        with self._database.owner() as connection:
+            return {roles[role] for role in known_logins(connection, roles)}
 
     def dismiss_host(self, host: str) -> None:
         """Take away the log-in of a shared host that is gone."""

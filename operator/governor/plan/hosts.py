@@ -17,6 +17,8 @@ HOST_SIZE: Final = 200
 there are; and they end together when the process does.
 """
 
+HOSTS_MAX: Final = 50  # of an exchange that are looked for after a restart: those of ten thousand bots
+
 _NUMBER_LENGTH: Final = 5  # of a host, with the '-' before it
 
 

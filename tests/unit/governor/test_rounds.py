@@ -88,6 +88,7 @@ class Stage:
         self.seen = Seen()
         self.logins: dict[BotUid, BotKey] = {}
         self.puts: list[Command] = []
+        self.host_logins: set[str] = set()
         self.dismissed: list[str] = []
         self.told: list[tuple[int, int]] = []
         self.is_broken = False
@@ -122,6 +123,10 @@ class Stage:
     def admit_bot(self, bot: BotKey, uid: BotUid, *, host: str = "") -> None:
         self.store.register_bot(bot, uid, db_role=host or uid, host=host)
         self.logins[uid] = bot
+        self.host_logins |= {host} - {""}
+
+    def known_hosts(self, hosts: Collection[str]) -> Collection[str]:
+        return self.host_logins & set(hosts)
 
     def admit_bots(self, bots: Sequence[tuple[BotKey, BotUid, str]]) -> None:
         for bot, uid, host in bots:
@@ -133,6 +138,7 @@ class Stage:
 
     def dismiss_host(self, host: str) -> None:
         self.dismissed.append(host)
+        self.host_logins.discard(host)
 
     def dismiss_bot(self, uid: BotUid) -> None:
         self.logins.pop(uid, None)
@@ -384,6 +390,17 @@ def test_the_log_in_of_a_host_goes_with_it() -> None:
 
     assert stage.dismissed == [HOST]
     assert "alpha" not in stage.named()
+
+
+def test_the_log_in_of_a_host_goes_even_if_the_governor_died_before_it_could_take_it() -> None:
+    stage = Stage(*_market(fleets.bot("alpha", placement="Shared")))
+    stage.go()
+    stage.resources = MemoryResources(_market(fleets.bot("alpha", generation=2)))
+    stage.begin()
+
+    stage.go()
+
+    assert stage.host_logins == set()
 
 
 # --- RiskPolicies -----------------------------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ def test_a_jobs_pod_reaches_the_database_alone_and_holds_no_token():
 
     children = {child.kind: child.body for child in children_of_job(job, owner, SURROUNDINGS, "postgresql://u:p@h/d")}
 
-    assert list(children) == [SECRET, CONFIG_MAP, NETWORK_POLICY, JOB]
+    assert list(children) == [CONFIG_MAP, SECRET, NETWORK_POLICY, JOB]
     ports = [each["port"] for rule in children[NETWORK_POLICY]["spec"]["egress"] for each in rule["ports"]]
     assert sorted(ports) == [53, 53, 5432]
     pod = children[JOB]["spec"]["template"]["spec"]
