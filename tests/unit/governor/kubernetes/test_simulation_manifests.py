@@ -48,7 +48,7 @@ def children(*, slots: int = 3, queue: str = "") -> dict[Any, dict[str, Any]]:
 def test_the_pods_reach_the_database_alone_and_hold_no_token() -> None:
     made = children()
 
-    assert list(made) == [SECRET, CONFIG_MAP, NETWORK_POLICY, JOB]
+    assert list(made) == [CONFIG_MAP, SECRET, NETWORK_POLICY, JOB]
     policy, job = made[NETWORK_POLICY]["spec"], made[JOB]["spec"]
     ports = [each["port"] for rule in policy["egress"] for each in rule["ports"]]
     assert sorted(ports) == [53, 53, 5432]
