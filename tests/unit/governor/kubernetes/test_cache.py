@@ -196,3 +196,19 @@ def test_what_a_watch_has_told_is_not_owed():
     clock.now_s = 60.0
 
     cache.check_watches()
+
+
+def test_a_namespace_that_is_forgotten_is_empty_owes_nothing_and_hides_no_other():
+    clock = Clock()
+    cache = Cache(clock_s=clock)
+    cache.offer(DEPLOYMENT, thing(version=5))
+    elsewhere = thing(version=6, uid="another")
+    elsewhere["metadata"]["namespace"] = "other"
+    cache.offer(DEPLOYMENT, elsewhere, is_watched=True)
+    clock.now_s = 60.0
+
+    cache.forget([DEPLOYMENT, POD], "n")
+
+    cache.check_watches()
+    assert [key for key, _ in cache.all(DEPLOYMENT)] == [("other", "bot-a")]
+    assert cache.is_filled([DEPLOYMENT, POD], ["n"]), "it is known to be empty"
