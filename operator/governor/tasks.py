@@ -234,7 +234,8 @@ def _judged(backtest: Backtest, known: TrialProgress, facts: SimulationFacts, ve
     """Return where a Backtest stands. Messages hold no number that changes with every trial: fields do."""
     extra = {}
     if known.failed and known.failure is not None:
-        some = f"{known.failed} of {known.trials} trials failed, the first: " if known.trials > 1 else ""
+        count = f"{known.failed} of {known.trials}" if known.is_done else "some"
+        some = f"{count} trials failed, the first: " if known.trials > 1 else ""
         extra[ConditionType.WARNING] = ("TrialsFailed", some + failure_text(known.failure))
     if known.is_done and known.completed:
         return Judgement(

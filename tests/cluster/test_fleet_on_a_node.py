@@ -359,7 +359,7 @@ GRID = {"fast": [5, 10], "slow": [30, 60]}
 def grid() -> list[dict[str, Any]]:
     """Return a grid of four trials, each of some seconds."""
     version = "tradefleet.dev/v1alpha1"
-    candles = {"synthetic": {"bars": 40_000, "seed": 5}, "instruments": ["BTC-USD"], "intervals": ["1m"]}
+    candles = {"synthetic": {"bars": 20_000, "seed": 5}, "instruments": ["BTC-USD"], "intervals": ["1m"]}
     asked = {
         "datasetRef": {"name": "long"},
         "exchangeRef": {"name": "simulator"},

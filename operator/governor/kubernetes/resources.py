@@ -39,7 +39,7 @@ FIGURES: Final = frozenset(
     {
         *("equity", "vsHold", "drawdownPercent", "realizedProfit", "fees", "position", "fills", "openOrders"),
         *("lastBarTime", "lastBarAge", "bars", "marketTime", "lastReconciledTime"),
-        *("completed", "progress", "bestParams", "quoteAsset", "datasetHash", "ledgerHash", "synthetic"),
+        *("completed", "failed", "progress", "bestParams", "quoteAsset", "datasetHash", "ledgerHash", "synthetic"),
     }
 )
 

@@ -172,8 +172,8 @@ class ClusterSimulations:
         changes = {name: value for name, value in wanted.items() if spec.get(name) != value}
         if changes:
             metadata = job["metadata"]
-            patch = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "spec": changes}
-            self._cache.offer(JOB, self._api.merge(JOB, metadata["namespace"], metadata["name"], patch))
+            # Over whatever version is there: a controller writes the status of a Job that works all the time.
+            self._cache.offer(JOB, self._api.merge(JOB, metadata["namespace"], metadata["name"], {"spec": changes}))
 
     def _remove_others(self, wanted: Collection[Key]) -> None:
         """Delete the objects of simulations that are done or not wanted."""

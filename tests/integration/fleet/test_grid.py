@@ -102,3 +102,20 @@ def test_another_question_begins_anew_and_the_results_of_before_stay(fleet: Flee
 
 def _refused() -> list[tuple[int, int]]:
     return [(fast, slow) for fast in (5, 10, 20, 48) for slow in (24, 48, 72, 96) if fast >= slow]
+
+
+def test_a_single_run_has_a_report_in_the_database(fleet: FleetCommands) -> None:
+    text = (EXAMPLE / "backtest.yaml").read_text(encoding="utf-8")
+    begin, _, rest = text.partition("  search:\n")
+    path = fleet.work / "one.yaml"
+    path.write_text(f"{begin}  parallelism: {rest.partition('parallelism: ')[2]}".replace("sma-grid", "one"))
+
+    fleet.ok("apply", str(path), "--wait")
+
+    page = fleet.ok("results", "one", "-o", "html")
+    assert page.rstrip().endswith("</html>")
+    assert page == (fleet.home.path / "reports" / "backtest-default-one.html").read_text(encoding="utf-8")
+    assert "made" in fleet.values("bt", "one")[0]["status"]["reason"]
+    refused = fleet.run("results", "sma-grid", "-o", "html")
+    assert refused.code != 0
+    assert "tradefleet backtest FILES --report OUT.html" in refused.err

@@ -590,3 +590,63 @@ def test_a_dataset_with_conditions_is_played_only_after_it_was_read(condition):
 
 def test_a_dataset_without_conditions_is_played_at_once():
     assert "feed-default-replay" in _names(_plan(*_fleet(fleets.bot("alpha"))))
+
+
+# --- backtests --------------------------------------------------------------------------------------------------------
+
+
+def _backtest(**spec):
+    body = {
+        "datasetRef": {"name": "market"},
+        "exchangeRef": {"name": "simulator"},
+        "strategy": {"name": "sma-cross"},
+        "wallet": {"USD": "10000"},
+        **spec,
+    }
+    return fleets.stored("Backtest", "test", body)
+
+
+@pytest.mark.parametrize(
+    ("there", "spec", "reason", "message"),
+    [
+        ([fleets.exchange()], {}, "DatasetNotFound", "waits for Dataset market in namespace default: apply it"),
+        ([fleets.dataset()], {}, "ExchangeNotFound", "waits for Exchange simulator in namespace default: apply it"),
+        (
+            [fleets.dataset()],
+            {"strategy": None, "wallet": {}, "exchangeRef": None, "botRefs": [{"name": "alpha"}]},
+            "TradingBotNotFound",
+            "waits for TradingBot alpha in namespace default: apply it",
+        ),
+    ],
+)
+def test_a_backtest_waits_for_what_it_refers_to(there, spec, reason, message):
+    wanted = _backtest(**spec)
+
+    verdict = _plan(*there, wanted).verdicts[wanted.key]
+
+    assert (verdict.stalled, verdict.reason, verdict.message) == (False, reason, message)
+
+
+SPACE = {"fast": {"values": [3, 5]}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "what"),
+    [
+        ({"search": {"space": SPACE, "method": "random", "trials": 3}}, "search.method random"),
+        ({"search": {"space": SPACE, "method": "bayesian", "trials": 3}}, "search.method bayesian"),
+        ({"search": {"space": SPACE}, "walkForward": {"train": "2d", "test": "1d"}}, "walkForward"),
+        ({"promote": {"botName": "winner"}}, "promote"),
+    ],
+)
+def test_what_no_engine_runs_yet_is_said_and_not_ignored(spec, what):
+    wanted = _backtest(**spec)
+
+    verdict = _plan(fleets.exchange(), fleets.dataset(), wanted).verdicts[wanted.key]
+
+    assert (verdict.stalled, verdict.reason) == (True, "NotSupported")
+    assert verdict.message.startswith(f"{what} is not supported yet: ")
+
+
+def test_a_grid_that_has_all_it_needs_may_run():
+    assert _plan(fleets.exchange(), fleets.dataset(), _backtest(search={"space": SPACE})).verdicts == {}
