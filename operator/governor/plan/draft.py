@@ -56,6 +56,7 @@ class Draft:
 
     def __init__(self, resources: Collection[Resource], observed: Observed, warm_up: WarmUp, memory: Memory) -> None:
         self._by_key = {resource.key: resource for resource in resources}
+        self._in_order = [resource for _, resource in sorted(self._by_key.items())]
         self.observed = observed
         self.warm_up = warm_up
         self.memory = memory
@@ -81,7 +82,7 @@ class Draft:
 
     def all(self, kind: type[ResourceT]) -> list[ResourceT]:
         """Return the resources of a kind, sorted by key."""
-        return [each for _, each in sorted(self._by_key.items()) if isinstance(each, kind)]
+        return [each for each in self._in_order if isinstance(each, kind)]
 
     def say(self, resource: Resource, reason: str, message: str, *, stalled: bool) -> None:
         """Note what stands in the way of a resource."""
