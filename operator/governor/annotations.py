@@ -10,6 +10,7 @@ STATE_ANNOTATION: Final = f"{GROUP}/state"  # state of a bot of a set that a per
 FLATTEN_ANNOTATION: Final = f"{GROUP}/flatten-requests"  # how often the owner has asked to flatten
 REOPEN_ANNOTATION: Final = f"{GROUP}/reopen-requests"  # how often the owner has asked to reopen the bot's stream
 SKIP_ANNOTATION: Final = f"{GROUP}/skip-request"  # number of a request that may be left out if it cannot be read
+CODE_ANNOTATION: Final = f"{GROUP}/rollout-code"  # the code of a bot that a person agreed to: one of Manual updates
 LAST_NUMBER: Final = 10**9
 
 
