@@ -10,12 +10,9 @@ STATE_ANNOTATION: Final = f"{GROUP}/state"  # state of a bot of a set that a per
 FLATTEN_ANNOTATION: Final = f"{GROUP}/flatten-requests"  # how often the owner has asked to flatten
 REOPEN_ANNOTATION: Final = f"{GROUP}/reopen-requests"  # how often the owner has asked to reopen the bot's stream
 SKIP_ANNOTATION: Final = f"{GROUP}/skip-request"  # number of a request that may be left out if it cannot be read
-ROLLOUT_ANNOTATION: Final = (
-    f"{GROUP}/rollout"  # generation of a spec that may come into force, for updateStrategy Manual
-)
-LET_GO_ANNOTATION: Final = (
-    f"{GROUP}/let-go"  # "true" on a deleted bot: it goes at once, and all it has at the venue stays
-)
+ROLLOUT_ANNOTATION: Final = f"{GROUP}/rollout"  # generation of a spec that may come into force, of Manual updates
+LET_GO_ANNOTATION: Final = f"{GROUP}/let-go"  # "true" on a deleted bot: it goes at once, what it has at the venue stays
+CODE_ANNOTATION: Final = f"{GROUP}/rollout-code"  # the code of a bot that a person agreed to: one of Manual updates
 LAST_NUMBER: Final = 10**9
 
 

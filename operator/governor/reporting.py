@@ -167,6 +167,7 @@ class _Reporter:
             refold_inputs=self._seen.refolds.get(uid, 0),
             refused=self._seen.refusals.get(uid, ""),
             has_drifted=bot.key in self._planned.drifted or (process is not None and process.has_drifted),
+            new_code=self._planned.new_code.get(bot.key, ""),
             market_us=self._market_us.get(place, 0),
             is_replayed=place in self._finished_exchanges and not self._is_played(bot),
             is_selling=books is not None and books.has_exits,

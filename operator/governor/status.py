@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
+from governor.annotations import CODE_ANNOTATION
 from governor.conditions import (
     Extra,
     Judgement,
@@ -65,6 +66,7 @@ class BotView:
     refold_inputs: int = 0
     refused: str = ""
     has_drifted: bool = False
+    new_code: str = ""  # the code that waits, where nothing else has changed
     market_us: int = 0  # market now: the time that the exchange's bots have reached
     is_replayed: bool = False  # its feed's history has come to its end, and nothing else plays its market
     is_selling: bool = False  # its gateway sells a position of it
@@ -133,7 +135,11 @@ def _judge_bot(bot: TradingBot, verdict: Verdict | None, view: BotView) -> Judge
     warnings = _warnings(bot, view)
     if warnings:
         extra[ConditionType.WARNING] = (next(iter(warnings)), "; ".join(warnings.values()))
-    if view.has_drifted:
+    if view.new_code:
+        word = f"`kubectl annotate tb {bot.metadata.name} {CODE_ANNOTATION}={view.new_code} --overwrite`"
+        message = f"its code has changed and updateStrategy is Manual: {word} brings it into force"
+        extra[ConditionType.CONFIG_DRIFT] = ("CodeChanged", message)
+    elif view.has_drifted:
         extra[ConditionType.CONFIG_DRIFT] = ("SpecChanged", drift_message(bot))
     if bot.metadata.deletion_timestamp is not None and view.overdue and not view.is_settled:
         message = f"{_ending(bot, view)}; this takes too long: {view.overdue}"

@@ -231,6 +231,9 @@ class Plan:
     questions: tuple[Question, ...] = ()
     needs: dict[ResourceKey, Needs] | None = None  # of Datasets and Backtests that can run; None on one machine
     code: dict[ResourceKey, Mapping[str, str]] = field(default_factory=dict)  # modules of Backtests, by file name
+    new_code: dict[ResourceKey, str] = field(
+        default_factory=dict
+    )  # which code of a drifted bot waits, if only that does
 
 
 class ProcessState(StrEnum):

@@ -152,12 +152,13 @@ def test_with_manual_updates_new_code_waits_and_the_old_one_is_kept(stage: Stage
 
     changed = BUYER.replace("0.5", "0.25")
     stage.code(buyer=changed)
-    stage.says("TradingBot", "alpha", type="ConfigDrift", status="True")
+    drift = stage.says("TradingBot", "alpha", type="ConfigDrift", status="True", reason="CodeChanged")
     assert deployed(stage)["metadata"]["annotations"]["tradefleet.dev/digest"] == first
     assert code_of_pod(stage) == BUYER
 
     place = f"/apis/tradefleet.dev/v1alpha1/namespaces/{stage.cluster.namespace}/tradingbots/alpha"
-    assert stage.cluster.api.patch(place, {"spec": {"updateStrategy": "Auto"}}).accepted
+    annotation, _, agreed = drift["message"].partition("tb alpha ")[2].partition(" ")[0].partition("=")
+    assert stage.cluster.api.patch(place, {"metadata": {"annotations": {annotation: agreed}}}).accepted
     stage.until(lambda: code_of_pod(stage) == changed, "the new code to be taken")
     stage.says("TradingBot", "alpha", type="Ready", status="True")
     stage.says("TradingBot", "alpha", type="ConfigDrift", status="False")

@@ -68,7 +68,7 @@ WRITTEN: Final = (DEPLOYMENT, SERVICE, CONFIG_MAP, NETWORK_POLICY, SERVICE_ACCOU
 WATCHED: Final = (*WRITTEN, POD)
 CODE_GONE: Final = (
     "the code that it runs is not there any more, neither in the ConfigMap of strategy.codeFrom nor in its own copy: "
-    "bring it back, or set updateStrategy to Auto to run what is there now"
+    "bring it back, or agree to what is there now, as its ConfigDrift says"
 )
 MARKS_MAX: Final = 50_000
 AT_ONCE: Final = 8  # workloads that are brought about at the same time

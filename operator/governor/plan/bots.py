@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
-from governor.annotations import FLATTEN_ANNOTATION, REOPEN_ANNOTATION, SKIP_ANNOTATION, number_in
+from governor.annotations import CODE_ANNOTATION, FLATTEN_ANNOTATION, REOPEN_ANNOTATION, SKIP_ANNOTATION, number_in
 from governor.ending import is_let_go
 from governor.plan.draft import Draft
 from governor.plan.hosts import HOST_SIZE, place
@@ -167,9 +167,14 @@ def _settled_config(draft: Draft, bot: TradingBot, config: BotConfig) -> BotConf
     obeying = _with_gateways_part(told, bot)
     if replace(obeying, generation=config.generation) == config:
         return obeying
-    if rolls_out(bot):
+    # A word about a spec is none about code that comes later: that is agreed to by itself, and exactly as it is.
+    only_code = replace(config, code=told.code, warmup_bars=told.warmup_bars, generation=told.generation) == told
+    agreed = only_code and bot.metadata.annotations.get(CODE_ANNOTATION) == config.code
+    if bot.spec.updates_by_itself or agreed or (rolls_out(bot) and not only_code):
         return config
     draft.drifted.add(bot.key)
+    if only_code:
+        draft.new_code[bot.key] = config.code
     return told
 
 

@@ -69,6 +69,7 @@ class Draft:
         self.halts: list[PolicyHalt] = []
         self.questions: dict[tuple[str, str], Question] = {}  # by namespace and digest
         self.needs: dict[ResourceKey, Needs] | None = None
+        self.new_code: dict[ResourceKey, str] = {}
         self.code: dict[ResourceKey, Mapping[str, str]] = {}
 
     @property
@@ -101,4 +102,5 @@ class Draft:
             questions=tuple(self.questions.values()),
             needs=self.needs,
             code=self.code,
+            new_code=self.new_code,
         )

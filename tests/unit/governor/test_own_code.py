@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from governor.annotations import CODE_ANNOTATION
 from governor.plan import AskedByJob, Observed, plan
 from governor.references import Found, Reference, Referenced, ReferenceKind, found_config_map
 from governor.workload import Answer, Plan, Role, Verdict, Workload
@@ -166,6 +167,22 @@ def test_with_manual_updates_new_code_is_drift():
 
     assert found.drifted == {ALPHA}
     assert found.commands[0].command.config == before
+    waits = found.new_code[ALPHA]
+
+    for agreed_to, is_taken in ((before.code, False), (waits, True)):
+        annotations = {CODE_ANNOTATION: agreed_to}
+        agreeing = bot.model_copy(update={"metadata": bot.metadata.model_copy(update={"annotations": annotations})})
+        found = planned(agreeing, code, answers=answered(bot, code), **told(before))
+        assert (found.commands[0].command.config.code == waits) is is_taken
+        assert (found.new_code == {}) is is_taken
+
+
+def test_code_that_waits_with_a_changed_spec_is_part_of_its_drift():
+    bot, code = own(updateStrategy="Manual", seed=9), holding(trend="new")
+    before = running(own(), holding(trend="old"))
+    found = planned(bot, code, answers=answered(bot, code), **told(before))
+
+    assert (found.drifted, found.new_code) == ({ALPHA}, {})
 
 
 def test_another_image_is_other_code():

@@ -276,10 +276,8 @@ def test_a_set_says_what_its_bots_wait_for():
     waiting = there.model_copy(update={"spec": bot.spec, "status": shown})
 
     status = set_status(bot_set, None, [waiting], [bot], now_us=0)
-    assert (
-        status.reason
-        == f"0 of 1 bots are Ready: {bot.metadata.name}: waits for Exchange simulator in namespace default: apply it"
-    )
+    waits = f"{bot.metadata.name}: waits for Exchange simulator in namespace default: apply it"
+    assert status.reason == f"0 of 1 bots are Ready: {waits}"
 
 
 def test_a_bot_without_data_says_what_to_apply():
