@@ -606,27 +606,6 @@ def _backtest(**spec):
     return fleets.stored("Backtest", "test", body)
 
 
-@pytest.mark.parametrize(
-    ("there", "spec", "reason", "message"),
-    [
-        ([fleets.exchange()], {}, "DatasetNotFound", "waits for Dataset market in namespace default: apply it"),
-        ([fleets.dataset()], {}, "ExchangeNotFound", "waits for Exchange simulator in namespace default: apply it"),
-        (
-            [fleets.dataset()],
-            {"strategy": None, "wallet": {}, "exchangeRef": None, "botRefs": [{"name": "alpha"}]},
-            "TradingBotNotFound",
-            "waits for TradingBot alpha in namespace default: apply it",
-        ),
-    ],
-)
-def test_a_backtest_waits_for_what_it_refers_to(there, spec, reason, message):
-    wanted = _backtest(**spec)
-
-    verdict = _plan(*there, wanted).verdicts[wanted.key]
-
-    assert (verdict.stalled, verdict.reason, verdict.message) == (False, reason, message)
-
-
 SPACE = {"fast": {"values": [3, 5]}}
 
 
