@@ -4,6 +4,7 @@ import base64
 from typing import Any
 
 import psycopg
+from governor.kubernetes.jobs import READINGS_MAX
 
 from tests.cluster.governor import Cluster
 from tests.cluster.test_governor import apply, cluster, governor, quickstart, status_of  # noqa: F401 - fixtures
@@ -139,3 +140,20 @@ def test_a_claim_is_mounted_read_only_where_the_job_looks(stage: Stage):  # noqa
     assert mount["readOnly"] is True
     (source,) = stage.cluster.settings(name)["replay"]["sources"]
     assert source["path"] == f"{mount['mountPath']}/deep/btc.csv.gz"
+
+
+def test_pods_that_cannot_start_hold_up_no_other_reading(stage: Stage):  # noqa: F811
+    files = [{"path": "btc.csv", "instrument": "BTC-USD"}]
+    lost = [dataset(f"lost-{number}", volume={"claimName": "nowhere"}, files=files) for number in range(READINGS_MAX)]
+    apply(stage.cluster, *lost)
+    stage.governor.start()
+    jobs = stage.until_alone(lambda: len(stage.cluster.names("Job")) == READINGS_MAX and stage.cluster.names("Job"))
+
+    apply(stage.cluster, dataset("waits", volume={"claimName": "archive"}, files=files))
+    for name in jobs:
+        job = stage.cluster.get("Job", name)
+        assert job is not None
+        why = {"reason": "ErrImagePull", "message": "nobody has it"}
+        stage.cluster.put_pod(name, job["spec"]["template"], ready=False, state={"waiting": why})
+
+    stage.until_alone(lambda: set(stage.cluster.names("Job")) - set(jobs))

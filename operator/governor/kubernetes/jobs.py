@@ -37,6 +37,7 @@ RETRY_S: Final = 30.0
 RETRY_S_MAX: Final = 600.0
 PODS_MAX: Final = 50_000
 READINGS_MAX: Final = 4  # Datasets that are read at the same time
+STUCK_MAX: Final = 16  # so many pods that cannot start, for want of a volume or an image, hold up no other reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,9 @@ class ClusterJobs:
         asked = {job.name: _Asked(job, owners[job.name]) for job in jobs if job.name in owners}
         self._failures = {name: each for name, each in self._failures.items() if _is_about(each, asked.get(name))}
         facts = {name: self._facts(each) for name, each in asked.items()}
-        running = sum(each.is_running for each in facts.values())
+        begun = [each for name, each in asked.items() if facts[name].is_running]
+        stuck = sum(bool(self._trouble(each)) for each in begun)
+        running = len(begun) - min(stuck, STUCK_MAX)
         for each in sorted(asked.values(), key=lambda one: (one.owner.metadata.creation_timestamp or "", one.job.name)):
             if running < READINGS_MAX and self._is_due(each, facts[each.job.name]):
                 facts[each.job.name] = self._start(each)
