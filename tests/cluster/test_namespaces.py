@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from governor.kubernetes.job_manifests import JOB_LABEL
 from governor.kubernetes.manifests import object_key
 from governor.local.broker import Broker
 from governor.workload import Role, workload_name
@@ -53,7 +54,11 @@ class NamespaceController:
         if self._api.get(f"{deployments}deployments")["items"]:
             assert self._api.delete(f"{deployments}deployments").accepted
             return
-        if self._api.get(f"{pods}pods")["items"]:
+        running = [each["metadata"] for each in self._api.get(f"{pods}pods")["items"]]
+        for pod in running:
+            if JOB_LABEL in pod["labels"]:  # it has ended, and no kubelet waits for it
+                assert self._api.delete(f"{pods}pods/{pod['name']}?gracePeriodSeconds=0").accepted
+        if running:
             return
         for place in self._places:
             assert self._api.delete(f"{place}?propagationPolicy=Background").accepted, place
