@@ -28,6 +28,7 @@ PASSING: Final = frozenset(
     }
 )
 JOB_LABEL: Final = "tradefleet.dev/job"
+ASKING_LABELS: Final = frozenset({JOB_LABEL, "tradefleet.dev/simulation"})
 _HASH: Final = re.compile(r"\b[0-9a-f]{8,64}\b")
 
 
@@ -63,7 +64,8 @@ def picture(cluster: Cluster) -> dict[str, object]:
     for kind in MADE:
         for each in _made(cluster, kind):
             # A job asks its question once, about what was there then: that it is asked is what can be compared.
-            content = "asked" if JOB_LABEL in each["metadata"]["labels"] else _content(each)
+            is_asked = not ASKING_LABELS.isdisjoint(each["metadata"]["labels"])
+            content = "asked" if is_asked else _content(each)
             found[str(_plain(place_of({"kind": kind, **each}), words))] = _plain(content, words)
     return found
 
