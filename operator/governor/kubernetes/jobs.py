@@ -194,8 +194,7 @@ class ClusterJobs:
             self._api.delete(JOB, *asked.place, uid=old.uid)
             return JobFacts(error=error)
         try:
-            url = "" if asked.job.isolated else self._login(asked.job.name, asked.place)
-            for child in children_of_job(asked.job, asked.owner, self._surroundings, url):
+            for child in children_of_job(asked.job, asked.owner, self._surroundings, self._url_of(asked)):
                 self._api_apply(child)
         except FleetError as refusal:
             wait_s = RETRY_S if failure is None else min(failure.wait_s * 2, RETRY_S_MAX)
@@ -204,13 +203,13 @@ class ClusterJobs:
             return JobFacts(error=str(refusal))
         return JobFacts(is_running=True, error=error)
 
-    def _mend(self, asked: _Asked) -> None:
-        """Bring back what somebody took from a job that runs: its pod may not have started yet, and would never.
+    def _url_of(self, asked: _Asked) -> str:
+        """Return the URL of a job's own log-in; one that is isolated has none."""
+        return "" if asked.job.isolated else self._login(asked.job.name, asked.place)
 
-        What a Backtest was asked is not written again, since what it was asked about may have changed since.
-        """
-        url = self._login(asked.job.name, asked.place)
-        for child in children_of_job(asked.job, asked.owner, self._surroundings, url):
+    def _mend(self, asked: _Asked) -> None:
+        """Bring back what somebody took from a job that runs: its pod may not have started yet, and would never."""
+        for child in children_of_job(asked.job, asked.owner, self._surroundings, self._url_of(asked)):
             if child.kind == SECRET:
                 self._secrets.bring(child.body)
             elif child.kind != JOB and self._is_amiss(child):

@@ -43,7 +43,7 @@ FIGURES: Final = frozenset(
     }
 )
 
-WITH_JOBS: Final = frozenset({"Dataset", "Backtest"})
+WITH_JOBS: Final = frozenset({"Dataset", "Backtest", "TradingBot"})  # of a bot, one that looks at its own strategy
 
 Values = Mapping[str, Any]
 
@@ -165,7 +165,7 @@ class ClusterResources:
         )
 
     def by_job(self) -> dict[str, Resource]:
-        """Return the Datasets and Backtests as `all` returned them last, by the names that their jobs have."""
+        """Return the resources that may have jobs as `all` returned them last, by the names that those have."""
         return {
             unique_name(key.kind.lower(), key): each.resource
             for key, each in self._parsed.items()
