@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from governor.kubernetes.manifests import LAST_WORDS, SETTINGS_FOLDER
 from governor.local.loopback import free_port
+from governor.simulation import INDEX_VARIABLE, WORDS_VARIABLE
 
 from tests.cluster.governor import Cluster
 
@@ -61,7 +63,7 @@ class Kubelet:
                 self._run_job(job)
 
     def _run_job(self, name: str) -> None:
-        """Run a Job's pod to its end, and tell its last message."""
+        """Run a Job's pods to their ends, and tell the last message; the trials of a Backtest leave none."""
         job = self._cluster.get("Job", name)
         if job is None:
             return
@@ -72,13 +74,18 @@ class Kubelet:
         (container,) = spec["containers"]
         environment = self._environment(container, folder, uid="")
         message = folder / "message"
-        command = [*container["command"][3:4], str(folder / "settings" / "settings.json"), str(message)]
-        module = container["command"][2]
-        with (self._folder / f"{name}.log").open("ab") as log:
-            subprocess.run(
-                [sys.executable, "-m", module, *command], env=environment, stdout=log, stderr=log, check=False
-            )
-        self._cluster.play_job(name, json.loads(message.read_text(encoding="utf-8")))
+        here = {
+            f"{SETTINGS_FOLDER}/settings.json": str(folder / "settings" / "settings.json"),
+            LAST_WORDS: str(message),
+        }
+        command = [sys.executable, *(here.get(word, word) for word in container["command"][1:])]
+        environment[WORDS_VARIABLE] = str(message)
+        for index in range(job["spec"].get("completions", 1)):
+            environment[INDEX_VARIABLE] = str(index)
+            with (self._folder / f"{name}.log").open("ab") as log:
+                subprocess.run(command, env=environment, stdout=log, stderr=log, check=False)
+        if message.exists():
+            self._cluster.play_job(name, json.loads(message.read_text(encoding="utf-8")))
 
     def stop(self) -> None:
         """End everything."""
