@@ -1,6 +1,10 @@
 """A lockstep fleet that a person meddles with, and what is left to do when its replay is over. One story, in order."""
 
+import os
+import signal
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +54,19 @@ def _open_orders(fleet: FleetCommands, name: str) -> int:
     return fleet.query(statement, [f"default/{name}"])[0][0]
 
 
+@contextmanager
+def stopped(fleet: FleetCommands, name: str) -> Iterator[None]:
+    """Stop a process of the fleet for a while, as a debugger does."""
+    pids = [pid for pid in fleet.processes() if name in Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8")]
+    assert len(pids) == 1
+    os.kill(pids[0], signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pids[0], signal.SIGCONT)
+
+
 def test_a_strategy_of_ones_own_runs_beside_the_built_in_ones(fleet: FleetCommands) -> None:
     (fleet.work / "mybots.py").write_text(OWN_STRATEGY)
     bots = [
@@ -73,9 +90,13 @@ def test_a_bot_that_is_deleted_leaves_and_the_run_goes_on(fleet: FleetCommands) 
 
 
 def test_a_bot_that_comes_during_the_run_is_told_to_wait(fleet: FleetCommands) -> None:
-    fleet.ok("apply", files.write(fleet.work / "new.yaml", files.bot("newcomer", "{name: dca}")))
+    # Nobody goes on without this one: the run cannot end before the newcomer is there.
+    with stopped(fleet, "bot-default-mine"):
+        fleet.ok("apply", files.write(fleet.work / "new.yaml", files.bot("newcomer", "{name: dca}")))
 
-    fleet.wait_for("the reason", lambda: "began without this bot" in fleet.bot("newcomer")["status"].get("reason", ""))
+        fleet.wait_for(
+            "the reason", lambda: "began without this bot" in fleet.bot("newcomer")["status"].get("reason", "")
+        )
     fleet.ok("delete", "tb", "newcomer")
 
 
