@@ -24,6 +24,7 @@ from workloads.feeds.ports import DatasetKey
 
 ETH = Symbol("ETH-USD")
 KILLS = 6
+KILLS_MAX = 5 * KILLS
 SEED = 20180404
 PATIENCE_S = 60.0
 
@@ -213,8 +214,9 @@ def test_an_import_that_is_killed_at_any_moment_is_whole_or_nothing_and_then_onc
     in_flight_s = time.monotonic() - started
     before = command.rows()
 
-    killed_in_flight = 0
-    for number in range(KILLS):
+    killed_in_flight = number = 0
+    while number < KILLS or (killed_in_flight < KILLS // 2 and number < KILLS_MAX):
+        number += 1
         dataset = f"killed-{number}"
         process = command.start("import", *big, "--dataset", dataset)
         seen = command.wait_in_flight(process)
@@ -231,6 +233,8 @@ def test_an_import_that_is_killed_at_any_moment_is_whole_or_nothing_and_then_onc
         assert found is None or found == bars(range(30_000))
         assert found is not None or command.rows() == before
         killed_in_flight += under_way is not None
+        if under_way is None:
+            in_flight_s = delay_s  # this machine has become faster since that was measured
 
         report = json.loads(command.run("import", *big, "--dataset", dataset, "-o", "json"))
 
