@@ -9,7 +9,7 @@ from dataclasses import replace
 from governor.annotations import FLATTEN_ANNOTATION, REOPEN_ANNOTATION, SKIP_ANNOTATION, number_in
 from governor.plan.draft import Draft
 from governor.plan.markets import Market
-from governor.plan.workloads import bot_workload, full_name
+from governor.plan.workloads import bot_workload
 from governor.workload import Command, LockstepRun
 from tradefleet.domain.bots import BotCommand, BotConfig, DeletionPolicy, RunState
 from tradefleet.domain.errors import FleetError
@@ -117,7 +117,7 @@ def _in_run(
         else:
             named = [bot_participant(config.key, config.uid) for _, config in configs]
             everybody = (FEED, VENUE, GATEWAY, *named)
-            began = LockstepRun(run=run, feed=full_name(market.feed), participants=everybody, terms=market.settings)
+            began = LockstepRun(run=run, feed=market.feed.key.full_name, participants=everybody, terms=market.settings)
             draft.runs.append(began)
         return configs
     kept = []
