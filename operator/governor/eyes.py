@@ -118,9 +118,7 @@ class Eyes:
         accounts = sorted(account_of(each) for each in resources if isinstance(each, Exchange))
         ending = any(bot.metadata.deletion_timestamp is not None for bot in bots_there)
         recordings = sorted(
-            f"{each.key.namespace}/{each.key.name}"
-            for each in resources
-            if isinstance(each, Dataset) and each.spec.exchange_ref is not None
+            each.key.full_name for each in resources if isinstance(each, Dataset) and each.spec.exchange_ref is not None
         )
         runs: dict[str, set[Participant]] = {}
         for run, participant in self._read(_RUNS):

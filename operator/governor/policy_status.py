@@ -16,7 +16,7 @@ def policy_status(
     policy: RiskPolicy, resources: Collection[Resource], halted: Collection[str], *, now_us: int
 ) -> RiskPolicyStatus:
     """Return a policy's status; `halted` are the scopes of the halt switches that are on."""
-    chosen = sorted(f"{each.key.namespace}/{each.key.name}" for each in resources if chooses(policy, each))
+    chosen = sorted(each.key.full_name for each in resources if chooses(policy, each))
     stopped = [bot for bot in chosen if policy_scope(BotKey(bot)) in halted] if policy.spec.halt else []
     state = RiskState.HALTED if policy.spec.halt else RiskState.NORMAL
     before = policy.status

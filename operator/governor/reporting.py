@@ -158,7 +158,7 @@ class _Reporter:
             open_orders=self._seen.open_orders.get(uid, 0),
             is_settled=BotUid(uid) in self._settled,
             remaining=self._remaining(bot),
-            halted=self._halted(exchange, *bot_scopes(BotKey(f"{bot.key.namespace}/{bot.key.name}"))),
+            halted=self._halted(exchange, *bot_scopes(BotKey(bot.key.full_name))),
             mismatch=self._account_view(exchange).mismatch,
             closures={} if books is None else books.closures,
             unreadable_seq=0 if books is None else books.unreadable_seq,
@@ -249,8 +249,7 @@ class _Reporter:
 
     def _is_played(self, bot: TradingBot) -> bool:
         """Return whether more bars come for a bot."""
-        place = bot.exchange_key
-        exchange = f"{place.namespace}/{place.name}"
+        exchange = bot.exchange_key.full_name
         feeds = [
             each for each in self._planned.workloads if each.role is Role.FEED and each.settings["exchange"] == exchange
         ]
@@ -295,7 +294,7 @@ class _Reporter:
             self._planned.verdicts.get(feed.key),
             self._process(Role.FEED, feed.key),
             bots=len(served),
-            bars=self._seen.bars.get(f"{place.namespace}/{place.name}", 0),
+            bars=self._seen.bars.get(place.full_name, 0),
             market_us=self._market_us.get(place, 0),
             span=self._span(feed),
             is_finished=feed.metadata.uid in self._seen.finished,

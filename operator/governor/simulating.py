@@ -133,7 +133,7 @@ class Simulating:
             TrialRun(
                 uid=simulation.uid,
                 question=simulation.question,
-                backtest=f"{simulation.owner.namespace}/{simulation.owner.name}",
+                backtest=simulation.owner.full_name,
                 generation=simulation.generation,
                 trials=simulation.trials,
                 role=self._runner.role(simulation),

@@ -133,7 +133,7 @@ def finished_reports(
         told: Any = best.figures.get("finished") or {"bots": ()}
         found += [
             FinishedReport(
-                report=f"backtest/{each.key.namespace}/{each.key.name}/{done.question}",
+                report=f"backtest/{each.key.full_name}/{done.question}",
                 bot=BotKey(bot["bot"]),
                 location=told["location"] or f"backtest_result/{each.metadata.uid}/{done.question}/{best.number}",
                 content_hash=told["contentHash"] or best.ledger_hash,
@@ -168,7 +168,7 @@ def dataset_view(
     """Return what is known of a dataset: from its job, or from what was recorded of it."""
     made_up = is_made_up(dataset, resources)
     if dataset.spec.exchange_ref is not None:
-        found = recorded.get(f"{dataset.key.namespace}/{dataset.key.name}")
+        found = recorded.get(dataset.key.full_name)
         return DatasetView(found=found, process=process, is_made_up=made_up)
     job = facts.get(_name(dataset))
     if job is None:

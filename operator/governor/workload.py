@@ -44,7 +44,7 @@ def unique_name(prefix: str, owner: ResourceKey, *, room: int = 0) -> str:
     readable = f"{prefix}-{owner.namespace}-{owner.name}"
     if re.fullmatch("[a-z0-9]+", owner.namespace) and len(readable) <= NAME_LENGTH_MAX - room:
         return readable
-    ending = hashlib.sha256(f"{owner.namespace}/{owner.name}".encode()).hexdigest()[:NAME_HASH_LENGTH]
+    ending = hashlib.sha256(owner.full_name.encode()).hexdigest()[:NAME_HASH_LENGTH]
     words = re.sub("[^a-z0-9]+", "-", f"{owner.namespace}-{owner.name}")
     begin = f"{prefix}--{words}"[: NAME_LENGTH_MAX - room - NAME_HASH_LENGTH - 1].rstrip("-")
     return f"{begin}-{ending}"
@@ -58,7 +58,7 @@ def workload_name(role: Role, owner: ResourceKey) -> str:
 
 def account_of(exchange: Exchange) -> AccountId:
     """Return the account that an exchange's gateway keeps."""
-    return AccountId(f"{exchange.metadata.namespace}/{exchange.metadata.name}:{exchange.spec.account}")
+    return AccountId(f"{exchange.key.full_name}:{exchange.spec.account}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -129,7 +129,7 @@ class LocalTarget:
 
     def print_trials(self, backtest: Resource, query: TrialQuery) -> None:
         """Print the trials of a Backtest."""
-        name = f"{backtest.metadata.namespace}/{backtest.metadata.name}"
+        name = backtest.key.full_name
         print_trials(self._database, backtest.metadata.uid or "", name, query)
 
     def audit(self, output: str) -> int:
@@ -140,7 +140,7 @@ class LocalTarget:
     def verify_parity(self, bots: Sequence[Resource]) -> int:
         """Print whether bots decide again as recorded; return the exit status."""
         import_from_here()
-        named = {BotUid(each.metadata.uid or ""): f"{each.metadata.namespace}/{each.metadata.name}" for each in bots}
+        named = {BotUid(each.metadata.uid or ""): each.key.full_name for each in bots}
         return verify_bots(self._database, named)
 
     def halt(self, chosen: Sequence[Resource], *, reason: str, timeout_s: float) -> list[str]:
@@ -249,7 +249,7 @@ def _scope(resource: Resource) -> str:
     if isinstance(resource, Exchange):
         return f"account/{account_of(resource)}"
     if resource.kind == "TradingBot":
-        return f"bot/{resource.metadata.namespace}/{resource.metadata.name}"
+        return f"bot/{resource.key.full_name}"
     raise Permanent(f"{resource.key}: only bots, exchanges and the whole fleet can be halted")
 
 

@@ -59,7 +59,7 @@ def bot_config(bot: TradingBot, exchange: Exchange, *, warmup_bars: int) -> BotC
         raise _invalid(bot, ("metadata", "uid"), "is not there yet: the fleet gives it when it stores the bot")
     spec = bot.spec
     return BotConfig(
-        key=BotKey(f"{bot.metadata.namespace}/{bot.metadata.name}"),
+        key=BotKey(bot.key.full_name),
         uid=BotUid(uid),
         generation=bot.metadata.generation or 1,
         strategy=spec.strategy.name,

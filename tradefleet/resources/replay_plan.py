@@ -113,7 +113,7 @@ def _dataset_sources(dataset: Dataset, surroundings: Surroundings) -> list[dict[
 def _stored(owner: Dataset, symbol: str, interval: str) -> dict[str, object]:
     return {
         "type": "stored",
-        "dataset": f"{owner.metadata.namespace}/{owner.metadata.name}",
+        "dataset": owner.key.full_name,
         "symbol": symbol,
         "interval_us": parse_interval(interval),
     }

@@ -101,8 +101,8 @@ def exchange_terms(exchange: Exchange, *, costs: Costs | None = None) -> Exchang
     scale = _limit_scale(exchange, instruments)
     limits = spec.limits
     return ExchangeTerms(
-        exchange=f"{exchange.metadata.namespace}/{exchange.metadata.name}",
-        account=AccountId(f"{exchange.metadata.namespace}/{exchange.metadata.name}:{spec.account}"),
+        exchange=exchange.key.full_name,
+        account=AccountId(f"{exchange.key.full_name}:{spec.account}"),
         instruments=instruments,
         maker_ppm=bps_to_ppm(maker_bps),
         taker_ppm=bps_to_ppm(taker_bps),
@@ -143,7 +143,7 @@ def bot_config(bot: TradingBot, exchange: Exchange, *, warmup_bars: int) -> BotC
 
 def with_backtest_uid(bot: TradingBot) -> TradingBot:
     """Return `bot` with a uid made from namespace and name, whatever it had: a backtest is the same everywhere."""
-    uid = BotUid(str(uuid.uuid5(_BACKTEST, f"{bot.metadata.namespace}/{bot.metadata.name}")))
+    uid = BotUid(str(uuid.uuid5(_BACKTEST, bot.key.full_name)))
     return bot.model_copy(update={"metadata": bot.metadata.model_copy(update={"uid": uid})})
 
 

@@ -167,7 +167,7 @@ class ClusterLogins:
             if kept is not None:
                 self._urls[role] = kept
                 continue
-            bot, uid = BotKey(f"{workload.owner.namespace}/{workload.owner.name}"), BotUid(workload.bot_uid or "")
+            bot, uid = BotKey(workload.owner.full_name), BotUid(workload.bot_uid or "")
             self.admit_bot(bot, uid)
             new.append((bot, uid, role))
         for some in batched(new, AT_ONCE):
@@ -188,7 +188,7 @@ class ClusterLogins:
 
     def _bot_url(self, owner: ResourceKey, uid: BotUid) -> str:
         """Return the URL of a bot's own log-in, made when it is missing."""
-        bot = BotKey(f"{owner.namespace}/{owner.name}")
+        bot = BotKey(owner.full_name)
         self.admit_bot(bot, uid)
         role = holder_login(self._fleet, uid)
         if role not in self._urls:

@@ -73,9 +73,9 @@ class LocalResources:
 
     def listen(self) -> None:
         """Hear of changes from now on, over each connection to come: `fileno` becomes readable. Raises Retryable."""
-        self._listens = True
         with self._errors() as connection:
             connection.execute(_LISTEN)
+        self._listens = True
 
     def fileno(self) -> int:
         """Return the descriptor to wait on for a hint. Raises Retryable."""

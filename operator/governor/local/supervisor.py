@@ -194,7 +194,7 @@ class Supervisor:
     def _url_of(self, workload: Workload) -> str:
         if workload.role is Role.BOT:
             assert workload.bot_uid is not None
-            key = BotKey(f"{workload.owner.namespace}/{workload.owner.name}")
+            key = BotKey(workload.owner.full_name)
             return self._services.admit_bot(key, BotUid(workload.bot_uid))
         if workload.role is Role.HOST:
             return self._services.host_url(workload.name)

@@ -13,7 +13,7 @@ from governor.plan.draft import Draft
 from governor.plan.hosts import HOST_SIZE, place
 from governor.plan.markets import Market
 from governor.plan.strategies import CHECKING, NotRunnable, code_of, running_code, warm_up_of
-from governor.plan.workloads import bot_workload, full_name, host_workload
+from governor.plan.workloads import bot_workload, host_workload
 from governor.rollout import rolls_out
 from governor.workload import Command, LockstepRun
 from tradefleet.domain.bar import parse_interval
@@ -197,7 +197,7 @@ def _in_run(
         else:
             named = [bot_participant(config.key, config.uid) for _, config in configs]
             everybody = (FEED, VENUE, GATEWAY, *named)
-            began = LockstepRun(run=run, feed=full_name(market.feed), participants=everybody, terms=market.settings)
+            began = LockstepRun(run=run, feed=market.feed.key.full_name, participants=everybody, terms=market.settings)
             draft.runs.append(began)
         return configs
     kept = []

@@ -14,9 +14,9 @@ def plan_halts(draft: Draft) -> None:
     """Plan the switches of all bots that a policy halts; who halts a bot together with others is named with them."""
     halting = [each for each in draft.all(RiskPolicy) if each.spec.halt and each.metadata.deletion_timestamp is None]
     for bot in draft.all(TradingBot):
-        names = [f"{each.kind} {each.key.namespace}/{each.key.name}" for each in halting if chooses(each, bot)]
+        names = [f"{each.kind} {each.key.full_name}" for each in halting if chooses(each, bot)]
         if names:
-            scope = policy_scope(BotKey(f"{bot.key.namespace}/{bot.key.name}"))
+            scope = policy_scope(BotKey(bot.key.full_name))
             draft.halts.append(PolicyHalt(scope=scope, reason=REASON, set_by=", ".join(names)))
 
 

@@ -5,7 +5,6 @@ from governor.workload import Code, Needs, Role, Workload, workload_name
 from tradefleet.domain.bar import parse_interval
 from tradefleet.domain.bots import BotConfig, config_values, process_config
 from tradefleet.domain.money import plain_decimal
-from tradefleet.resources.common import Resource
 from tradefleet.resources.dataset import Dataset
 from tradefleet.resources.feed import Feed
 from tradefleet.resources.replay_plan import range_of
@@ -43,9 +42,9 @@ def feed_workload(market: Market, feed: Feed, needs: Needs) -> Workload:
         role=Role.FEED,
         owner=feed.key,
         settings={
-            "feed": full_name(feed),
+            "feed": feed.key.full_name,
             "uid": feed.metadata.uid or "",
-            "exchange": full_name(market.exchange),
+            "exchange": market.exchange.key.full_name,
             "generation": feed.metadata.generation or 1,
             "replay": market.replay,
             "ticks": {
@@ -68,8 +67,8 @@ def recorder_workload(dataset: Dataset, market: Market, *, made_up: bool) -> Wor
         role=Role.RECORDER,
         owner=dataset.key,
         settings={
-            "dataset": full_name(dataset),
-            "exchange": full_name(market.exchange),
+            "dataset": dataset.key.full_name,
+            "exchange": market.exchange.key.full_name,
             "series": [
                 {"symbol": symbol, "interval_us": parse_interval(interval)} for symbol, interval in dataset.spec.series
             ],
@@ -106,8 +105,3 @@ def host_workload(market: Market, name: str) -> Workload:
         owner=market.exchange.key,
         settings={"host": name, "exchange": market.settings, "run": market.run},
     )
-
-
-def full_name(resource: Resource) -> str:
-    """Return "namespace/name"."""
-    return f"{resource.metadata.namespace}/{resource.metadata.name}"

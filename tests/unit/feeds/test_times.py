@@ -86,6 +86,7 @@ def test_nanoseconds_that_are_no_whole_microseconds_are_refused() -> None:
 
 def test_an_odd_microsecond_is_shown_when_there_is_one() -> None:
     assert format_time(START_US) == "2018-04-04T00:00:00Z"
+    assert format_time(1_500_000) == "1970-01-01T00:00:01.500000Z"
     assert format_time(START_US + 1) == "2018-04-04T00:00:00.000001Z"
     assert format_time(10**30) == f"{10**30} us"
 

@@ -522,7 +522,7 @@ def test_every_bot_runs_or_has_a_reason_why_not(resources):
     bots = {each.key for each in resources if each.kind == "TradingBot"}
     assert running | planned.verdicts.keys() >= bots
     assert len({each.name for each in planned.workloads}) == len(planned.workloads)
-    told = {(f"{key.namespace}/{key.name}") for key in running}
+    told = {key.full_name for key in running}
     assert {each.command.config.key for each in planned.commands} == told
 
 

@@ -3,7 +3,6 @@
 import json
 
 from tradefleet.domain.ids import BotKey
-from tradefleet.domain.times import format_time
 from workloads.strategy.api import Strategy
 from workloads.strategy.errors import StrategyError
 
@@ -36,7 +35,3 @@ def test_the_line_is_the_author_s_own_when_what_it_called_raised() -> None:
 
 def test_an_exception_without_a_traceback_has_no_line() -> None:
     assert str(_error(ValueError("no more"))).endswith("raised ValueError: no more")
-
-
-def test_a_market_time_within_a_second_keeps_its_decimals() -> None:
-    assert format_time(1_500_000) == "1970-01-01T00:00:01.500000Z"
