@@ -114,9 +114,7 @@ def series(ground: Ground, *, count: int, stretches: int, silence_s: float) -> R
             slowest_s = max(slowest_s, time.monotonic() - began_s)
             if (number + 1) % (count // stretches) == 0:
                 place.rest()
-                place.writes.take()
-                time.sleep(silence_s)
-                found = place.writes.take()
+                found = place.written_at_rest(for_s=silence_s)
                 written += len(found)
                 print(f"{number + 1} changes: {len(found)} writes in silence", *found[:5], file=sys.stderr, flush=True)
         wrong = wrong_in(place.cluster, place.database_url, place.fleet)

@@ -49,6 +49,7 @@ class Place:
             folder, api, database_url=self.database_url, bootstrap=broker.bootstrap, namespace=name, values={}
         )
         self.writes = Writes(control_plane.audit_log, name)
+        self._rested_s = 0.0
 
     def close(self) -> None:
         """End the Governor, and remove its database."""
@@ -79,6 +80,13 @@ class Place:
             time.sleep(POLL_S)
             if moved or now != before or waiting:
                 before, since_s = now, time.monotonic()
+        self.writes.take()
+        self._rested_s = time.monotonic()
+
+    def written_at_rest(self, *, for_s: float) -> list[str]:
+        """Return what was written since it came to rest, at least so long ago: what is left of that is waited for."""
+        time.sleep(max(0.0, self._rested_s + for_s - time.monotonic()))
+        return self.writes.take()
 
     def _state(self) -> dict[str, str]:
         return self.cluster.everything()

@@ -19,7 +19,7 @@ import msgspec
 
 from tradefleet.domain.errors import Retryable
 
-from .client import Body, Kind, Listing, key_of, number_of
+from .client import POD, Body, Kind, Listing, key_of, number_of
 
 GRAVES_MAX: Final = 100_000  # deletions that are remembered; a list is over long before so many came after it
 
@@ -185,4 +185,6 @@ def _entry(kind: Kind, body: Body) -> Entry:
     metadata = {name: value for name, value in body["metadata"].items() if name != "managedFields"}
     # The items of a list come without kind and apiVersion.
     slim = {**body, "apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
+    if kind == POD:
+        slim.pop("spec", None)  # is that of its template, and nobody asks for it
     return Entry(str(metadata.get("uid", "")), number_of(body), msgspec.json.encode(slim))

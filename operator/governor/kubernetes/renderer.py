@@ -6,10 +6,11 @@ is not compared again until one of the two changes, so a fleet at rest costs a l
 
 import hashlib
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -50,6 +51,7 @@ from .manifests import (
     FLEET_LABEL,
     NAMESPACE_LABEL,
     WORKLOAD_LABEL,
+    Child,
     Credentials,
     Surroundings,
     children_of,
@@ -78,24 +80,25 @@ _BY_LABEL: Final = {f"{GROUP}/{kind.lower()}": kind for kind in KINDS}
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """One object that should be, kept as JSON."""
+    """One object that should be, without the object."""
 
     kind: Kind
     key: Key
-    data: bytes
     digest: str
-
-    def body(self) -> Body:
-        found: Body = msgspec.json.decode(self.data)
-        return found
 
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """The objects of a workload, and what they were made from."""
+    """The objects of a workload, and what they are made from: kept themselves they would fill the memory."""
 
     origin: tuple[object, ...]
     children: tuple[_Wanted, ...]
+    make: Callable[[], Sequence[Child]]
+
+    def bodies(self) -> Iterator[tuple[_Wanted, Body]]:
+        """Yield the objects, made again."""
+        for child, made in zip(self.children, self.make(), strict=True):
+            yield child, made.body
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +193,7 @@ class ClusterRenderer:
         for made in self._made.values():
             for child in made.children:
                 if child.kind == SECRET and self._secrets.is_due(child.key):
-                    self._secrets.bring(child.body())
+                    self._secrets.bring(next(body for wanted, body in made.bodies() if wanted == child))
 
     def _is_left_out(self, workload: Workload) -> bool:
         """Return whether a workload has no part in the end of its namespace.
@@ -218,10 +221,17 @@ class ClusterRenderer:
         made = self._made.get(workload.name)
         if made is not None and made.origin == origin:
             return made
-        children = children_of(
-            workload, owner, self._surroundings, credentials, has_ended=has_ended, home=home, template=template
+        make = partial(
+            children_of,
+            workload,
+            owner,
+            self._surroundings,
+            credentials,
+            has_ended=has_ended,
+            home=home,
+            template=template,
         )
-        return _Made(origin, tuple(_wanted(child.kind, child.body) for child in children))
+        return _Made(origin, tuple(_wanted(child.kind, child.body) for child in make()), make)
 
     def _with_kept_code(self, workload: Workload) -> Workload:
         """Return a workload with the modules that were kept for it, when they are not at hand any more."""
@@ -276,11 +286,11 @@ class ClusterRenderer:
             self._problems[name] = ProcessFacts(state=ProcessState.REFUSED, reason="CodeGone", message=CODE_GONE)
             return
         try:
-            for child in self._made[name].children:
+            for child, body in self._made[name].bodies():
                 if child.kind == SECRET:
-                    self._secrets.bring(child.body())
+                    self._secrets.bring(body)
                     self._in_sync[child.kind.kind, child.key] = (0, child.digest)
-                elif not self._bring_one(child):
+                elif not self._bring_one(child, body):
                     break  # what follows stands on it
             else:
                 self._problems.pop(name, None)
@@ -293,13 +303,12 @@ class ClusterRenderer:
             reason = "Refused" if isinstance(error, Refused) else type(error).__name__
             self._problems[name] = ProcessFacts(state=state, reason=reason, message=str(error))
 
-    def _bring_one(self, child: _Wanted) -> bool:
+    def _bring_one(self, child: _Wanted, wanted: Body) -> bool:
         """Make or mend one object; False when it has to go first."""
         place = child.kind.kind, child.key
         entry = self._cache.get(*_place(child))
         if entry is not None and self._in_sync.get(place) == (entry.version, child.digest):
             return True
-        wanted = child.body()
         stored = self._look(child) if entry is None else entry.body()
         if stored is not None:
             if "deletionTimestamp" in stored["metadata"]:
@@ -454,8 +463,7 @@ class ClusterRenderer:
 
 
 def _wanted(kind: Kind, body: Body) -> _Wanted:
-    data = msgspec.json.encode(body)
-    return _Wanted(kind, key_of(body), data, hashlib.sha256(data).hexdigest()[:16])
+    return _Wanted(kind, key_of(body), hashlib.sha256(msgspec.json.encode(body)).hexdigest()[:16])
 
 
 def _place(child: _Wanted) -> tuple[Kind, Key]:

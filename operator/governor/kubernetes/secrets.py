@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from .cache import Key
 from .client import SECRET, Api, Body, NameTaken, NotFound
 from .drift import is_as_wanted, replacement
@@ -18,10 +20,17 @@ AT_ONCE: Final = 8
 LOOKS_MAX: Final = 10  # in one round, so that a thousand Secrets cost little
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Look:
-    body: Body | None
+    """A Secret as it was at a moment, kept as JSON; None when there was none."""
+
+    data: bytes | None
     at_s: float
+
+    @property
+    def body(self) -> Body | None:
+        found: Body | None = None if self.data is None else msgspec.json.decode(self.data)
+        return found
 
 
 class Secrets:
@@ -37,10 +46,11 @@ class Secrets:
     def read(self, key: Key) -> Mapping[str, str]:
         """Return what our Secret of that name holds, empty when there is none."""
         look = self._looks.get(key) or self._look(key)
-        if look.body is None or not self._is_ours(look.body):
+        body = look.body
+        if body is None or not self._is_ours(body):
             return {}
         try:
-            return {name: base64.b64decode(value).decode() for name, value in (look.body.get("data") or {}).items()}
+            return {name: base64.b64decode(value).decode() for name, value in (body.get("data") or {}).items()}
         except (binascii.Error, UnicodeDecodeError, TypeError):
             return {}  # somebody's edit
 
@@ -95,13 +105,13 @@ class Secrets:
 
     def _look(self, key: Key) -> _Look:
         try:
-            body: Body | None = _slim(self._api.get(SECRET, *key))
+            data: bytes | None = _slim(self._api.get(SECRET, *key))
         except NotFound:
-            body = None
-        look = self._looks[key] = _Look(body, self._clock_s())
+            data = None
+        look = self._looks[key] = _Look(data, self._clock_s())
         return look
 
 
-def _slim(body: Body) -> Body:
+def _slim(body: Body) -> bytes:
     metadata = {name: value for name, value in body["metadata"].items() if name != "managedFields"}
-    return {**body, "metadata": metadata}
+    return msgspec.json.encode({**body, "metadata": metadata})
