@@ -30,7 +30,7 @@ demo: $(FLEET)  ## A fleet of bots trades history: DATA="files" for real candles
 
 # Most tests wait for processes of their own: a file at a time on each of two workers takes little more than half the time.
 test: $(DEVELOPER) jars browser kubernetes  ## All tests; TESTS="tests/unit/bus" for some, JOBS=4 on a larger machine
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 check: style types imports generated locks  ## Style, types, architecture, generated files, locks
 

@@ -186,7 +186,7 @@ def _said(body: Body) -> object:
     }
     # One that was True once says that it is not any more; one that never was says nothing.
     told = {name: said for name, said in conditions.items() if said[0] == "True" or name in ("Ready", "Stalled")}
-    return [status.get("phase"), status.get("reason"), told]
+    return [status.get("reason"), status.get("phase"), told]
 
 
 def _content(body: Body) -> object:

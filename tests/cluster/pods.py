@@ -36,6 +36,14 @@ class Pods:
             changed = True
         return self._collect() or changed
 
+    def heal(self) -> None:
+        """Let no pod be in trouble any more: those that are go, and come again."""
+        self.troubles.clear()
+        for pod in self._cluster.all("Pod"):
+            containers = pod.get("status", {}).get("containerStatuses", [])
+            if not all(each["ready"] for each in containers):
+                self._cluster.api.delete(f"{self._cluster.path('Pod', pod['metadata']['name'])}?gracePeriodSeconds=0")
+
     def _collect(self) -> bool:
         """Delete what belongs to nobody any more; return whether there was any."""
         resources = {kind: self._cluster.ours(kind) for kind in KINDS}

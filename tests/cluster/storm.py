@@ -124,7 +124,8 @@ class Storm:
                     self._cluster.api.delete(self._cluster.place(kind, _name(each)))
 
     def clear(self) -> None:
-        """Let the exchanges be traded on, so that what is left of the storm has much to do."""
+        """Let the exchanges be traded on and all pods come up, so that what is left of the storm has much to do."""
+        self._pods.heal()
         for name in EXCHANGES:
             self._cluster.api.patch(self._cluster.place("Exchange", name), {"spec": {"suspend": False}})
 

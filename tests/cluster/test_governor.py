@@ -373,6 +373,16 @@ def test_a_bot_that_moves_leaves_no_process_behind(governor: GovernorProcess, cl
 def test_a_dataset_is_read_by_a_job_whose_result_outlives_it(governor: GovernorProcess, cluster: Cluster):
     started(governor, cluster, *one_bot())
     (job,) = cluster.names("Job")
+    (before,) = cluster.all("Job")
+    damage = {"metadata": {"ownerReferences": None}, "spec": {"suspend": True}}
+    assert cluster.api.patch(cluster.path("Job", job), damage).accepted
+
+    def is_mended() -> bool:
+        (now,) = cluster.all("Job")
+        is_owned = now["metadata"].get("ownerReferences") == before["metadata"]["ownerReferences"]
+        return is_owned and not now["spec"]["suspend"]
+
+    eventually(is_mended, what="the job to be somebody's, and to go on")
     result = {"bars": 4320, "gaps": 0, "missingBars": 0, "firstUs": 0, "lastUs": 60_000_000, "contentHash": "sha256:1"}
 
     cluster.play_job(job, {"result": result})

@@ -208,6 +208,23 @@ def metadata_of(owner: Resource, surroundings: Surroundings, name: str, label: s
     }
 
 
+def job_changes(wanted: Body, stored: Body) -> Body:
+    """Return the merge patch that makes a Job that works what it should be, as far as one can change; often empty."""
+    old, new = stored["metadata"], wanted["metadata"]
+    owners = [each.get("uid") for each in old.get("ownerReferences") or ()]
+    metadata: Body = {}
+    if owners != [each["uid"] for each in new["ownerReferences"]]:
+        metadata["ownerReferences"] = new["ownerReferences"]
+    labels = old.get("labels") or {}
+    lost = {name: value for name, value in new["labels"].items() if labels.get(name) != value}
+    if lost:
+        metadata["labels"] = lost
+    return {
+        **({"metadata": metadata} if metadata else {}),
+        **({"spec": {"suspend": False}} if stored["spec"].get("suspend") else {}),
+    }
+
+
 def child_of(kind: Kind, metadata: Body, **fields: Any) -> Child:  # noqa: ANN401 - JSON is what it is
     """Return an object with this metadata."""
     return Child(kind, {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata, **fields})

@@ -24,6 +24,7 @@ from .job_manifests import (
     RESULT_KEY,
     RESULT_LABEL,
     children_of_job,
+    job_changes,
     job_name,
     result_name,
     result_of,
@@ -212,8 +213,18 @@ class ClusterJobs:
         for child in children_of_job(asked.job, asked.owner, self._surroundings, self._url_of(asked)):
             if child.kind == SECRET:
                 self._secrets.bring(child.body)
-            elif child.kind != JOB and self._is_amiss(child):
+            elif child.kind == JOB:
+                self._mend_job(child.body)
+            elif self._is_amiss(child):
                 self._api_apply(child)
+
+    def _mend_job(self, wanted: Body) -> None:
+        """Bring back what of a Job can change: whose it is, by what it is found, and that it is not held."""
+        entry = self._cache.get(JOB, key_of(wanted))
+        stored = {} if entry is None else entry.body()
+        changes = job_changes(wanted, stored) if stored else {}
+        if changes:
+            self._cache.offer(JOB, self._api.merge(JOB, *key_of(wanted), changes))
 
     def _is_amiss(self, child: Child) -> bool:
         entry = self._cache.get(child.kind, key_of(child.body))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from governor.kubernetes.client import CONFIG_MAP, JOB, NETWORK_POLICY, SECRET
 from governor.kubernetes.governor import warm_up
-from governor.kubernetes.job_manifests import children_of_job, job_name, result_of
+from governor.kubernetes.job_manifests import children_of_job, job_changes, job_name, result_of
 from governor.kubernetes.job_process import MESSAGE_BYTES_MAX, main, told
 from governor.kubernetes.logins import with_login
 from governor.plan import AskedByJob
@@ -87,6 +87,20 @@ def test_a_jobs_pod_reaches_the_database_alone_and_holds_no_token():
     assert pod["automountServiceAccountToken"] is False
     assert pod["containers"][0]["command"][3:5] == [DATASET_MODULE, "/etc/tradefleet/workload/settings.json"]
     assert "postgresql" not in json.dumps(children[JOB])
+
+
+def test_of_a_job_is_brought_back_what_can_change():
+    job, owner = dataset_job()
+    wanted = next(each.body for each in children_of_job(job, owner, SURROUNDINGS, "") if each.kind == JOB)
+    metadata, spec = wanted["metadata"], wanted["spec"]
+    theirs = {**wanted, "metadata": {**metadata, "labels": {**metadata["labels"], "their": "own"}}}
+
+    assert job_changes(wanted, theirs) == {}
+    assert job_changes(wanted, {**wanted, "spec": {**spec, "suspend": True}}) == {"spec": {"suspend": False}}
+    nobodys = {name: value for name, value in metadata.items() if name not in ("ownerReferences", "labels")}
+    assert job_changes(wanted, {**wanted, "metadata": nobodys}) == {
+        "metadata": {"ownerReferences": metadata["ownerReferences"], "labels": metadata["labels"]}
+    }
 
 
 def test_nobodys_own_code_runs_beside_the_owners_login():
