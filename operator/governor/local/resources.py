@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 
 from governor.annotations import FINALIZER, OWNER_ANNOTATION
-from governor.sets import makers
+from governor.makers import makers, way_out
 from tradefleet.domain.errors import Permanent, Retryable
 from tradefleet.domain.times import format_time
 from tradefleet.resources.common import GROUP, Resource, ResourceKey
@@ -136,7 +136,7 @@ class LocalResources:
     ) -> list[Change]:
         """Create or change resources: all of them, or none when one cannot be. `check` sees the whole fleet to be.
 
-        `owner` is the UID of the BotSet that makes them. Raises InvalidResource for a change that a kind does not
+        `owner` is the UID of the resource that makes them. Raises InvalidResource for a change that a kind does not
         allow, and what `check` raises.
         """
         with self._transaction() as connection:
@@ -196,7 +196,7 @@ class LocalResources:
     def delete(self, keys: Collection[ResourceKey]) -> list[ResourceKey]:
         """Ask for the deletion of resources; return those that it was not asked for before.
 
-        Raises Permanent, and nothing is deleted, for a bot whose BotSet, which stays, would make it again at once.
+        Raises Permanent, and nothing is deleted, for what a resource that stays would make again at once.
         """
         asked = []
         with self._transaction() as connection:
@@ -205,12 +205,8 @@ class LocalResources:
             for key in sorted(keys):
                 maker = made_by.get(key)
                 if maker is not None and maker.key not in keys:
-                    name = maker.metadata.name
-                    raise Permanent(
-                        f"{key}: belongs to BotSet {name}, which would make it again: take it out of the matrix of the "
-                        f"set and apply that, delete the set (`tradefleet delete bs {name}`), or let the bot rest with "
-                        f"`tradefleet pause {key.name}`"
-                    )
+                    owner = f"{maker.kind} {maker.metadata.name}"
+                    raise Permanent(f"{key}: belongs to {owner}, which would make it again: {way_out(key, maker)}")
             for key in sorted(keys):
                 parameters = {**self._place(key), "now_us": now_us()}
                 if connection.execute(resource_sql.DELETE, parameters).fetchall():
