@@ -9,11 +9,12 @@ from typing import Any, Final, NamedTuple
 import psycopg
 from psycopg import sql
 
-from governor.annotations import FINALIZER, OWNER_ANNOTATION
+from governor.annotations import FINALIZER, OWNER_ANNOTATION, is_owned
 from governor.makers import makers, way_out
 from tradefleet.domain.errors import Permanent, Retryable
 from tradefleet.domain.times import format_time
 from tradefleet.resources.common import GROUP, Resource, ResourceKey
+from tradefleet.resources.feed import Feed
 from tradefleet.resources.kinds import KINDS
 from tradefleet.resources.model import refused_changes
 from tradefleet.resources.problems import InvalidResource, Problem
@@ -144,7 +145,7 @@ class LocalResources:
             there = {each.key: each for each in self.all()}
             problems: list[Problem] = []
             for each in wanted:
-                problems += _refusals(there.get(each.key), each)
+                problems += _refusals(there.get(each.key), each, owner)
             if problems:
                 raise InvalidResource(problems)
             check([*({**there, **{each.key: each for each in wanted}}).values()])
@@ -274,10 +275,17 @@ class LocalResources:
             raise Retryable(f"database: {str(error).strip()}") from error
 
 
-def _refusals(old: Resource | None, new: Resource) -> Iterator[Problem]:
-    """Yield why a change may not be."""
+def _refusals(old: Resource | None, new: Resource, owner: str | None) -> Iterator[Problem]:
+    """Yield why a change by `owner`, None for a person, may not be."""
     if old is None:
         return
+    if owner is None and isinstance(old, Feed) and is_owned(old):
+        yield Problem(
+            resource=str(new.key),
+            path=("metadata", "name"),
+            message="was made by its Exchange, which would change it back",
+            remedy="give your Feed another name: it takes the place of this one",
+        )
     if old.metadata.deletion_timestamp is not None and not _changes_its_end(old, new):
         yield Problem(
             resource=str(new.key),

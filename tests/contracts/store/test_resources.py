@@ -18,6 +18,7 @@ from tradefleet.domain.errors import Permanent, Retryable
 from tradefleet.resources.bot_set import BotSet
 from tradefleet.resources.common import ResourceKey
 from tradefleet.resources.exchange import Exchange
+from tradefleet.resources.problems import InvalidResource
 
 
 class TestMemory(ResourcesContract):
@@ -48,7 +49,9 @@ class TestPostgres(ResourcesContract):
         assert all(each.metadata.deletion_timestamp is None for each in store.all())
         assert sorted(store.delete([bot.key, many.key])) == sorted([bot.key, many.key])
 
-    def test_a_derived_feed_that_bots_need_is_not_deleted_alone(self, store: LocalResources) -> None:
+    def test_a_derived_feed_that_bots_need_is_neither_deleted_nor_changed_by_people(
+        self, store: LocalResources
+    ) -> None:
         market = fleets.exchange(simulator={"replay": {"datasetRefs": [{"name": "market"}]}})
         store.apply([market, fleets.bot("alpha")])
         exchange = next(each for each in store.all() if isinstance(each, Exchange))
@@ -57,6 +60,9 @@ class TestPostgres(ResourcesContract):
 
         with pytest.raises(Permanent, match=r"belongs to Exchange simulator, .* no bot on simulator needs it"):
             store.delete([feed.key])
+
+        with pytest.raises(InvalidResource, match=r"was made by its Exchange, .* give your Feed another name"):
+            store.apply([fleets.feed("simulator")])
 
         store.change_spec(ResourceKey("TradingBot", "default", "alpha"), {"state": "Stopped"})
         assert store.delete([feed.key]) == [feed.key]
