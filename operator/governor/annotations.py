@@ -5,7 +5,7 @@ from typing import Final
 from tradefleet.resources.common import GROUP, Resource
 
 FINALIZER: Final = f"{GROUP}/wind-down"
-OWNER_ANNOTATION: Final = f"{GROUP}/owner"  # UID of the BotSet that made a bot
+OWNER_ANNOTATION: Final = f"{GROUP}/owner"  # UID of the BotSet that made a bot, or of the Exchange that made a Feed
 STATE_ANNOTATION: Final = f"{GROUP}/state"  # state of a bot of a set that a person chose, whatever the template says
 FLATTEN_ANNOTATION: Final = f"{GROUP}/flatten-requests"  # how often the owner has asked to flatten
 REOPEN_ANNOTATION: Final = f"{GROUP}/reopen-requests"  # how often the owner has asked to reopen the bot's stream
@@ -23,5 +23,5 @@ def number_in(resource: Resource, annotation: str) -> int:
 
 
 def is_owned(resource: Resource) -> bool:
-    """Return whether a BotSet made the resource."""
+    """Return whether another resource made this one: a BotSet, or an Exchange for its bots' demand."""
     return OWNER_ANNOTATION in resource.metadata.annotations

@@ -8,6 +8,8 @@ from governor.conditions import ProcessView, instant, judged_by_verdict, plain_s
 from governor.workload import Verdict
 from tradefleet.resources.common import Phase, Resource, ResourceKey
 from tradefleet.resources.dataset import Dataset, DatasetStatus, GapPolicy
+from tradefleet.resources.derived_feed import derived_feed
+from tradefleet.resources.exchange import Exchange
 from tradefleet.resources.feed import Feed
 
 MADE_UP = "synthetic: made up from a seed"
@@ -62,10 +64,14 @@ def is_made_up(dataset: Dataset, resources: Collection[Resource], _above: frozen
     if dataset.spec.exchange_ref is None or dataset.key in _above:
         return False
     here = {each.key: each for each in resources if each.key.namespace == dataset.key.namespace}
+    exchange = ResourceKey("Exchange", dataset.key.namespace, dataset.spec.exchange_ref.name)
+    recorded = here.get(exchange)
+    derived = derived_feed(recorded) if isinstance(recorded, Exchange) else None  # it may have been released by now
+    feeds = [each for each in (*here.values(), derived) if isinstance(each, Feed) and each.exchange_key == exchange]
     played = [
         here.get(ResourceKey("Dataset", dataset.key.namespace, reference.name))
-        for feed in here.values()
-        if isinstance(feed, Feed) and feed.spec.exchange_ref == dataset.spec.exchange_ref and feed.spec.replay
+        for feed in feeds
+        if feed.spec.replay is not None
         for reference in feed.spec.replay.dataset_refs
     ]
     above = _above | {dataset.key}

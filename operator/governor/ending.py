@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Final, Protocol
 
-from governor.annotations import LET_GO_ANNOTATION, OWNER_ANNOTATION
+from governor.annotations import LET_GO_ANNOTATION
+from governor.owned import has_owned
 from tradefleet.domain.bar import MICROSECONDS
 from tradefleet.domain.bots import DeletionPolicy, RunState
 from tradefleet.domain.ids import BotUid
@@ -93,9 +94,10 @@ def is_needed(deleted: Resource, resources: Collection[Resource], settled: Colle
         case TradingBot():
             return BotUid(deleted.metadata.uid or "") not in settled
         case Exchange():
-            return any(isinstance(each, TradingBot) and each.exchange_key == deleted.key for each in resources)
+            has_bots = any(isinstance(each, TradingBot) and each.exchange_key == deleted.key for each in resources)
+            return has_bots or has_owned(deleted, resources)
         case BotSet():
-            return any(each.metadata.annotations.get(OWNER_ANNOTATION) == deleted.metadata.uid for each in resources)
+            return has_owned(deleted, resources)
         case Dataset():
             return any(isinstance(each, Feed) and _is_last_of(each, deleted) for each in resources)
         case _:

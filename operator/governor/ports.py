@@ -37,7 +37,7 @@ class Resources(Protocol):
         """Return every resource, those included whose deletion was asked for. The order does not matter."""
 
     def apply(self, wanted: Sequence[Resource], *, owner: str | None = None) -> Sequence[Change]:
-        """Create or change resources; `owner` is the UID of the BotSet that makes them, kept in OWNER_ANNOTATION.
+        """Create or change resources; `owner` is the UID of the resource that makes them, kept in OWNER_ANNOTATION.
 
         What people and the Governor noted in annotations of ours stays. Raises Permanent for a change that a kind does
         not allow; nothing is changed then.

@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
-from governor.annotations import OWNER_ANNOTATION
 from governor.conditions import ProcessView, plain_status
 from governor.dataset_status import dataset_status, is_made_up
+from governor.demand import demanding, feed_trouble
 from governor.ending import is_overdue
 from governor.job import JobFacts
 from governor.observation import Held, Seen
+from governor.owned import is_of
 from governor.policy_status import policy_status
 from governor.sets import trouble_of, wanted_bots
 from governor.simulation import SimulationFacts
@@ -49,12 +50,6 @@ class Rest:
     shown: Values
 
 
-def _fed_by(feed: Feed) -> ResourceKey:
-    """Return the exchange that a feed tells its bars; one of no name for a feed that names none."""
-    exchange = feed.spec.exchange_ref
-    return ResourceKey("Exchange", feed.key.namespace, "" if exchange is None else exchange.name)
-
-
 class _Reporter:
     def __init__(
         self,
@@ -88,7 +83,7 @@ class _Reporter:
                 self._market_us[place] = max(found.market_us, self._market_us.get(place, 0))
         self._instruments: dict[ResourceKey, Mapping[str, Instrument] | None] = {}
         self._finished_exchanges = {
-            _fed_by(each) for each in resources if isinstance(each, Feed) and self._is_over(each)
+            each.exchange_key for each in resources if isinstance(each, Feed) and self._is_over(each)
         }
 
     def _is_over(self, feed: Feed) -> bool:
@@ -274,7 +269,7 @@ class _Reporter:
         uids = [bot.metadata.uid or "" for bot in mine]
         return exchange_status(
             exchange,
-            self._planned.verdicts.get(exchange.key),
+            self._planned.verdicts.get(exchange.key) or feed_trouble(exchange, self._resources),
             [self._process(Role.VENUE, exchange.key), self._process(Role.GATEWAY, exchange.key)],
             bots=mine,
             open_orders=self._open_orders(mine),
@@ -283,19 +278,26 @@ class _Reporter:
             account=self._account_view(exchange),
             halted=self._halted(exchange, f"account/{account}"),
             has_drifted=exchange.key in self._planned.drifted,
+            derived=self._derived(exchange),
             now_us=self._now_us,
         )
 
+    def _derived(self, exchange: Exchange) -> str:
+        """Return which Feed was made for how many bots of an exchange, empty for none."""
+        feed = next((each for each in self._resources if isinstance(each, Feed) and is_of(each, exchange)), None)
+        bots = len(demanding(exchange, self._bots_at.get(exchange.key, [])))
+        return "" if feed is None else f"Feed {feed.metadata.name} was made for {bots} bot{'' if bots == 1 else 's'}"
+
     def _feed(self, feed: Feed) -> Status:
-        place = _fed_by(feed)
-        served = self._bots_at.get(place, [])
+        place = feed.exchange_key
+        served = [] if place is None else self._bots_at.get(place, [])
         return feed_status(
             feed,
             self._planned.verdicts.get(feed.key),
             self._process(Role.FEED, feed.key),
             bots=len(served),
-            bars=self._seen.bars.get(place.full_name, 0),
-            market_us=self._market_us.get(place, 0),
+            bars=0 if place is None else self._seen.bars.get(place.full_name, 0),
+            market_us=0 if place is None else self._market_us.get(place, 0),
             span=self._span(feed),
             is_finished=feed.metadata.uid in self._seen.finished,
             is_synthetic=self._is_synthetic(feed),
@@ -329,7 +331,7 @@ class _Reporter:
         return max(first_us, start_us or first_us), min(last_us, end_us or last_us)
 
     def _set(self, bot_set: BotSet) -> Status:
-        mine = [bot for bot in self._bots if bot.metadata.annotations.get(OWNER_ANNOTATION) == bot_set.metadata.uid]
+        mine = [bot for bot in self._bots if is_of(bot, bot_set)]
         try:
             wanted = wanted_bots(bot_set, mine)
             trouble = trouble_of(bot_set, self._resources)

@@ -5,22 +5,25 @@ a round remembers of the one before spares writes; a Governor that starts writes
 """
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Final
+from typing import Final, TypeVar
 
-from governor.annotations import OWNER_ANNOTATION
+from governor.annotations import is_owned
 from governor.dataset_status import refusal
+from governor.demand import feed_change
 from governor.ending import is_let_go, is_needed, settled_bots
 from governor.job import JobFacts
+from governor.makers import makers, way_out
 from governor.observation import Seen
+from governor.owned import OwnedChange
 from governor.plan import Memory, Observed, plan
 from governor.plan.hosts import HOSTS_MAX, host_name
 from governor.ports import Ports
 from governor.references import references
 from governor.reporting import Rest, statuses_of
-from governor.sets import change_of, makers
+from governor.sets import change_of
 from governor.simulating import Simulating
 from governor.simulation import SimulationFacts
 from governor.tasks import answers_of, dataset_view, finished_reports, jobs_of, simulations_of
@@ -38,6 +41,8 @@ from tradefleet.resources.feed import Feed
 from tradefleet.resources.search import question_of
 from tradefleet.resources.trading_bot import TradingBot
 from tradefleet.store.ports import Halt, RunId
+
+OwnerT = TypeVar("OwnerT", bound=Resource)
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -99,20 +104,29 @@ class Rounds:
         self._ports.upkeep.tend(planned.commands, runs=state.seen.runs, finished=state.seen.finished, kept=kept)
 
     def _look(self) -> _State:
-        resources = self._expand(self._ports.resources.all())
+        resources = self._make_owned(BotSet, self._ports.resources.all(), change_of)
         seen = self._ports.sight.look(resources)
+        # A Feed is none of what is looked at, so what was seen holds for those that are made now, too.
+        resources = self._make_owned(
+            Exchange, resources, lambda each, there: feed_change(each, there, runs=seen.runs, finished=seen.finished)
+        )
         now_us = self._ports.wall_us()
         return _State(resources, seen, settled_bots(resources, seen.books, seen.open_orders, now_us=now_us), now_us)
 
-    def _expand(self, resources: list[Resource]) -> list[Resource]:
-        """Make, change and delete the bots of sets, and return the resources as they are then."""
+    def _make_owned(
+        self,
+        kind: type[OwnerT],
+        resources: list[Resource],
+        change_of: Callable[[OwnerT, Collection[Resource]], OwnedChange],
+    ) -> list[Resource]:
+        """Make, change and delete what the resources of a kind own, and return the resources as they are then."""
         changed = False
-        for bot_set in [each for each in resources if isinstance(each, BotSet)]:
+        for owner in [each for each in resources if isinstance(each, kind)]:
             try:
-                change = change_of(bot_set, resources)
-                applied = self._ports.resources.apply(change.apply, owner=bot_set.metadata.uid) if change.apply else []
+                change = change_of(owner, resources)
+                applied = self._ports.resources.apply(change.apply, owner=owner.metadata.uid) if change.apply else []
             except Permanent as error:
-                _LOG.error("%s: its bots cannot be made: %s", bot_set.key, error)
+                _LOG.error("%s: what it owns cannot be made: %s", owner.key, error)
                 continue
             gone = self._ports.resources.delete(change.delete) if change.delete else ()
             changed = changed or bool(gone) or any(each.verb != "unchanged" for each in applied)
@@ -227,9 +241,10 @@ class Rounds:
             if isinstance(each, Exchange | Feed):
                 self._ports.fleet.retire_owner(each.metadata.uid or "")
             self._ports.resources.remove(each)
-            maker = makers(state.resources).get(each.key) if OWNER_ANNOTATION in each.metadata.annotations else None
+            maker = makers(state.resources).get(each.key) if is_owned(each) else None
             if maker is not None:
-                message = f"belongs to BotSet {maker.metadata.name}, which makes it again: edit the set"
+                owner = f"{maker.kind} {maker.metadata.name}"
+                message = f"belongs to {owner}, which makes it again: {way_out(each.key, maker)}"
                 self._ports.resources.note(each.key, "made again", message)
             _LOG.info("%s: deleted", each.key)
 

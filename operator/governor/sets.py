@@ -5,11 +5,11 @@ after a few. What restarts nobody comes at once to all: whoever pauses a set mea
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
-from governor.annotations import OWNER_ANNOTATION, STATE_ANNOTATION
+from governor.annotations import STATE_ANNOTATION
 from governor.conditions import says
+from governor.owned import OwnedChange, is_ending, is_of
 from governor.workload import Verdict
 from tradefleet.domain.bots import RunState
 from tradefleet.resources.bot_set import BotSet, expand
@@ -22,26 +22,18 @@ WITHOUT_RESTART: Final = ("state", "deletion_policy", "update_strategy", "dead_m
 COMING_UP: Final = frozenset({"FleetStarting", "Starting", "NotReady"})  # reasons of Ready: it may be so in a moment
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetChange:
-    """What brings the bots of a set closer to what they should be: bots to apply, as they should be, and to delete."""
-
-    apply: tuple[TradingBot, ...] = ()
-    delete: tuple[ResourceKey, ...] = ()
-
-
-def change_of(bot_set: BotSet, resources: Iterable[Resource]) -> SetChange:
+def change_of(bot_set: BotSet, resources: Iterable[Resource]) -> OwnedChange:
     """Return what to do now about the bots of a set. Raises InvalidResource when it cannot have any."""
-    is_ending = bot_set.metadata.deletion_timestamp is not None
-    if bot_set.spec.suspend and not is_ending:
-        return SetChange()
+    ends = is_ending(bot_set)
+    if bot_set.spec.suspend and not ends:
+        return OwnedChange()
     there = _bots(resources)
-    mine = {key: bot for key, bot in there.items() if _is_of(bot, bot_set)}
-    wanted = [] if is_ending else wanted_bots(bot_set, mine.values())
+    mine = {key: bot for key, bot in there.items() if is_of(bot, bot_set)}
+    wanted = [] if ends else wanted_bots(bot_set, mine.values())
     kept = {bot.key for bot in wanted}
-    return SetChange(
+    return OwnedChange(
         apply=tuple(_a_few(bot_set, [bot for bot in wanted if not _refusal(bot_set, bot, there.get(bot.key))], mine)),
-        delete=tuple(key for key, bot in mine.items() if key not in kept and not _is_ending(bot)),
+        delete=tuple(key for key, bot in mine.items() if key not in kept and not is_ending(bot)),
     )
 
 
@@ -53,7 +45,7 @@ def trouble_of(bot_set: BotSet, resources: Iterable[Resource]) -> Verdict | None
     there = _bots(resources)
     if bot_set.spec.suspend or bot_set.metadata.deletion_timestamp is not None:
         return None
-    mine = [bot for bot in there.values() if _is_of(bot, bot_set)]
+    mine = [bot for bot in there.values() if is_of(bot, bot_set)]
     for bot in wanted_bots(bot_set, mine):
         why = _refusal(bot_set, bot, there.get(bot.key))
         if why:
@@ -61,7 +53,7 @@ def trouble_of(bot_set: BotSet, resources: Iterable[Resource]) -> Verdict | None
     return None
 
 
-def makers(resources: Collection[Resource]) -> dict[ResourceKey, BotSet]:
+def set_makers(resources: Collection[Resource]) -> dict[ResourceKey, BotSet]:
     """Return, for each bot that would be made again if it were deleted, the set that would make it."""
     there = _bots(resources)
     found: dict[ResourceKey, BotSet] = {}
@@ -74,7 +66,7 @@ def makers(resources: Collection[Resource]) -> dict[ResourceKey, BotSet]:
             wanted = expand(bot_set)
         except InvalidResource:
             continue  # a set that cannot have any bots makes none
-        found |= {bot.key: bot_set for bot in wanted if bot.key in there and _is_of(there[bot.key], bot_set)}
+        found |= {bot.key: bot_set for bot in wanted if bot.key in there and is_of(there[bot.key], bot_set)}
     return found
 
 
@@ -91,15 +83,11 @@ def _bots(resources: Iterable[Resource]) -> dict[ResourceKey, TradingBot]:
     return {each.key: each for each in resources if isinstance(each, TradingBot)}
 
 
-def _is_of(bot: TradingBot, bot_set: BotSet) -> bool:
-    return bot.metadata.annotations.get(OWNER_ANNOTATION) == bot_set.metadata.uid
-
-
 def _refusal(bot_set: BotSet, wanted: TradingBot, there: TradingBot | None) -> str:
     """Return why a bot of a set cannot be made or changed, empty when it can: its orders and money may be at stake."""
     if there is None:
         return ""
-    if not _is_of(there, bot_set):
+    if not is_of(there, bot_set):
         return "is there already and is not of this set: delete it, or give its strategy in the matrix another label"
     return "; ".join(broken.message for broken in refused_changes(there.spec, wanted.spec))
 
@@ -116,7 +104,7 @@ def _a_few(bot_set: BotSet, wanted: list[TradingBot], mine: Mapping[ResourceKey,
         if there is None:
             yield bot
             continue
-        if _is_ending(there):
+        if is_ending(there):
             continue
         held = _held_back(there, bot)
         if held.digest() == bot.digest() or _cannot_run(there):
@@ -164,7 +152,3 @@ def _as_chosen(bot: TradingBot, there: Resource | None) -> TradingBot:
     if chosen not in set(RunState):
         return bot
     return bot.model_copy(update={"spec": bot.spec.model_copy(update={"state": RunState(chosen)})})
-
-
-def _is_ending(bot: Resource) -> bool:
-    return bot.metadata.deletion_timestamp is not None

@@ -280,9 +280,10 @@ def exchange_status(
     account: AccountView,
     halted: str,
     has_drifted: bool = False,
+    derived: str = "",
     now_us: int,
 ) -> ExchangeStatus:
-    """Return an exchange's status; `processes` are its simulator and its gateway."""
+    """Return an exchange's status; `processes` are its simulator and its gateway, `derived` says which Feed it made."""
     extra: dict[ConditionType, tuple[str, str]] = {}
     if has_drifted:
         message = "the lockstep run goes on with what the exchange was when it began: the edit waits for its end"
@@ -300,8 +301,9 @@ def exchange_status(
         judged = judged_by_verdict(verdict, extra)
     else:
         found = (judged_by_process(each, extra) for each in processes)
+        message = "; ".join(warnings.values()) or derived
         judged = next((each for each in found if each is not None), None) or Judgement(
-            phase=Phase.RUNNING, is_ready=True, reason="Running", message="; ".join(warnings.values()), extra=extra
+            phase=Phase.RUNNING, is_ready=True, reason="Running", message=message, extra=extra
         )
     return ExchangeStatus(
         **status_fields(exchange, judged, now_us=now_us),

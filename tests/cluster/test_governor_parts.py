@@ -361,7 +361,7 @@ def test_a_set_does_not_take_over_somebody_elses_bot(store: Store, api: Client):
 
     assert len([each for each in store.all().values() if each.kind == "TradingBot"]) == 1
     events = api.get(f"/apis/events.k8s.io/v1/namespaces/{store.namespace}/events")["items"]
-    assert [(each["reason"], each["regarding"]["name"]) for each in events] == [("BotsRefused", "many")]
+    assert [(each["reason"], each["regarding"]["name"]) for each in events] == [("TradingBotRefused", "many")]
 
 
 def test_a_deleted_resource_goes_when_we_let_it(store: Store, api: Client):

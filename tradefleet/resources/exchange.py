@@ -15,6 +15,7 @@ from tradefleet.resources.common import (
     SecretReference,
     Status,
 )
+from tradefleet.resources.feed import Replay
 from tradefleet.resources.model import Model, rule, transition
 from tradefleet.resources.values import (
     Amount,
@@ -124,6 +125,12 @@ class Simulator(Model):
         default=None,
         description="Share of a bar's volume that an order may fill against: 0.1 is a tenth. Default: no bound.",
     )
+    replay: Replay | None = Field(
+        default=None,
+        description="History that the market is made of. While bots trade here, the fleet plays it by a Feed with the "
+        "name of the Exchange; a Feed of your own with this exchangeRef takes its place. Default: no market until you "
+        "apply a Feed.",
+    )
 
     @rule(
         cel="!has(self.slippageBps) || !has(self.slippageTicks)",
@@ -143,6 +150,14 @@ class Simulator(Model):
     def _book_has_no_model(self) -> bool:
         modelled = (self.slippage_bps, self.slippage_ticks, self.participation)
         return self.market is SimulatedMarket.REPLAY or all(each is None for each in modelled)
+
+    @rule(
+        cel="self.market == 'replay' || !has(self.replay)",
+        message="in market book the bots make the prices: take replay out, or set market: replay",
+        field="replay",
+    )
+    def _book_replays_nothing(self) -> bool:
+        return self.market is SimulatedMarket.REPLAY or self.replay is None
 
 
 class ExchangeLimits(Model):
@@ -231,6 +246,14 @@ class ExchangeSpec(Model):
     )
     def _live_is_not_simulated(self) -> bool:
         return self.mode is not Mode.LIVE or self.simulator is None
+
+    @rule(
+        cel="self.venue == 'simulator' || !has(self.simulator) || !has(self.simulator.replay)",
+        message="a replay is the market of the simulator, a real venue has its own: take it out",
+        field="simulator.replay",
+    )
+    def _real_venue_is_not_replayed(self) -> bool:
+        return self.is_simulator or self.simulator is None or self.simulator.replay is None
 
     @transition(
         cel="self.venue == oldSelf.venue && self.mode == oldSelf.mode && self.account == oldSelf.account",

@@ -11,6 +11,7 @@ from tradefleet.resources.common import (
     PrinterColumn,
     Reference,
     Resource,
+    ResourceKey,
     Status,
     TimeRange,
 )
@@ -186,3 +187,14 @@ class Feed(Resource):
     kind: Literal["Feed"] = Field(default="Feed", description="Feed.")
     spec: FeedSpec = Field(description="What the feed should bring.")
     status: FeedStatus = Field(default=FeedStatus(), description="What the feed is doing; written by the fleet.")
+
+    @property
+    def exchange_key(self) -> ResourceKey | None:
+        """The Exchange whose market this is, None for posts."""
+        reference = self.spec.exchange_ref
+        return None if reference is None else ResourceKey("Exchange", self.metadata.namespace, reference.name)
+
+    @property
+    def plays(self) -> bool:
+        """Whether it replays history, and is not suspended."""
+        return self.spec.replay is not None and not self.spec.suspend

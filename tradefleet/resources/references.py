@@ -15,6 +15,7 @@ from tradefleet.resources.backtest import Backtest
 from tradefleet.resources.bot_set import BotSet, expand_places
 from tradefleet.resources.common import Mode, Reference, Resource, ResourceKey
 from tradefleet.resources.dataset import Dataset
+from tradefleet.resources.derived_feed import derived_feeds, path_in_exchange
 from tradefleet.resources.exchange import Exchange, SimulatedMarket
 from tradefleet.resources.feed import Feed
 from tradefleet.resources.findings import Finding, Severity, StrategyCheck, no_strategy_check
@@ -70,17 +71,23 @@ def check_references(
     """Return everything in `resources` that does not fit together, in the order of the resources.
 
     `strategy_check` says what is wrong with a strategy's name and parameters. The bots of a BotSet are checked like
-    others; what is found about them is said of the BotSet, at the place in its matrix or template, once.
+    others; what is found about them is said of the BotSet, at the place in its matrix or template, once. So is the Feed
+    that an Exchange stands for, at its replay.
     """
     fleet = _Fleet(by_key={each.key: each for each in resources}, strategy_check=strategy_check)
     sets = [each for each in resources if isinstance(each, BotSet)]
     made = {bot_set.key: _expanded(fleet, bot_set) for bot_set in sets}
     for bot_set in sets:
         fleet.by_key.update({bot.key: bot for _, bot in made[bot_set.key] if bot.key not in fleet.by_key})
+    derived = {exchange.key: feed for exchange, feed in derived_feeds(resources)}
+    taken = {feed.key for feed in derived.values() if feed.key in fleet.by_key}
+    fleet.by_key.update({feed.key: feed for feed in derived.values() if feed.key not in taken})
     for each in resources:
         match each:
             case Exchange():
                 _check_exchange(fleet, each)
+                if each.key in derived:
+                    _check_derived(fleet, each, derived[each.key], taken)
             case Dataset():
                 _check_dataset(fleet, each)
             case Feed():
@@ -129,6 +136,17 @@ def _check_exchange(fleet: _Fleet, exchange: Exchange) -> None:
             fleet.error(exchange, ("spec", "account"), message, "an account has one gateway: name another account")
 
 
+def _check_derived(fleet: _Fleet, exchange: Exchange, feed: Feed, taken: Collection[ResourceKey]) -> None:
+    """Check the Feed that an Exchange stands for, and say what is found of the Exchange."""
+    if feed.key in taken:
+        message = f"needs a Feed called {feed.metadata.name} to play its replay, and there is one for something else"
+        fleet.error(exchange, ("metadata", "name"), message, "rename one of them, or let that Feed play this Exchange")
+        return
+    scout = replace(fleet, findings=[])
+    _check_feed(scout, feed)
+    fleet.findings += [replace(each, key=exchange.key, path=path_in_exchange(each.path)) for each in scout.findings]
+
+
 def _check_dataset(fleet: _Fleet, dataset: Dataset) -> None:
     if dataset.spec.exchange_ref is None:
         return
@@ -161,13 +179,9 @@ def _check_feed(fleet: _Fleet, feed: Feed) -> None:
         _check_listed(fleet, feed, ("spec", "instruments"), exchange, symbol)
     for other in fleet.of(Feed, feed.key.namespace):
         clash = other.spec.exchange_ref == spec.exchange_ref and other.key < feed.key
-        if clash and _plays(other) and _plays(feed):
+        if clash and other.plays and feed.plays:
             message = f"plays {exchange.metadata.name}, and so does {other.key}: a market is played by one Feed"
             fleet.error(feed, ("spec", "replay"), message, "name all data in one Feed, or suspend one of them")
-
-
-def _plays(feed: Feed) -> bool:
-    return feed.spec.replay is not None and not feed.spec.suspend
 
 
 def _replayed(fleet: _Fleet, feed: Feed, *, report: bool = False) -> Series | None:
@@ -276,7 +290,8 @@ def _check_data(fleet: _Fleet, bot: TradingBot, exchange: Exchange, feed: Feed |
         return
     if feed is None and simulator is not None and simulator.market is SimulatedMarket.BOOK:
         return
-    candidates = [feed] if feed is not None else _feeds_of(fleet, exchange)
+    here = fleet.of(Feed, exchange.key.namespace)
+    candidates = [feed] if feed is not None else [each for each in here if each.exchange_key == exchange.key]
     offers = [_offered(fleet, each, exchange) for each in candidates]
     if any(each is None for each in offers):
         return
@@ -289,11 +304,6 @@ def _check_data(fleet: _Fleet, bot: TradingBot, exchange: Exchange, feed: Feed |
         path: FieldPath = ("spec", "interval") if has_symbol else ("spec", "instruments", index)
         message = f"no Feed of {exchange.metadata.name} brings bars of {symbol} at {bot.spec.interval} ({names})"
         fleet.error(bot, path, message, "add a Feed or its data, or trade what is brought")
-
-
-def _feeds_of(fleet: _Fleet, exchange: Exchange) -> list[Feed]:
-    wanted = Reference(name=exchange.metadata.name)
-    return [each for each in fleet.of(Feed, exchange.key.namespace) if each.spec.exchange_ref == wanted]
 
 
 def _check_money(fleet: _Fleet, bot: TradingBot, exchange: Exchange) -> None:

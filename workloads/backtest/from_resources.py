@@ -3,7 +3,7 @@
 What does not fit together is found before anything is read, with file, line and field of everything that is wrong.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -13,8 +13,9 @@ import msgspec
 from tradefleet.domain.bots import BotConfig
 from tradefleet.resources.backtest import Backtest
 from tradefleet.resources.bot_set import BotSet, expand_places
-from tradefleet.resources.common import Metadata, Reference, Resource, ResourceKey
+from tradefleet.resources.common import Metadata, Resource, ResourceKey
 from tradefleet.resources.dataset import Dataset, GapPolicy
+from tradefleet.resources.derived_feed import derived_feeds, path_in_exchange
 from tradefleet.resources.exchange import Exchange
 from tradefleet.resources.feed import Feed
 from tradefleet.resources.findings import Finding, Severity
@@ -54,10 +55,13 @@ ResourceT = TypeVar("ResourceT", bound=Resource)
 
 @dataclass(slots=True)
 class _Files:
-    """The resources of the files, by kind, and where each of them, and each bot of a set, is written."""
+    """The resources of the files, by kind, and where each of them, and what others stand for, is written.
+
+    `made_of` says of a bot of a set or a derived Feed who makes it, and where in its maker a field of it is written.
+    """
 
     loaded: Sequence[Loaded]
-    made_of: dict[ResourceKey, tuple[ResourceKey, FieldPath]] = field(default_factory=dict)  # bot → its set, template
+    made_of: dict[ResourceKey, tuple[ResourceKey, Callable[[FieldPath], FieldPath]]] = field(default_factory=dict)
 
     def of(self, kind: type[ResourceT]) -> list[ResourceT]:
         """Return the resources of one kind."""
@@ -66,7 +70,11 @@ class _Files:
     @property
     def folders(self) -> dict[str, Path]:
         """Where the relative paths of each resource start."""
-        return {str(each.resource.key): each.folder for each in self.loaded}
+        folders = {str(each.resource.key): each.folder for each in self.loaded}
+        return {**folders, **{str(feed.key): folders[str(exchange.key)] for exchange, feed in self._derived()}}
+
+    def _derived(self) -> list[tuple[Exchange, Feed]]:
+        return list(derived_feeds([each.resource for each in self.loaded]))
 
     @property
     def has_bots(self) -> bool:
@@ -78,22 +86,33 @@ class _Files:
         found = self.of(TradingBot)
         for bot_set in self.of(BotSet):
             for _, bot in expand_places(bot_set):
-                self.made_of[bot.key] = (bot_set.key, ("spec", "template"))
+                self.made_of[bot.key] = (bot_set.key, lambda path: ("spec", "template", *path))
                 found.append(bot)
         return found
+
+    def feeds(self, exchange: Exchange) -> list[Feed]:
+        """Return the Feeds that play history for `exchange`: those of the files, or the one that it stands for."""
+        derived = self._derived()
+        self.made_of |= {feed.key: (owner.key, path_in_exchange) for owner, feed in derived}
+        there = [*self.of(Feed), *(feed for _, feed in derived)]
+        return [feed for feed in there if feed.plays and feed.exchange_key == exchange.key]
 
     def located(self, problems: Iterable[Problem]) -> InvalidResource:
         """Return the problems as an error that names their files and lines."""
         by_key = {str(each.resource.key): each for each in self.loaded}
-        made_of = {str(key): (str(owner), path) for key, (owner, path) in self.made_of.items()}
+        made_of = {str(key): (str(owner), path_in) for key, (owner, path_in) in self.made_of.items()}
         placed = []
         for problem in problems:
-            owner, prefix = made_of.get(problem.resource, (problem.resource, ()))
+            owner, path_in = made_of.get(problem.resource, (problem.resource, _as_it_is))
             loaded = by_key.get(owner)
             if loaded is not None and problem.place is None:
-                problem = replace(problem, place=loaded.place((*prefix, *problem.path)))  # noqa: PLW2901 - the same one
+                problem = replace(problem, place=loaded.place(path_in(problem.path)))  # noqa: PLW2901 - the same one
             placed.append(problem)
         return InvalidResource(placed)
+
+
+def _as_it_is(path: FieldPath) -> FieldPath:
+    return path
 
 
 def plan_backtest(loaded: Sequence[Loaded], wish: Wish) -> BacktestPlan:
@@ -164,17 +183,11 @@ def _feed_replays(
 ) -> tuple[set[Series], list[feeds.Replay]]:
     """Return what the replaying feeds of `exchange` bring. Raises InvalidResource when there is none."""
     here = {each.metadata.name: each for each in datasets if each.key.namespace == exchange.key.namespace}
-    found = [
-        feed
-        for feed in files.of(Feed)
-        if feed.key.namespace == exchange.key.namespace
-        and feed.spec.exchange_ref == Reference(name=exchange.metadata.name)
-        and feed.spec.replay is not None
-        and not feed.spec.suspend
-    ]
+    found = files.feeds(exchange)
     if not found:
         message = f"no Feed replays history for {exchange.key}, and a backtest needs some"
-        raise invalid(exchange, (), message, "add a Feed with replay to the files, or give --data FILE")
+        remedy = "add a Feed with replay to the files or a replay to the Exchange's spec.simulator, or give --data FILE"
+        raise invalid(exchange, (), message, remedy)
     surroundings = _surroundings(files, terms)
     series: set[Series] = set()
     replays = []
@@ -188,11 +201,8 @@ def _datasets_of(exchange: Exchange, files: _Files) -> list[Dataset]:
     """Return the Datasets that the replaying feeds of `exchange` play."""
     names = {
         reference.name
-        for feed in files.of(Feed)
-        if feed.key.namespace == exchange.key.namespace
-        and feed.spec.exchange_ref == Reference(name=exchange.metadata.name)
-        and feed.spec.replay is not None
-        and not feed.spec.suspend
+        for feed in files.feeds(exchange)
+        if feed.spec.replay is not None
         for reference in feed.spec.replay.dataset_refs
     }
     here = [each for each in files.of(Dataset) if each.key.namespace == exchange.key.namespace]
@@ -289,7 +299,7 @@ def _tested_bots(files: _Files, backtest: Backtest, held: Iterable[Series]) -> l
     bot = TradingBot(
         metadata=Metadata(name=backtest.metadata.name, namespace=backtest.metadata.namespace), spec=bot_spec
     )
-    files.made_of[bot.key] = (backtest.key, ())  # what is wrong with the bot is written in the Backtest
+    files.made_of[bot.key] = (backtest.key, _as_it_is)  # what is wrong with the bot is written in the Backtest
     return [bot]
 
 

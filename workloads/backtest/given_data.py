@@ -87,6 +87,9 @@ def with_given_data(resources: Iterable[Resource], given: Iterable[Feed]) -> lis
                 template = each.spec.template
                 free = template.model_copy(update={"spec": template.spec.model_copy(update={"feed_ref": None})})
                 kept.append(each.model_copy(update={"spec": each.spec.model_copy(update={"template": free})}))
+            case Exchange() if each.spec.simulator is not None:
+                simulator = each.spec.simulator.model_copy(update={"replay": None})
+                kept.append(each.model_copy(update={"spec": each.spec.model_copy(update={"simulator": simulator})}))
             case _:
                 kept.append(each)
     return [*kept, *given]

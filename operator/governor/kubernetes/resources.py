@@ -302,25 +302,26 @@ class ClusterResources:
     # --- changing -------------------------------------------------------------------------------------------------
 
     def apply(self, wanted: Sequence[Resource], *, owner: str | None = None) -> list[Change]:
-        """Create or change resources of the BotSet whose UID is `owner`. Raises InvalidResource for what may not be."""
+        """Create or change what the resource owns whose UID is `owner`. Raises InvalidResource for what may not be."""
         problems: list[Problem] = []
-        for each in wanted:
-            problems += self._refusals(each, owner)
         owner_key = self._by_uid.get(owner or "")
+        for each in wanted:
+            problems += self._refusals(each, owner, owner_key)
         if problems:
             error = InvalidResource(problems)
             if owner_key is not None and owner is not None:
-                self._events.tell(owner_key, owner, reason="BotsRefused", note=str(error), is_warning=True)
+                self._events.tell(owner_key, owner, reason=f"{wanted[0].kind}Refused", note=str(error), is_warning=True)
             raise error
         return list(self._pool.map(lambda each: self._apply_one(each, owner, owner_key), wanted))
 
-    def _refusals(self, new: Resource, owner: str | None) -> Iterable[Problem]:
+    def _refusals(self, new: Resource, owner: str | None, owner_key: ResourceKey | None) -> Iterable[Problem]:
         old = self.get(new.key)
         if old is None:
             return
         if owner is not None and old.metadata.annotations.get(OWNER_ANNOTATION) != owner:
-            message = "is there already and was not made by this BotSet"
-            remedy = "delete it, or give the BotSet another name"
+            kind = "resource" if owner_key is None else owner_key.kind
+            message = f"is there already and was not made by this {kind}"
+            remedy = f"delete it, or give the {kind} another name"
             yield Problem(resource=str(new.key), path=("metadata", "name"), message=message, remedy=remedy)
         for broken in refused_changes(old.spec, new.spec):
             yield Problem(resource=str(new.key), path=("spec", *broken.path), message=broken.message)

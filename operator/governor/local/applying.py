@@ -13,7 +13,9 @@ from tradefleet.resources.backtest import Backtest
 from tradefleet.resources.bot_set import BotSet
 from tradefleet.resources.common import Resource, ResourceKey
 from tradefleet.resources.dataset import Dataset
-from tradefleet.resources.feed import Feed
+from tradefleet.resources.derived_feed import derived_feed, path_in_exchange
+from tradefleet.resources.exchange import Exchange
+from tradefleet.resources.feed import Feed, Replay
 from tradefleet.resources.findings import Finding, Severity
 from tradefleet.resources.load import Loaded
 from tradefleet.resources.market_data import FileSource
@@ -41,12 +43,17 @@ def _absolute(resource: Resource, folder: Path) -> Resource:
     def files(given: Iterable[FileSource]) -> tuple[FileSource, ...]:
         return tuple(each.model_copy(update={"path": str(folder / Path(each.path).expanduser())}) for each in given)
 
+    def replayed(given: Replay) -> Replay:
+        return given.model_copy(update={"files": files(given.files)})
+
     match resource:
         case Dataset():
             spec: Any = resource.spec.model_copy(update={"files": files(resource.spec.files)})
         case Feed() if resource.spec.replay is not None:
-            replay = resource.spec.replay.model_copy(update={"files": files(resource.spec.replay.files)})
-            spec = resource.spec.model_copy(update={"replay": replay})
+            spec = resource.spec.model_copy(update={"replay": replayed(resource.spec.replay)})
+        case Exchange() if resource.spec.simulator is not None and resource.spec.simulator.replay is not None:
+            market = {"replay": replayed(resource.spec.simulator.replay)}
+            spec = resource.spec.model_copy(update={"simulator": resource.spec.simulator.model_copy(update=market)})
         case _:
             return resource
     return resource.model_copy(update={"spec": spec})
@@ -138,6 +145,9 @@ def _sources(resource: Resource) -> list[tuple[FieldPath, dict[str, Any]]]:
         case Feed(spec=spec) if spec.replay is not None and spec.replay.files:
             values = feed_settings(resource, {}, Surroundings())["sources"]
             places = [("spec", "replay", "files", index) for index in range(len(spec.replay.files))]
+        case Exchange():
+            derived = derived_feed(resource)
+            return [] if derived is None else [(path_in_exchange(path), each) for path, each in _sources(derived)]
         case _:
             return []
     return list(zip(places, values, strict=False))  # synthetic sources follow, and there is nothing to read in them

@@ -9,11 +9,12 @@ from typing import Any, Final, NamedTuple
 import psycopg
 from psycopg import sql
 
-from governor.annotations import FINALIZER, OWNER_ANNOTATION
-from governor.sets import makers
+from governor.annotations import FINALIZER, OWNER_ANNOTATION, is_owned
+from governor.makers import makers, way_out
 from tradefleet.domain.errors import Permanent, Retryable
 from tradefleet.domain.times import format_time
 from tradefleet.resources.common import GROUP, Resource, ResourceKey
+from tradefleet.resources.feed import Feed
 from tradefleet.resources.kinds import KINDS
 from tradefleet.resources.model import refused_changes
 from tradefleet.resources.problems import InvalidResource, Problem
@@ -136,7 +137,7 @@ class LocalResources:
     ) -> list[Change]:
         """Create or change resources: all of them, or none when one cannot be. `check` sees the whole fleet to be.
 
-        `owner` is the UID of the BotSet that makes them. Raises InvalidResource for a change that a kind does not
+        `owner` is the UID of the resource that makes them. Raises InvalidResource for a change that a kind does not
         allow, and what `check` raises.
         """
         with self._transaction() as connection:
@@ -144,7 +145,7 @@ class LocalResources:
             there = {each.key: each for each in self.all()}
             problems: list[Problem] = []
             for each in wanted:
-                problems += _refusals(there.get(each.key), each)
+                problems += _refusals(there.get(each.key), each, owner)
             if problems:
                 raise InvalidResource(problems)
             check([*({**there, **{each.key: each for each in wanted}}).values()])
@@ -196,7 +197,7 @@ class LocalResources:
     def delete(self, keys: Collection[ResourceKey]) -> list[ResourceKey]:
         """Ask for the deletion of resources; return those that it was not asked for before.
 
-        Raises Permanent, and nothing is deleted, for a bot whose BotSet, which stays, would make it again at once.
+        Raises Permanent, and nothing is deleted, for what a resource that stays would make again at once.
         """
         asked = []
         with self._transaction() as connection:
@@ -205,12 +206,8 @@ class LocalResources:
             for key in sorted(keys):
                 maker = made_by.get(key)
                 if maker is not None and maker.key not in keys:
-                    name = maker.metadata.name
-                    raise Permanent(
-                        f"{key}: belongs to BotSet {name}, which would make it again: take it out of the matrix of the "
-                        f"set and apply that, delete the set (`tradefleet delete bs {name}`), or let the bot rest with "
-                        f"`tradefleet pause {key.name}`"
-                    )
+                    owner = f"{maker.kind} {maker.metadata.name}"
+                    raise Permanent(f"{key}: belongs to {owner}, which would make it again: {way_out(key, maker)}")
             for key in sorted(keys):
                 parameters = {**self._place(key), "now_us": now_us()}
                 if connection.execute(resource_sql.DELETE, parameters).fetchall():
@@ -278,10 +275,17 @@ class LocalResources:
             raise Retryable(f"database: {str(error).strip()}") from error
 
 
-def _refusals(old: Resource | None, new: Resource) -> Iterator[Problem]:
-    """Yield why a change may not be."""
+def _refusals(old: Resource | None, new: Resource, owner: str | None) -> Iterator[Problem]:
+    """Yield why a change by `owner`, None for a person, may not be."""
     if old is None:
         return
+    if owner is None and isinstance(old, Feed) and is_owned(old):
+        yield Problem(
+            resource=str(new.key),
+            path=("metadata", "name"),
+            message="was made by its Exchange, which would change it back",
+            remedy="give your Feed another name: it takes the place of this one",
+        )
     if old.metadata.deletion_timestamp is not None and not _changes_its_end(old, new):
         yield Problem(
             resource=str(new.key),

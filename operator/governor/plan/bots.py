@@ -7,7 +7,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
-from governor.annotations import CODE_ANNOTATION, FLATTEN_ANNOTATION, REOPEN_ANNOTATION, SKIP_ANNOTATION, number_in
+from governor.annotations import (
+    CODE_ANNOTATION,
+    FLATTEN_ANNOTATION,
+    REOPEN_ANNOTATION,
+    SKIP_ANNOTATION,
+    is_owned,
+    number_in,
+)
+from governor.demand import feed_trouble
 from governor.ending import is_let_go
 from governor.plan.draft import Draft
 from governor.plan.hosts import HOST_SIZE, place
@@ -141,14 +149,20 @@ def _what_to_apply(draft: Draft, market: Market, bot: TradingBot, missing: list[
     data = f"Dataset {' or '.join(fitting)}" if fitting else "a Dataset that holds them, which is not there yet either"
     exchange = market.exchange.metadata.name
     message = f"waits for a Feed that brings {bot.spec.interval} bars of {', '.join(missing)}: "
+    if market.feed is not None and is_owned(market.feed):
+        return f"{message}add {data} to spec.simulator.replay of Exchange {exchange}"
     if market.feed is not None:
         return f"{message}Feed {market.feed.metadata.name} plays Exchange {exchange}: let it play {data}, too"
+    trouble = feed_trouble(market.exchange, draft.resources)
+    if trouble is not None:
+        return f"{message}Exchange {exchange}: {trouble.message}"
     for other in draft.all(Feed):
-        if (other.key.namespace, other.spec.exchange_ref) == (bot.key.namespace, bot.spec.exchange_ref):
+        if other.exchange_key == market.exchange.key:
             verdict = draft.verdicts.get(other.key)
             why = "it is suspended" if other.spec.suspend else "it ends" if verdict is None else verdict.message
             return f"{message}Feed {other.metadata.name} brings nothing: {why}"
-    return f"{message}apply one with exchangeRef {exchange} and a replay of {data}"
+    where = f"apply one with exchangeRef {exchange} and a replay of {data}"
+    return f"{message}{where}, or give the Exchange that replay (spec.simulator.replay)"
 
 
 def _settled_config(draft: Draft, bot: TradingBot, config: BotConfig) -> BotConfig:

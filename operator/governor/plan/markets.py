@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from governor.annotations import is_owned
 from governor.dataset_status import is_conditional
 from governor.ending import sells_on
 from governor.plan.data import as_mounted, refuse_own_files
@@ -12,6 +13,7 @@ from tradefleet.domain.errors import FleetError
 from tradefleet.resources.backtest import Backtest
 from tradefleet.resources.common import ResourceKey
 from tradefleet.resources.dataset import Dataset
+from tradefleet.resources.derived_feed import derived_feed
 from tradefleet.resources.exchange import SIMULATOR, Exchange
 from tradefleet.resources.feed import Feed
 from tradefleet.resources.replay_plan import Surroundings, feed_settings
@@ -40,7 +42,15 @@ class Market:
     @property
     def is_edited(self) -> bool:
         """Whether an edit waits."""
-        return self.settings != self.terms.settings(self.series)
+        return self.settings != self.terms.settings(self.series) or self._has_new_replay
+
+    @property
+    def _has_new_replay(self) -> bool:
+        """Whether the derived Feed plays something else than its Exchange says: it is changed at once, but in a run."""
+        if self.feed is None or not is_owned(self.feed):
+            return False
+        wanted = derived_feed(self.exchange)
+        return wanted is None or wanted.digest() != self.feed.digest()
 
     def brings(self, symbol: str, interval_us: int) -> bool:
         """Return whether bars of that instrument and interval come."""
@@ -137,8 +147,11 @@ def _feed_of(
 
 
 def _chosen_feed(draft: Draft, exchange: Exchange, bots: tuple[TradingBot, ...]) -> Feed | None:
-    """Return the one feed that plays: a deleted one goes on as long as a bot has to sell, and nobody takes over."""
-    playing = [feed for feed in draft.all(Feed) if _plays(feed, exchange)]
+    """Return the one feed that plays: a deleted one goes on as long as a bot has to sell, and nobody takes over.
+
+    A lockstep run that has begun keeps its Feed. Else one of the user's comes before the one that was derived.
+    """
+    playing = [feed for feed in draft.all(Feed) if feed.plays and feed.exchange_key == exchange.key]
     selling = [bot.metadata.name for bot in bots if sells_on(bot, draft.observed.settled)]
     if any(feed.metadata.deletion_timestamp is None for feed in playing) or not selling:
         playing = [feed for feed in playing if feed.metadata.deletion_timestamp is None]
@@ -146,8 +159,14 @@ def _chosen_feed(draft: Draft, exchange: Exchange, bots: tuple[TradingBot, ...])
         if feed.metadata.deletion_timestamp is not None:
             message = f"plays on until TradingBot {', '.join(selling)} has sold its position (deletionPolicy Flatten)"
             draft.say(feed, "Deleting", message, stalled=False)
+    playing.sort(key=lambda feed: (_run_of(draft, feed) not in draft.observed.runs, is_owned(feed)))
     for extra in playing[1:]:
-        message = f"Exchange {exchange.metadata.name} is already played by Feed {playing[0].metadata.name}: suspend one"
+        name, first = exchange.metadata.name, playing[0]
+        if is_owned(first):
+            message = f"waits until the lockstep run of Feed {first.metadata.name} is over, which Exchange {name} made"
+            draft.say(extra, "RunHasBegun", message, stalled=False)
+            continue
+        message = f"Exchange {name} is already played by Feed {first.metadata.name}: suspend one"
         draft.say(extra, "ExchangeHasFeed", message, stalled=True)
     return playing[0] if playing else None
 
@@ -158,13 +177,3 @@ def _run_of(draft: Draft, feed: Feed | None) -> str | None:
         return None
     run = feed.metadata.uid
     return None if run in draft.observed.finished else run
-
-
-def _plays(feed: Feed, exchange: Exchange) -> bool:
-    reference = feed.spec.exchange_ref
-    return (
-        reference is not None
-        and (feed.key.namespace, reference.name) == (exchange.key.namespace, exchange.key.name)
-        and feed.spec.replay is not None
-        and not feed.spec.suspend
-    )

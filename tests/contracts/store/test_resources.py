@@ -6,6 +6,7 @@ from contextlib import closing
 
 import psycopg
 import pytest
+from governor.demand import feed_change
 from governor.local.resources import LocalResources
 from governor.sets import change_of
 
@@ -15,6 +16,9 @@ from tests.fakes.memory_resources import MemoryResources
 from tests.unit.governor import fleets
 from tradefleet.domain.errors import Permanent, Retryable
 from tradefleet.resources.bot_set import BotSet
+from tradefleet.resources.common import ResourceKey
+from tradefleet.resources.exchange import Exchange
+from tradefleet.resources.problems import InvalidResource
 
 
 class TestMemory(ResourcesContract):
@@ -44,6 +48,24 @@ class TestPostgres(ResourcesContract):
 
         assert all(each.metadata.deletion_timestamp is None for each in store.all())
         assert sorted(store.delete([bot.key, many.key])) == sorted([bot.key, many.key])
+
+    def test_a_derived_feed_that_bots_need_is_neither_deleted_nor_changed_by_people(
+        self, store: LocalResources
+    ) -> None:
+        market = fleets.exchange(simulator={"replay": {"datasetRefs": [{"name": "market"}]}})
+        store.apply([market, fleets.bot("alpha")])
+        exchange = next(each for each in store.all() if isinstance(each, Exchange))
+        (feed,) = feed_change(exchange, store.all(), runs={}, finished=()).apply
+        store.apply([feed], owner=exchange.metadata.uid)
+
+        with pytest.raises(Permanent, match=r"belongs to Exchange simulator, .* no bot on simulator needs it"):
+            store.delete([feed.key])
+
+        with pytest.raises(InvalidResource, match=r"was made by its Exchange, .* give your Feed another name"):
+            store.apply([fleets.feed("simulator")])
+
+        store.change_spec(ResourceKey("TradingBot", "default", "alpha"), {"state": "Stopped"})
+        assert store.delete([feed.key]) == [feed.key]
 
     def test_a_lost_connection_is_one_clear_error_and_the_next_one_hears_of_changes(
         self, store: LocalResources, postgres_world: PostgresWorld

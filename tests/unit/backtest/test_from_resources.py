@@ -201,6 +201,49 @@ def test_files_of_a_feed_start_at_the_folder_of_the_yaml_file(tmp_path: Path) ->
     assert result.data.steps == 40
 
 
+REPLAYED = changed(
+    EXCHANGE, spec__simulator__replay={"datasetRefs": [{"name": "made-up"}], "to": "2024-01-01T02:00:00Z"}
+)
+DATASET, FEED = (f"{each}---\n" for each in MARKET.split("---\n")[:2])
+
+
+def test_the_replay_of_an_exchange_is_history_unless_a_feed_takes_its_place() -> None:
+    shorter = run_backtest(plan_backtest(loaded(REPLAYED, DATASET, BOT), Wish()))
+    whole = run_backtest(plan_backtest(loaded(REPLAYED, DATASET, FEED, BOT), Wish()))
+
+    assert (shorter.data.steps, whole.data.steps) == (120, 300)
+
+
+def test_a_file_that_the_replay_of_an_exchange_plays_is_looked_for_beside_it(tmp_path: Path) -> None:
+    folder = tmp_path / "fleet"
+    folder.mkdir()
+    candle_file(folder, BTC, bars=40, name="btc.csv")
+    own = changed(EXCHANGE, spec__simulator__replay={"files": [{"path": "btc.csv", "instrument": "BTC-USD"}]})
+
+    result = run_backtest(plan_backtest(loaded(own, BOT, file=str(folder / "fleet.yaml")), Wish()))
+
+    assert result.data.steps == 40
+
+
+def test_a_replay_of_an_exchange_that_cannot_be_played_is_told_with_its_line() -> None:
+    second = changed(DATASET, metadata__name="second", spec__from="2024-01-01")
+    both = changed(EXCHANGE, spec__simulator__replay={"datasetRefs": [{"name": "made-up"}, {"name": "second"}]})
+
+    (problem,) = problems(loaded(both, DATASET, second, BOT))
+
+    assert "has another from and to" in problem.message
+    assert problem.place is not None
+
+
+def test_given_data_take_the_place_of_the_replay_of_every_exchange(tmp_path: Path) -> None:
+    data = open_file(candle_file(tmp_path, BTC, bars=40))
+    idle = changed(REPLAYED, metadata__name="idle")
+
+    result = run_backtest(plan_backtest(loaded(REPLAYED, idle, BOT), Wish(data=(data,))))
+
+    assert result.data.steps == 40
+
+
 def test_a_feed_that_replays_nothing_is_not_history() -> None:
     live = textwrap.dedent("""
         apiVersion: tradefleet.dev/v1alpha1

@@ -1,6 +1,8 @@
 """What is wrong with files is found before anything changes, and told with file, line and field."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from governor.annotations import OWNER_ANNOTATION
@@ -16,6 +18,7 @@ from governor.local.applying import (
 from tests.unit.feeds.candles import bars, cells, csv_text, write_csv
 from tests.unit.governor import fleets
 from tradefleet.resources.load import Loaded, load
+from tradefleet.resources.market_data import FileSource
 from tradefleet.resources.problems import InvalidResource, Problem
 
 EXCHANGE = """
@@ -58,6 +61,19 @@ spec:
       - {path: PATH, instrument: BTC-USD, interval: 1m}
 """
 
+REPLAYED = """
+apiVersion: tradefleet.dev/v1alpha1
+kind: Exchange
+metadata: {name: simulator}
+spec:
+  venue: simulator
+  instruments: [{symbol: BTC-USD, tickSize: "0.01", lotSize: "0.00000001"}]
+  simulator:
+    replay:
+      files:
+        - {path: PATH, instrument: BTC-USD, interval: 1m}
+"""
+
 MARKET = FEED.replace("PATH", "a.csv")
 
 
@@ -86,14 +102,21 @@ def checked(loaded: list[Loaded], there: list[Loaded] | None = None) -> list[str
 # --- paths ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["Dataset", "Feed"])
-def test_relative_paths_start_from_the_folder_of_their_file(tmp_path: Path, kind: str) -> None:
-    text = {"Dataset": DATASET, "Feed": FEED}[kind]
-
+@pytest.mark.parametrize(
+    ("text", "files"),
+    [
+        (DATASET, lambda spec: spec.files),
+        (FEED, lambda spec: spec.replay.files),
+        (REPLAYED, lambda spec: spec.simulator.replay.files),
+    ],
+    ids=["Dataset", "Feed", "Exchange"],
+)
+def test_relative_paths_start_from_the_folder_of_their_file(
+    tmp_path: Path, text: str, files: Callable[[Any], Sequence[FileSource]]
+) -> None:
     (found,) = with_absolute_paths(read(tmp_path, text.replace("PATH", "data/a.csv")))
 
-    spec = found.resource.spec
-    (source,) = spec.files if kind == "Dataset" else spec.replay.files
+    (source,) = files(found.resource.spec)
     assert source.path == str(tmp_path / "data" / "a.csv")
 
 
@@ -244,6 +267,12 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     (problem,) = _problems(read(tmp_path, FEED.replace("PATH", str(tmp_path / "none.csv"))))
 
     assert "none.csv" in problem
+
+
+def test_a_file_of_an_exchanges_replay_is_told_where_it_is_written(tmp_path: Path) -> None:
+    (problem,) = _problems(read(tmp_path, REPLAYED.replace("PATH", str(tmp_path / "none.csv"))))
+
+    assert "Exchange default/simulator: spec.simulator.replay.files[0].path" in problem
 
 
 def test_a_long_list_of_what_is_wrong_is_cut(tmp_path: Path) -> None:

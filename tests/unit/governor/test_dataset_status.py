@@ -86,6 +86,8 @@ def test_what_is_recorded_from_made_up_candles_is_made_up() -> None:
     assert is_made_up(made_up, [])
     assert is_made_up(recording, [made_up, fleets.feed(), recording])
     assert not is_made_up(recording, [made_up, recording])
+    released = fleets.exchange(simulator={"replay": {"datasetRefs": [{"name": "market"}]}})
+    assert is_made_up(recording, [made_up, recording, released])
 
 
 def test_a_recording_that_is_played_into_itself_is_no_endless_question() -> None:

@@ -27,6 +27,12 @@ def deleted_feed(**spec):
     )
 
 
+def derived_feed():
+    feed = fleets.feed()
+    annotations = {OWNER_ANNOTATION: "uid-exchange-simulator"}
+    return feed.model_copy(update={"metadata": feed.metadata.model_copy(update={"annotations": annotations})})
+
+
 @pytest.mark.parametrize(
     ("deleted", "there", "needed"),
     [
@@ -36,6 +42,8 @@ def deleted_feed(**spec):
         (fleets.exchange("other"), [fleets.bot("alpha")], False),
         (SET, [fleets.bot("alpha", annotations={OWNER_ANNOTATION: SET.metadata.uid})], True),
         (SET, [fleets.bot("alpha", annotations={OWNER_ANNOTATION: "uid-botset-other"})], False),
+        (fleets.exchange(), [derived_feed()], True),
+        (fleets.exchange("other"), [derived_feed()], False),
         (fleets.dataset(), [fleets.feed()], False),
         (fleets.dataset(), [deleted_feed()], True),
         (fleets.dataset("other"), [deleted_feed()], False),

@@ -6,7 +6,13 @@ from decimal import Decimal
 import hypothesis.strategies as st
 import msgspec
 import pytest
-from governor.annotations import FLATTEN_ANNOTATION, REOPEN_ANNOTATION, ROLLOUT_ANNOTATION, SKIP_ANNOTATION
+from governor.annotations import (
+    FLATTEN_ANNOTATION,
+    OWNER_ANNOTATION,
+    REOPEN_ANNOTATION,
+    ROLLOUT_ANNOTATION,
+    SKIP_ANNOTATION,
+)
 from governor.plan import Memory, Observed, plan
 from governor.workload import Plan, Role
 from hypothesis import given
@@ -117,6 +123,37 @@ def test_a_lockstep_run_is_asked_for_once_with_all_participants():
         "bot:default/beta@uid-tradingbot-beta",
     }
     assert _plan(*_fleet(fleets.bot("alpha"), fleets.bot("beta")), observed=_running(first)).runs == ()
+
+
+def test_a_feed_whose_run_has_begun_keeps_its_market_whatever_others_are_called():
+    observed = _running(_plan(*_fleet(fleets.bot("alpha"))))
+    both = [*_fleet(fleets.bot("alpha")), fleets.feed("a-second")]
+
+    assert "feed-default-replay" in _names(_plan(*both, observed=observed))
+    assert "feed-default-a-second" in _names(_plan(*both, observed=replace(observed, finished=frozenset({RUN}))))
+
+
+def test_a_feed_of_the_users_own_comes_before_a_derived_one():
+    derived = fleets.feed("a-derived", speed="max")
+    noted = derived.metadata.model_copy(update={"annotations": {OWNER_ANNOTATION: "uid-exchange-simulator"}})
+    derived = derived.model_copy(update={"metadata": noted})
+
+    planned = _plan(*_fleet(fleets.bot("alpha"), speed="max"), derived)
+
+    assert "feed-default-replay" in _names(planned)
+
+
+def test_a_bot_on_a_derived_feed_is_told_to_add_its_data_to_the_replay_of_the_exchange():
+    own = fleets.exchange(simulator={"replay": {"datasetRefs": [{"name": "market"}], "speed": "max"}})
+    derived = fleets.feed("simulator", speed="max")
+    noted = derived.metadata.model_copy(update={"annotations": {OWNER_ANNOTATION: own.metadata.uid}})
+    derived = derived.model_copy(update={"metadata": noted})
+    coarse = fleets.dataset("coarse", intervals=["5m"])
+
+    planned = _plan(own, fleets.dataset(), coarse, derived, fleets.bot("alpha", interval="5m"))
+
+    (verdict,) = planned.verdicts.values()
+    assert verdict.message.endswith("add Dataset coarse to spec.simulator.replay of Exchange simulator")
 
 
 def test_a_free_feed_has_no_run():

@@ -284,10 +284,11 @@ def test_a_bot_without_data_says_what_to_apply():
     bot = fleets.bot("alpha")
     nothing = planned(fleets.exchange(), bot).verdicts[bot.key].message
     assert nothing.endswith(
-        "apply one with exchangeRef simulator and a replay of a Dataset that holds them, which is not there yet either"
+        "apply one with exchangeRef simulator and a replay of a Dataset that holds them, which is not there yet "
+        "either, or give the Exchange that replay (spec.simulator.replay)"
     )
     data = planned(fleets.exchange(), fleets.dataset(), bot).verdicts[bot.key].message
-    assert data.endswith("apply one with exchangeRef simulator and a replay of Dataset market")
+    assert "apply one with exchangeRef simulator and a replay of Dataset market, or give the Exchange that" in data
     suspended = planned(fleets.exchange(), fleets.dataset(), fleets.feed(suspend=True), bot).verdicts[bot.key].message
     assert suspended.endswith("Feed replay brings nothing: it is suspended")
     other = fleets.bot("alpha", interval="5m")

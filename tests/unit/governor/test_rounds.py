@@ -19,6 +19,7 @@ from tests.unit.governor import fleets
 from tradefleet.domain.bots import DeletionPolicy, RunState
 from tradefleet.domain.errors import Retryable
 from tradefleet.domain.ids import BotKey, BotUid, Symbol
+from tradefleet.domain.progress import bot_participant
 from tradefleet.resources.common import ConditionType, Phase, Resource, ResourceKey
 from tradefleet.store.ports import Halt
 
@@ -268,11 +269,9 @@ def test_a_bot_of_a_set_that_is_deleted_is_said_to_be_made_again() -> None:
     stage.seen = Seen(books={lost.metadata.uid or "": ENDED})
     stage.go(3)
 
-    assert (
-        lost.key,
-        "made again",
-        "belongs to BotSet many, which makes it again: edit the set",
-    ) in stage.resources.notes
+    (note,) = (each for each in stage.resources.notes if each[0] == lost.key)
+    assert note[1] == "made again"
+    assert "belongs to BotSet many, which makes it again: take it out of the matrix of the set" in note[2]
     assert stage.named()[lost.metadata.name].metadata.uid != lost.metadata.uid
 
 
@@ -284,6 +283,150 @@ def test_a_set_that_cannot_be_made_holds_nobody_else_back() -> None:
 
     assert "bot-default-alpha" in stage.processes.running
     assert stage.named()["many"].status.condition(ConditionType.STALLED).status == "True"
+
+
+def _replayed(*bots: Resource, speed: str = "max") -> tuple[Resource, ...]:
+    replay = {"datasetRefs": [{"name": "market"}], "speed": speed}
+    return (fleets.exchange(simulator={"replay": replay}), fleets.dataset(), *bots)
+
+
+def test_a_feed_is_made_and_played_in_the_round_that_finds_a_bot_without_one() -> None:
+    stage = Stage(*_replayed(fleets.bot("alpha"), fleets.bot("beta")))
+
+    stage.go()
+
+    assert {"feed-default-simulator", "bot-default-alpha"} < stage.processes.running.keys()
+    assert {each.metadata.annotations.get(OWNER_ANNOTATION) for each in _feeds(stage)} == {"uid-exchange-simulator"}
+    stage.go()
+    assert _exchange(stage).status.reason == "Feed simulator was made for 2 bots"
+    assert _feeds(stage)[0].status.bots == 2
+
+
+def test_a_feed_that_no_bot_needs_is_released_with_its_process() -> None:
+    stage = Stage(*_replayed(fleets.bot("alpha")))
+    stage.go()
+
+    stage.resources.delete([ResourceKey("TradingBot", "default", "alpha")])
+    stage.seen = Seen(books={ALPHA: ENDED})
+    stage.go(2)
+
+    assert _feeds(stage) == []
+    assert sorted(stage.processes.running) == ["gateway-default-simulator", "venue-default-simulator"]
+    assert stage.resources.notes == []
+
+
+def test_a_released_feed_plays_on_as_long_as_a_bot_has_to_sell() -> None:
+    stage = Stage(*_replayed(fleets.bot("alpha", deletionPolicy="Flatten")))
+    stage.go()
+
+    stage.resources.delete([ResourceKey("TradingBot", "default", "alpha")])
+    stage.seen = Seen(books={ALPHA: replace(ENDED, has_exits=True)})
+    stage.go(3)
+    assert _feeds(stage)[0].metadata.deletion_timestamp is not None
+    assert "feed-default-simulator" in stage.processes.running
+
+    stage.seen = Seen(books={ALPHA: ENDED})
+    stage.go(2)
+    assert _feeds(stage) == []
+
+
+def test_a_feed_of_the_users_own_takes_the_market_over() -> None:
+    stage = Stage(*_replayed(fleets.bot("alpha")))
+    stage.go()
+
+    stage.resources.apply([fleets.feed("zz-own", speed="max")])
+    stage.go(2)
+
+    assert [each.metadata.name for each in _feeds(stage)] == ["zz-own"]
+    assert {"feed-default-zz-own", "bot-default-alpha"} < stage.processes.running.keys()
+
+
+def test_a_feed_of_the_users_own_waits_for_the_end_of_a_run_that_has_begun() -> None:
+    stage = Stage(*_replayed(fleets.bot("alpha"), speed="lockstep"))
+    stage.go()
+    run = _feeds(stage)[0].metadata.uid or ""
+    begun = {run: frozenset({bot_participant(BotKey("default/alpha"), ALPHA)})}
+
+    stage.resources.apply([fleets.feed("a-own", speed="max")])
+    stage.seen = Seen(runs=begun)
+    stage.go(2)
+    assert "feed-default-simulator" in stage.processes.running
+    own, made = _feeds(stage)
+    assert made.metadata.deletion_timestamp is None
+    assert own.status.reason == (
+        "waits until the lockstep run of Feed simulator is over, which Exchange simulator made"
+    )
+
+    stage.seen = Seen(runs=begun, finished=frozenset({run}))
+    stage.go(2)
+    assert [each.metadata.name for each in _feeds(stage)] == ["a-own"]
+    assert "feed-default-a-own" in stage.processes.running
+
+
+def test_an_edited_replay_waits_for_the_end_of_a_run_and_the_exchange_says_so() -> None:
+    bot = fleets.bot("alpha")
+    stage = Stage(*_replayed(bot, speed="lockstep"))
+    stage.go()
+    run = _feeds(stage)[0].metadata.uid or ""
+    stage.seen = Seen(runs={run: frozenset({bot_participant(BotKey("default/alpha"), ALPHA)})})
+
+    stage.resources.apply([*_replayed(bot, speed="60x")])
+    stage.go(2)
+
+    assert _feeds(stage)[0].spec.replay.speed == "lockstep"
+    assert _exchange(stage).status.condition(ConditionType.CONFIG_DRIFT).reason == "RunHasBegun"
+
+    stage.seen = replace(stage.seen, finished=frozenset({run}))
+    stage.go(2)
+
+    assert _feeds(stage)[0].spec.replay.speed == "60x"
+    assert _exchange(stage).status.condition(ConditionType.CONFIG_DRIFT).status == "False"
+
+
+def test_a_feed_that_has_the_name_and_is_not_ours_stalls_the_exchange_and_stays() -> None:
+    other = fleets.feed("simulator", exchangeRef={"name": "elsewhere"})
+    stage = Stage(*_replayed(fleets.bot("alpha")), other)
+
+    stage.go()
+
+    assert _feeds(stage)[0].spec == other.spec
+    stalled = _exchange(stage).status.condition(ConditionType.STALLED)
+    assert (stalled.status, stalled.reason) == ("True", "FeedNameTaken")
+    assert stalled.message in stage.named()["alpha"].status.reason
+
+
+def test_a_derived_feed_that_somebody_deletes_is_said_to_be_made_again() -> None:
+    stage = Stage(*_replayed(fleets.bot("alpha")))
+    stage.go()
+    (lost,) = _feeds(stage)
+
+    stage.resources.delete([lost.key])
+    stage.go(3)
+
+    (note,) = stage.resources.notes
+    assert "belongs to Exchange simulator, which makes it again: it goes when no bot on simulator needs it" in note[2]
+    (found,) = _feeds(stage)
+    assert found.metadata.uid != lost.metadata.uid
+
+
+def test_a_deleted_exchange_takes_its_feed_along() -> None:
+    stage = Stage(*_replayed(fleets.bot("alpha")))
+    stage.go()
+
+    stage.resources.delete([key for key in (each.key for each in stage.resources.all()) if key.kind != "Feed"])
+    stage.seen = Seen(books={ALPHA: ENDED})
+    stage.go(4)
+
+    assert stage.resources.all() == []
+    assert stage.processes.running == {}
+
+
+def _feeds(stage: Stage) -> list[Resource]:
+    return [each for each in stage.resources.all() if each.kind == "Feed"]
+
+
+def _exchange(stage: Stage) -> Resource:
+    return next(each for each in stage.resources.all() if each.kind == "Exchange")
 
 
 def test_a_deleted_bot_goes_when_its_gateway_has_wound_it_down_and_its_process_has_ended() -> None:

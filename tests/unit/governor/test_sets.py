@@ -4,7 +4,8 @@ import hypothesis.strategies as st
 import pytest
 from governor.annotations import OWNER_ANNOTATION, STATE_ANNOTATION
 from governor.conditions import plain_status
-from governor.sets import SetChange, change_of, makers, trouble_of, wanted_bots
+from governor.owned import OwnedChange
+from governor.sets import change_of, set_makers, trouble_of, wanted_bots
 from governor.status import set_status
 from hypothesis import given
 
@@ -68,7 +69,7 @@ class Fleet:
 def test_a_set_makes_the_bots_again_that_it_wants(bot_set: BotSet, made_again: int) -> None:
     strangers = fleets.bot("alpha")
 
-    found = makers([bot_set, strangers, *Fleet(_set(2)).bots()])
+    found = set_makers([bot_set, strangers, *Fleet(_set(2)).bots()])
 
     assert len(found) == made_again
     assert all(each is bot_set for each in found.values())
@@ -163,7 +164,7 @@ def test_who_pauses_a_set_pauses_all_of_it_at_once() -> None:
 def test_a_suspended_set_changes_nothing_and_a_deleted_one_takes_its_bots_along() -> None:
     fleet = Fleet(_set(2))
 
-    assert change_of(_set(5, suspend=True), fleet.bots()) == SetChange()
+    assert change_of(_set(5, suspend=True), fleet.bots()) == OwnedChange()
     assert set(change_of(_set(2, deleting=True), fleet.bots()).delete) == {bot.key for bot in fleet.bots()}
 
 
@@ -180,7 +181,7 @@ def test_bots_of_others_are_left_alone() -> None:
     foreign = fleets.bot("mine")
     other = fleets.bot("of-another", annotations={OWNER_ANNOTATION: "uid-botset-another"})
 
-    assert change_of(_set(1, deleting=True), [foreign, other]) == SetChange()
+    assert change_of(_set(1, deleting=True), [foreign, other]) == OwnedChange()
 
 
 def test_the_state_that_a_person_chose_for_a_bot_stays() -> None:

@@ -102,6 +102,7 @@ FULL_EXCHANGE = changed(
     spec__assetScales={"BTC": 8, "USD": 2},
     spec__suspend=True,
 )
+REPLAYED_EXCHANGE = changed(EXCHANGE, spec__simulator={"replay": {"datasetRefs": [{"name": "april"}], "speed": "60x"}})
 LIVE_EXCHANGE = body(
     "Exchange", "binance", {"venue": "binance", "mode": "live", "credentialsSecretRef": {"name": "binance-key"}}
 )
@@ -209,6 +210,7 @@ VALID: dict[str, Body] = {
     "live bot": LIVE_BOT,
     "exchange": EXCHANGE,
     "full exchange": FULL_EXCHANGE,
+    "replayed exchange": REPLAYED_EXCHANGE,
     "live exchange": LIVE_EXCHANGE,
     "files": FILES,
     "full files": FULL_FILES,
@@ -461,6 +463,24 @@ BROKEN = [
         body=changed(EXCHANGE, spec__simulator={"market": "book", "slippageBps": 1}),
         path="spec.simulator.market",
         message="the book itself decides",
+    ),
+    Broken(
+        name="replay in a book",
+        body=changed(REPLAYED_EXCHANGE, spec__simulator__market="book"),
+        path="spec.simulator.replay",
+        message="in market book the bots make the prices",
+    ),
+    Broken(
+        name="replay of nothing on an exchange",
+        body=changed(REPLAYED_EXCHANGE, spec__simulator__replay__datasetRefs=[]),
+        path="spec.simulator.replay.datasetRefs",
+        message="exactly one of datasetRefs and files",
+    ),
+    Broken(
+        name="replay of a real venue",
+        body=changed(REPLAYED_EXCHANGE, spec__venue="binance"),
+        path="spec.simulator.replay",
+        message="a replay is the market of the simulator",
     ),
     Broken(
         name="live simulator",

@@ -14,6 +14,7 @@ from tests.unit.resources.cases import (
     LIVE_EXCHANGE,
     POLICY,
     REPLAY,
+    REPLAYED_EXCHANGE,
     Body,
     changed,
 )
@@ -111,6 +112,46 @@ def test_what_is_recorded_must_be_listed_by_the_exchange():
     name, path, text = only_finding(EXCHANGE, recording)
     assert (name, path) == ("history", "spec.instruments[1]")
     assert text.startswith("DOGE-USD has no tick and lot")
+
+
+def test_the_replay_of_an_exchange_is_a_feed_as_good_as_any():
+    assert findings_of(REPLAYED_EXCHANGE, FILES, BOT) == []
+    assert findings_of(REPLAYED_EXCHANGE, FILES, changed(BOT, spec__feedRef={"name": "simulator"})) == []
+
+    name, path, text = only_finding(REPLAYED_EXCHANGE, FILES, changed(BOT, spec__interval="5m"))
+
+    assert (name, path) == ("trend", "spec.interval")
+    assert "no Feed of simulator brings bars of BTC-USD at 5m (simulator)" in text
+
+
+def test_what_is_wrong_with_the_replay_of_an_exchange_is_said_where_it_is_written():
+    name, path, text = only_finding(REPLAYED_EXCHANGE, BOT)
+    assert (name, path) == ("simulator", "spec.simulator.replay.datasetRefs[0].name")
+    assert text == "there is no Dataset april in default; create the Dataset"
+
+    both = changed(FILES, spec__files=[*FILES["spec"]["files"], LTC_FILE])
+    name, path, text = only_finding(REPLAYED_EXCHANGE, both, BOT)
+    assert (name, path) == ("simulator", "spec.simulator.replay")
+    assert "LTC-USD has no tick and lot" in text
+
+
+def test_a_feed_of_the_users_own_takes_the_place_of_the_replay_of_its_exchange():
+    gone = changed(REPLAYED_EXCHANGE, spec__simulator__replay__datasetRefs=[{"name": "gone"}])
+    assert findings_of(gone, FILES, REPLAY, BOT) == []
+    assert findings_of(gone, FILES, changed(REPLAY, metadata__name="simulator"), BOT) == []
+
+
+def test_a_feed_for_something_else_that_has_the_name_of_a_replayed_exchange_is_an_error():
+    social = {"social": {"sources": [{"name": "mine:Posts"}]}}
+    other = {**REPLAY, "metadata": {"name": "simulator"}, "spec": social}
+
+    found = findings_of(REPLAYED_EXCHANGE, FILES, other, BOT)
+
+    assert [(each.key.name, format_path(each.path)) for each in found] == [
+        ("simulator", "metadata.name"),
+        ("trend", "spec.instruments[0]"),
+    ]
+    assert "needs a Feed called simulator to play its replay" in found[0].message
 
 
 @pytest.mark.parametrize("speed", ["lockstep", "max", "60x"])
