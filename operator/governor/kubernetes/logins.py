@@ -161,9 +161,10 @@ class ClusterLogins:
             role: self._place(workload.owner, workload_name(Role.BOT, workload.owner)) for workload, role in missing
         }
         self._secrets.read_all(places.values())
+        known = self._known(places)
         new = []
         for workload, role in missing:
-            kept = self._kept(role, places[role])
+            kept = self._stored(role, places[role]) if role in known else None
             if kept is not None:
                 self._urls[role] = kept
                 continue
@@ -224,18 +225,24 @@ class ClusterLogins:
         return object_key(planned, owner, self._home_of(owner.namespace))
 
     def _kept(self, role: str, place: Key) -> str | None:
-        """Return the URL in a workload's Secret if it still leads where ours does, as that role."""
+        """Return the URL in a workload's Secret if it still leads where ours does, as that role, which is there."""
+        return self._stored(role, place) if self._known([role]) else None
+
+    def _known(self, roles: Iterable[str]) -> set[str]:
+        """Return those of these log-ins that the database knows, as ours."""
+        with self._owner() as connection:
+            rows = connection.execute(
+                "SELECT rolname FROM pg_roles JOIN tradefleet.login_role ON role = rolname "
+                "WHERE rolname = ANY(%s) AND fleet = %s",
+                (list(roles), self._fleet),
+            ).fetchall()
+        return {role for (role,) in rows}
+
+    def _stored(self, role: str, place: Key) -> str | None:
         stored = self._secrets.read(place)
         url = stored.get(URL_KEY, "")
         password = urllib.parse.urlsplit(url).password
         if not url or not password or url != with_login(self._url, role, urllib.parse.unquote(password)):
-            return None
-        with self._owner() as connection:
-            is_known = connection.execute(
-                "SELECT FROM pg_roles JOIN tradefleet.login_role ON role = rolname WHERE rolname = %s AND fleet = %s",
-                (role, self._fleet),
-            ).fetchone()
-        if is_known is None:
             return None
         # What runs was started with this very Secret; one that somebody changed has to show that it opens.
         if hmac.compare_digest(
