@@ -18,6 +18,7 @@ from tradefleet.resources.common import ResourceKey
 from tradefleet.runtime.backoff import Backoff
 from tradefleet.runtime.loop import ExitStatus
 
+from .allowance import allowance_bytes
 from .home import Home
 from .loopback import ask_page, choose_port
 from .processes import Command, Process, Start, spawn
@@ -36,6 +37,7 @@ MODULES: Final = {
     Role.BOT: ("workloads.strategy.main",),
     Role.HOST: ("workloads.strategy.main",),
 }
+STRATEGY_ROLES: Final = (Role.BOT, Role.HOST)  # what these run need not be ours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +201,7 @@ class Crew:
             folder=self._folder,
             log=self._home.turn_log(workload.name),
             environment=self._environment(member, surroundings),
+            memory_bytes=allowance_bytes(workload.memory_bytes) if workload.role in STRATEGY_ROLES else 0,
         )
         member.child = self._spawn(command, self._folder)
         is_tried_again = member.state is ProcessState.REFUSED and member.digest == workload.digest
@@ -271,8 +274,8 @@ class Crew:
             member.child.kill()
             self._reap(member)
 
-    def _reap(self, member: _Member) -> None:
-        """Note that a process has ended, and when it is started again."""
+    def _reap(self, member: _Member, *, how: str = "") -> None:
+        """Note that a process has ended, and when it is started again; `how` it did when we have ended it."""
         if member.child is None:
             return
         code = member.child.wait(0)
@@ -286,7 +289,7 @@ class Crew:
             member.state, member.reason, member.message = ProcessState.STARTING, "", ""
             return
         known = (member.state, member.message)
-        member.reason, member.message = self._words(member, code)
+        member.reason, member.message = self._words(member, how or _how(code))
         if code == ExitStatus.ENDED and member.workload.role is Role.FEED:
             member.state, member.message = ProcessState.ENDED, ""
             return
@@ -300,13 +303,12 @@ class Crew:
         member.state = ProcessState.BACKING_OFF
         member.restart_at_s = now_s + member.backoff.next_us() / 1_000_000
 
-    def _words(self, member: _Member, code: int) -> tuple[str, str]:
+    def _words(self, member: _Member, how: str) -> tuple[str, str]:
         """Return why a process ended: its own words where it left some."""
         try:
             words = json.loads(self._last_words(member.workload.name).read_text(encoding="utf-8"))
             return str(words["reason"]), str(words["message"])
         except (OSError, ValueError, KeyError, TypeError):
-            how = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
             log = self._home.log(member.workload.name)
             return "ProcessEnded", f"the process {how}; its log is {log}"
 
@@ -334,9 +336,15 @@ class Crew:
         if now_s - member.answered_s > SILENCE_MAX_S:
             assert member.child is not None
             member.child.kill()
-            self._reap(member)
+            self._reap(member, how=f"had not answered for {SILENCE_MAX_S:.0f} s and was killed")
             return
         member.probe_at_s = now_s + (PROBE_READY_S if member.state is ProcessState.READY else PROBE_STARTING_S)
+
+
+def _how(code: int) -> str:
+    if code == -signal.SIGKILL:
+        return "was killed, by somebody or since this machine has no memory left"
+    return f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
 
 
 def _message(member: _Member) -> str:

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import signal
 import socket
 import stat
@@ -9,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from governor.local.allowance import RESERVED_BYTES
 from governor.local.crew import (
     HEALTHY_AFTER_S,
     REFUSED_RETRY_S,
@@ -158,6 +160,16 @@ def test_a_users_code_is_found_by_bots_alone(tmp_path: Path, monkeypatch: pytest
     assert "PYTHONPATH" not in stage.environment("gateway-default-simulator")
 
 
+def test_whose_code_may_be_anybodys_is_held_to_its_memory(stage: Stage) -> None:
+    told = workload(memory_bytes=64 * 1024**2)
+    stage.tend(told, workload("bot-default-free"), workload("host-x-0", Role.HOST), workload("gateway-x", Role.GATEWAY))
+
+    half = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    found = {each.command.name: each.command.memory_bytes for each in stage.processes.started}
+    limit = 64 * 1024**2 + RESERVED_BYTES
+    assert found == {told.name: limit, "bot-default-free": half, "host-x-0": half, "gateway-x": 0}
+
+
 def test_the_two_ends_of_a_port_share_it_and_a_secret(stage: Stage) -> None:
     venue = workload("venue", Role.VENUE, port_name="door", token_name="door")
     gateway = workload("gateway", Role.GATEWAY, peer_port_name="door", token_name="door")
@@ -259,6 +271,8 @@ def test_a_process_that_hangs_is_killed_and_started_again(
 
     assert hung.signals == [signal.SIGKILL]
     assert stage.facts().restarts == 1
+    ((_, why),) = stage.crew.take_ends()
+    assert why.startswith("the process had not answered for 60 s and was killed; its log is ")
     assert stage.process() is not hung
 
 
@@ -279,6 +293,15 @@ def test_a_crashed_process_says_how_it_ended_and_comes_back(stage: Stage) -> Non
     assert stage.crew.take_ends() == []
     assert stage.seconds_until_restart() < 1.0
     assert stage.facts().state is ProcessState.STARTING
+
+
+def test_a_process_that_was_killed_says_what_it_may_have_been(stage: Stage) -> None:
+    stage.tend()
+    stage.crash(-signal.SIGKILL)
+
+    stage.tend()
+
+    assert "was killed, by somebody or since this machine has no memory left" in stage.facts().message
 
 
 def test_the_last_words_of_a_process_are_why_it_ended(stage: Stage) -> None:
