@@ -203,6 +203,45 @@ def test_a_job_is_held_and_let_run_and_nothing_else_of_it_is_ever_written(
     eventually(lambda: status_of(cluster, "Backtest", "grid").get("progress") == "0/2", what="a run from the beginning")
 
 
+def test_pods_are_as_the_backtest_says_and_other_pods_are_another_question(
+    governor: GovernorProcess,
+    cluster: Cluster,  # noqa: F811
+    tmp_path: Path,
+):
+    said = {
+        "image": "mine:1",
+        "labels": {"team": "research"},
+        "annotations": {"cost-center": "7"},
+        "resources": {"requests": {"cpu": "2"}, "limits": {"memory": "2Gi"}},
+        "nodeSelector": {"disk": "fast"},
+        "tolerations": [{"key": "batch", "operator": "Exists"}],
+    }
+    begin(governor, cluster, grid(podTemplate=said))
+    first = the_job(cluster)
+
+    template = first["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    assert (container["image"], container["imagePullPolicy"]) == ("mine:1", "IfNotPresent")
+    assert container["resources"] == said["resources"]
+    assert (template["spec"]["nodeSelector"], template["spec"]["tolerations"]) == (
+        said["nodeSelector"],
+        said["tolerations"],
+    )
+    assert said["labels"].items() <= template["metadata"]["labels"].items()
+    assert template["metadata"]["annotations"] == said["annotations"]
+    assert work(cluster, first, 0, tmp_path) == 0
+    eventually(lambda: status_of(cluster, "Backtest", "grid").get("progress") == "1/6", what="some progress")
+
+    change(cluster, "grid", podTemplate={"resources": {"limits": {"memory": "4Gi"}}})
+    eventually(
+        lambda: [each["metadata"]["uid"] for each in jobs(cluster)] not in ([], [first["metadata"]["uid"]]),
+        what="another Job",
+    )
+    (container,) = the_job(cluster)["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["limits"] == {"memory": "4Gi"}
+    eventually(lambda: status_of(cluster, "Backtest", "grid").get("progress") == "0/6", what="a run from the beginning")
+
+
 def test_namespaces_and_backtests_share_what_the_fleet_can_afford(
     governor: GovernorProcess,
     cluster: Cluster,  # noqa: F811

@@ -127,7 +127,7 @@ class LocalSimulations:
             arguments=(sys.executable, "-m", MODULE, str(self._settings(simulation.name))),
             folder=self._folder,
             log=self._home.log(simulation.name),
-            memory_bytes=allowance_bytes(None),
+            memory_bytes=allowance_bytes(simulation.memory_bytes),
             environment={
                 **os.environ,
                 "PYTHONPATH": os.pathsep.join(search),
