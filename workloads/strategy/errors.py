@@ -13,7 +13,8 @@ _HERE = __file__.rpartition("/")[0]
 _OURS = (f"{_HERE}/", f"{sys.modules['tradefleet'].__path__[0]}/")
 _BUILTINS = f"{_HERE}/builtins/"
 
-CALLBACK_S_MAX: Final = 60.0  # more than any decision takes, and less than what costs a process its liveness
+# More than any decision takes, and less than the silence for which a process is killed: a loop in C is silent.
+CALLBACK_S_MAX: Final = 45.0
 
 
 class CallbackOverdue(BaseException):

@@ -32,7 +32,8 @@ def build(process: Process, settings: HostSettings) -> Worker:
     configs = settings.configs()
     if len(configs) == 1:  # every line of this process is about it; a host of several names the one it means
         process.resources.enter_context(log_context(bot=configs[0].key))
-    process.resources.enter_context(callbacks_watched(process.give_up))
+    watch = process.resources.enter_context(callbacks_watched(process.give_up))
+    process.health.watch("strategy", watch.probe)  # while it hangs its bot is not ready, and says so
     store = BotDatabase(connections.session)
     streams = NumberedStreams(
         connections.bus,

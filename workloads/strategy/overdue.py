@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from types import CodeType, FrameType
 from typing import Final
 
+from tradefleet.domain.errors import Retryable
 from workloads.strategy.bot import Bot
 from workloads.strategy.errors import CALLBACK_S_MAX, CallbackOverdue, own_place
 
-LOOK_S: Final = 5.0
+LOOK_S: Final = 3.0
 LOOKS_MAX: Final = round(CALLBACK_S_MAX / LOOK_S)  # counted, not measured: a machine that sleeps is no loop
 STUBBORN_LOOKS_MAX: Final = LOOKS_MAX + 2  # so often is a callback broken off that catches whatever is raised in it
 
@@ -38,6 +39,12 @@ class CallbackWatch:
         self._call: FrameType | None = None  # kept, so that no other frame can take its place in memory
         self._looks = 0
 
+    def probe(self) -> None:
+        """Raise Retryable while a callback is at work that was so at the last look: its bot does nothing meanwhile."""
+        looks = self._looks
+        if looks:
+            raise Retryable(f"a callback has not returned for {looks * LOOK_S:.0f} s")
+
     def look(self, number: int, frame: FrameType | None) -> None:
         """Take note of what the main thread does. Raises CallbackOverdue in a callback that has taken too long."""
         del number
@@ -59,12 +66,13 @@ class CallbackWatch:
 
 
 @contextmanager
-def callbacks_watched(give_up: GiveUp) -> Iterator[None]:
+def callbacks_watched(give_up: GiveUp) -> Iterator[CallbackWatch]:
     """Watch the callbacks of all bots that the main thread runs inside the block. For the main thread only."""
-    before = signal.signal(signal.SIGALRM, CallbackWatch(give_up).look)
+    watch = CallbackWatch(give_up)
+    before = signal.signal(signal.SIGALRM, watch.look)
     signal.setitimer(signal.ITIMER_REAL, LOOK_S, LOOK_S)
     try:
-        yield
+        yield watch
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -5,7 +5,7 @@ the database about once a second, and no neighbour notices a change but by a mom
 fails is put out, with the reason in its row, and tried again after a while. A bot that was assigned to somebody else
 has another epoch by then, so what this host would still do for it changes nothing.
 
-A callback that does not return holds all of them up until it is broken off, a minute later; its bot stays out for as
+A callback that does not return holds all of them up until it is broken off, 45 s later; its bot stays out for as
 long as it is what it is. Not limited here: a strategy that eats memory eats everybody's. So only built-in strategies
 share a process.
 """

@@ -26,6 +26,7 @@ from .processes import Command, Process, Start, spawn
 STOP_GRACE_S: Final = 10.0  # a step and its commit; then it is killed, which loses nothing either
 HEALTHY_AFTER_S: Final = 10.0  # a process that was Ready for so long begins with short waits again
 REFUSED_RETRY_S: Final = 30.0  # a person has to change something: a look now and then finds out that they did
+PROVEN_AFTER_S: Final = 15.0  # one that was refused and is tried again may hang as before, which shows a little later
 PROBE_STARTING_S: Final = 0.2
 PROBE_READY_S: Final = 3.0
 SILENCE_MAX_S: Final = 60.0  # without an answer for so long, a process is taken for hung
@@ -61,7 +62,7 @@ class _Member:
     backoff: Backoff
     child: Process | None = None
     digest: str = ""  # of what the process runs
-    ready_since_s: float = 0.0
+    ready_since_s: float | None = None
     restart_at_s: float = 0.0
     restarts: int = 0
     state: ProcessState = ProcessState.STARTING
@@ -207,6 +208,7 @@ class Crew:
         is_tried_again = member.state is ProcessState.REFUSED and member.digest == workload.digest
         member.digest = workload.digest
         member.answered_s = member.probe_at_s = self._clock()
+        member.ready_since_s = None
         if not is_tried_again:  # nobody knows yet that what it was refused for is mended: until it is Ready, that holds
             member.state, member.reason, member.message = ProcessState.STARTING, "", ""
 
@@ -322,13 +324,17 @@ class Crew:
             is_alive = is_ready or self._ask(member.health_port, "/healthz")[0] == http.client.OK
             if is_alive:
                 member.answered_s = now_s
-            if is_ready:
-                if member.state is not ProcessState.READY:
-                    member.ready_since_s = now_s
+            if not is_ready:
+                member.ready_since_s = None
+            elif member.ready_since_s is None:
+                member.ready_since_s = now_s
+            if member.ready_since_s is not None:
+                ready_s = now_s - member.ready_since_s
                 # Not its mere age: what takes long to start and then dies is no healthier than what dies at once.
-                if now_s - member.ready_since_s >= HEALTHY_AFTER_S:
+                if ready_s >= HEALTHY_AFTER_S:
                     member.backoff.reset()
-                member.state, member.reason, member.message = ProcessState.READY, "", ""
+                if member.state is not ProcessState.REFUSED or ready_s >= PROVEN_AFTER_S:
+                    member.state, member.reason, member.message = ProcessState.READY, "", ""
             elif member.state is not ProcessState.REFUSED and (member.state is ProcessState.READY or text):
                 member.state, member.reason = ProcessState.STARTING, "NotReady"
                 member.message = text.strip().replace("\n", "; ")

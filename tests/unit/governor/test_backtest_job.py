@@ -197,7 +197,7 @@ def test_a_trial_that_does_not_return_fails_with_its_line_and_the_next_one_comes
 
     done, failed = trials(store, wanted)
     assert done.parameters == {"after": 500}
-    assert "on_bar at 2024-01-01T00:05:00Z did not return within 60 s and was broken off (hanging_one" in failed.error
+    assert "on_bar at 2024-01-01T00:05:00Z did not return within 45 s and was broken off (hanging_one" in failed.error
     assert failed.error.endswith("give the loop an end, or the wait a time-out")
 
 

@@ -13,6 +13,7 @@ import pytest
 from governor.local.allowance import RESERVED_BYTES
 from governor.local.crew import (
     HEALTHY_AFTER_S,
+    PROVEN_AFTER_S,
     REFUSED_RETRY_S,
     SILENCE_MAX_S,
     STOP_GRACE_S,
@@ -406,7 +407,7 @@ def test_a_refused_process_is_tried_now_and_then(stage: Stage, status: ExitStatu
     assert stage.seconds_until_restart() == pytest.approx(REFUSED_RETRY_S, abs=1.0)
 
 
-def test_a_refused_process_stays_refused_until_a_trial_is_ready(stage: Stage) -> None:
+def test_a_refused_process_stays_refused_until_a_trial_has_proven_itself(stage: Stage) -> None:
     stage.tend()
     stage.last_words("LeftRun", "its strategy failed")
     stage.crash(ExitStatus.REFUSED)
@@ -415,7 +416,13 @@ def test_a_refused_process_stays_refused_until_a_trial_is_ready(stage: Stage) ->
 
     assert (stage.facts().state, stage.facts().reason) == (ProcessState.REFUSED, "LeftRun")
     stage.pages.ready()
-    stage.tend_for(1.0)
+    stage.tend_for(PROVEN_AFTER_S - 5.0)
+    stage.pages.not_ready("strategy: a callback has not returned for 6 s")
+    stage.tend_for(5.0)
+    stage.pages.ready()
+    stage.tend_for(PROVEN_AFTER_S - 5.0)
+    assert stage.facts().reason == "LeftRun", "it may hang once more"
+    stage.tend_for(10.0)
     assert (stage.facts().state, stage.facts().message) == (ProcessState.READY, "")
 
 

@@ -35,7 +35,7 @@ def test_the_line_is_the_author_s_own_when_what_it_called_raised() -> None:
 
 def test_what_was_broken_off_and_what_ran_out_of_memory_say_what_to_do() -> None:
     assert str(_error(CallbackOverdue())).endswith(
-        "on_bar at 2018-04-04T00:01:00Z did not return within 60 s and was broken off: "
+        "on_bar at 2018-04-04T00:01:00Z did not return within 45 s and was broken off: "
         "give the loop an end, or the wait a time-out"
     )
     assert str(_error(MemoryError())).endswith(

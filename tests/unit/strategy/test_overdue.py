@@ -10,6 +10,7 @@ import pytest
 
 from tests.unit.strategy.paper import adoption, bar, make_bot
 from tradefleet.domain.bar import Bar
+from tradefleet.domain.errors import Retryable
 from workloads.strategy.api import Strategy
 from workloads.strategy.bot import Bot
 from workloads.strategy.errors import StrategyError
@@ -63,7 +64,7 @@ def test_a_hook_that_does_not_return_is_broken_off_at_its_line(hook: str) -> Non
     watch = CallbackWatch(give_up)
     bot = make_bot(Hooks(hook, lambda: loop(watch)))
 
-    with pytest.raises(StrategyError, match=f"{hook} at .* did not return within 60 s") as caught:
+    with pytest.raises(StrategyError, match=f"{hook} at .* did not return within 45 s") as caught:
         begin(bot)
 
     assert caught.value.is_overdue
@@ -79,6 +80,19 @@ def test_many_short_callbacks_are_not_a_long_one() -> None:
     for number in range(3):
         bot.on_bar(bar(number, 100.0))
         watch.look(signal.SIGALRM, sys._getframe())
+
+
+def test_a_bot_is_not_ready_while_a_callback_takes_its_time() -> None:
+    watch = CallbackWatch(give_up)
+    bot = make_bot(Hooks("on_start", lambda: loop(watch, looks=2)))
+    watch.probe()
+
+    bot.adopt(adoption(bot))
+
+    with pytest.raises(Retryable, match="a callback has not returned for 3 s"):
+        watch.probe()
+    watch.look(signal.SIGALRM, sys._getframe())
+    watch.probe()
 
 
 def test_what_runs_outside_of_a_callback_may_take_its_time() -> None:
@@ -116,7 +130,7 @@ def test_one_that_catches_everything_ends_the_process_with_its_line() -> None:
                 tries.append(error)
 
     bot = make_bot(Hooks("on_start", stubborn))
-    words = re.escape("CallbackOverdue: a callback of its strategy did not return within 60 s, and catches what is")
+    words = re.escape("CallbackOverdue: a callback of its strategy did not return within 45 s, and catches what is")
     with pytest.raises(GivenUp, match=words) as caught:
         bot.adopt(adoption(bot))
     assert len(tries) == STUBBORN_LOOKS_MAX - LOOKS_MAX

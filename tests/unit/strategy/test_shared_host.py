@@ -283,7 +283,7 @@ def test_a_bot_that_does_not_return_is_put_out_for_good_and_its_neighbours_go_on
 
     assert names(worker) == ["a", "z"]
     assert sum("is put out" in each.message for each in caplog.records) == 1, "nor does it hold them up once more"
-    assert "on_bar at 1970-01-01T00:03:00Z did not return within 60 s and was broken off" in scene.row("bad").trouble
+    assert "on_bar at 1970-01-01T00:03:00Z did not return within 45 s and was broken off" in scene.row("bad").trouble
     assert [scene.requests(name) for name in ("a", "bad", "z")] == [5, 2, 5]
     scene.bot("bad", "Sound", generation=2)
     scene.look(worker)
