@@ -21,10 +21,10 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 from governor.simulation import INDEX_VARIABLE, TRIAL_FAILED, WORDS_VARIABLE
-from tradefleet.domain.errors import FleetError, InvalidValue, OutcomeUnknown, Retryable
+from tradefleet.domain.errors import MEMORY_REMEDY, FleetError, InvalidValue, OutcomeUnknown, Retryable
 from tradefleet.domain.trials import Trial
 from tradefleet.resources.backtest import Backtest, Objective
 from tradefleet.resources.load import Loaded, parse_text
@@ -43,7 +43,7 @@ from workloads.backtest.report import build_report
 from workloads.backtest.report_of_backtest import CandleCollector, report_data
 from workloads.backtest.results import BacktestResult, BotResult
 from workloads.backtest.run import run_backtest
-from workloads.strategy.errors import StrategyError
+from workloads.strategy.overdue import callbacks_watched
 
 T = TypeVar("T")
 
@@ -117,7 +117,7 @@ def run_trial(settings: Mapping[str, Any], number: int) -> tuple[Trial, bool]:
         plan = plan_backtest(loaded, Wish(backtest=settings["name"]))
     except (Retryable, OutcomeUnknown):
         raise
-    except FleetError as error:
+    except (FleetError, MemoryError) as error:
         is_refused = isinstance(error, InvalidResource | InvalidValue)
         return _failed(number, parameters, error, began_us), is_refused
     try:
@@ -127,7 +127,7 @@ def run_trial(settings: Mapping[str, Any], number: int) -> tuple[Trial, bool]:
         )
     except (Retryable, OutcomeUnknown):
         raise
-    except (FleetError, StrategyError) as error:
+    except (FleetError, MemoryError) as error:
         return _failed(number, parameters, error, began_us), False
     best = result.ranked[0]
     trial = Trial(
@@ -221,10 +221,16 @@ def _failed(number: int, parameters: Mapping[str, Any], error: Exception, began_
     return Trial(
         number=number,
         parameters=dict(parameters),
-        error=str(error)[:ERROR_LENGTH_MAX] or type(error).__name__,
+        error=_text(error)[:ERROR_LENGTH_MAX],
         started_us=began_us,
         finished_us=time.time_ns() // 1_000,
     )
+
+
+def _text(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return f"the simulation needed more memory than its process may use: {MEMORY_REMEDY}"
+    return str(error) or type(error).__name__
 
 
 def _insist(ask: Callable[[], T], wait_s: float) -> T:
@@ -276,15 +282,27 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     os.environ.pop(f"{PREFIX}DATABASE_URL_FILE", None)
     store = _Momentary(url.reveal(), environment[f"{PREFIX}FLEET"])
     numbers = numbers_of(settings, int(environment.get(INDEX_VARIABLE, "0")))
+    words = environment.get(WORDS_VARIABLE)
     try:
-        return run(settings, numbers, store, lambda: ending.is_asked)
+        with callbacks_watched(partial(_give_up, words)):
+            return run(settings, numbers, store, lambda: ending.is_asked)
     except Exception as error:  # noqa: BLE001 - whatever it is, the last words say so, and it is tried again
         traceback.print_exc()
-        words = environment.get(WORDS_VARIABLE)
-        if words:
-            message = f"{type(error).__name__}: {error}"[:ERROR_LENGTH_MAX]
-            Path(words).write_text(json.dumps({"reason": type(error).__name__, "message": message}), encoding="utf-8")
+        _leave_words(words, type(error).__name__, f"{type(error).__name__}: {error}")
         return AGAIN
+
+
+def _give_up(words: str | None, reason: str, message: str) -> NoReturn:
+    _LOG.error("%s: %s", reason, message)
+    _leave_words(words, reason, message)
+    os._exit(AGAIN)
+
+
+def _leave_words(words: str | None, reason: str, message: str) -> None:
+    """Leave the reason of an end where the environment says."""
+    if words:
+        text = json.dumps({"reason": reason, "message": message[:ERROR_LENGTH_MAX]})
+        Path(words).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

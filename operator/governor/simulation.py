@@ -44,6 +44,7 @@ class Simulation:
     since: str  # when the resource was made
     settings: Mapping[str, Any]
     makes_report: bool = False
+    memory_bytes: int | None = None  # at most, where there is no pod that says it; None for what the machine can bear
     needs: Needs = field(default_factory=Needs)
     code: Mapping[str, str] = field(default_factory=dict)
 

@@ -20,6 +20,7 @@ from tradefleet.resources.common import ConditionType, Metadata, Phase, Resource
 from tradefleet.resources.dataset import Dataset
 from tradefleet.resources.exchange import Exchange
 from tradefleet.resources.load import dump
+from tradefleet.resources.pods import memory_limit_of
 from tradefleet.resources.replay_plan import Surroundings, dataset_settings
 from tradefleet.resources.search import parameters_text, question_of, trial_count
 from tradefleet.resources.trading_bot import TradingBot
@@ -106,6 +107,7 @@ def simulations_of(
                     "trials": count,
                 },
                 makes_report=count == 1,
+                memory_bytes=memory_limit_of(each.spec.pod_template),
                 needs=(needs or {}).get(each.key, Needs()),
                 code=(code or {}).get(each.key, {}),
             )

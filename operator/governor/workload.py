@@ -160,10 +160,11 @@ class Workload:
     bot_uid: str | None = None  # whose own log-in it uses; None for the log-in of its role
     code: Code = Code()
     needs: Needs = Needs()
+    memory_bytes: int | None = None  # at most, where there is no pod that says it; None for what the machine can bear
 
     @cached_property
     def digest(self) -> str:
-        """A hash of all that would make the process another one."""
+        """A hash of all that would make the process another one; more or less memory counts from its next start."""
         told: list[object] = [self.role, self.settings, self.port_name, self.peer_port_name]
         # The content of what it reads is not among it: what has begun to play goes on.
         outside = [*map(asdict, self.needs.mounts), *map(asdict, self.needs.variables)]

@@ -203,6 +203,95 @@ def test_a_job_is_held_and_let_run_and_nothing_else_of_it_is_ever_written(
     eventually(lambda: status_of(cluster, "Backtest", "grid").get("progress") == "0/2", what="a run from the beginning")
 
 
+def end_pod(cluster: Cluster, job: dict[str, Any], index: int, **terminated: Any) -> None:  # noqa: F811
+    """Let the pod of an index be there, and its container have ended."""
+    metadata, template = job["metadata"], job["spec"]["template"]
+    name = f"{metadata['name']}-{index}"
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": metadata["name"], "uid": metadata["uid"]}
+    annotations = {"batch.kubernetes.io/job-completion-index": str(index)}
+    noted = {**template["metadata"], "ownerReferences": [owner], "annotations": annotations}
+    answer = cluster.put_pod(
+        name, {**template, "metadata": noted}, ready=False, state={"terminated": {"exitCode": 137, **terminated}}
+    )
+    assert answer.accepted, answer.body
+    assert cluster.api.patch(f"{cluster.path('Pod', name)}/status", {"status": {"phase": "Failed"}}).accepted
+
+
+def test_pods_are_as_the_backtest_says_and_other_pods_are_another_question(
+    governor: GovernorProcess,
+    cluster: Cluster,  # noqa: F811
+    tmp_path: Path,
+):
+    said = {
+        "image": "mine:1",
+        "labels": {"team": "research"},
+        "annotations": {"cost-center": "7"},
+        "resources": {"requests": {"cpu": "2"}, "limits": {"memory": "2Gi"}},
+        "nodeSelector": {"disk": "fast"},
+        "tolerations": [{"key": "batch", "operator": "Exists"}],
+    }
+    begin(governor, cluster, grid(podTemplate=said))
+    first = the_job(cluster)
+
+    template = first["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    assert (container["image"], container["imagePullPolicy"]) == ("mine:1", "IfNotPresent")
+    assert container["resources"] == said["resources"]
+    assert (template["spec"]["nodeSelector"], template["spec"]["tolerations"]) == (
+        said["nodeSelector"],
+        said["tolerations"],
+    )
+    assert said["labels"].items() <= template["metadata"]["labels"].items()
+    assert template["metadata"]["annotations"] == said["annotations"]
+    assert work(cluster, first, 0, tmp_path) == 0
+    eventually(lambda: status_of(cluster, "Backtest", "grid").get("progress") == "1/6", what="some progress")
+
+    change(cluster, "grid", podTemplate={"resources": {"limits": {"memory": "4Gi"}}})
+    eventually(
+        lambda: [each["metadata"]["uid"] for each in jobs(cluster)] not in ([], [first["metadata"]["uid"]]),
+        what="another Job",
+    )
+    (container,) = the_job(cluster)["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["limits"] == {"memory": "4Gi"}
+    eventually(lambda: status_of(cluster, "Backtest", "grid").get("progress") == "0/6", what="a run from the beginning")
+
+
+def test_a_simulation_that_is_killed_for_its_memory_says_at_which_limit(
+    governor: GovernorProcess,
+    cluster: Cluster,  # noqa: F811
+    tmp_path: Path,
+):
+    limit = {"resources": {"limits": {"memory": "48Mi"}}}
+    begin(governor, cluster, grid(search={"space": {"fast": {"values": [3, 5]}}}, podTemplate=limit), grid("neighbour"))
+    job = the_job(cluster)
+    why = (
+        "its pod was killed for using more memory than 48Mi, its limit: raise podTemplate.resources.limits.memory, "
+        "or let the strategy keep less"
+    )
+
+    end_pod(cluster, job, 1, reason="OOMKilled")
+
+    eventually(lambda: status_of(cluster, "Backtest", "grid").get("reason") == why, what="it to say so at once")
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert work(cluster, job, 0, tmp_path) == 0
+    ended = {
+        "status": "True",
+        "reason": "FailedIndexes",
+        "message": "Job has failed indexes",
+        "lastTransitionTime": now,
+    }
+    conditions = [{"type": kind, **ended} for kind in ("FailureTarget", "Failed")]
+    indexes = {"completedIndexes": "0", "failedIndexes": "1"}
+    say(cluster, job, startTime=now, succeeded=1, failed=4, conditions=conditions, **indexes)
+
+    eventually(lambda: status_of(cluster, "Backtest", "grid").get("phase") == "Succeeded", what="an end")
+    told = f"1 of 2 trials failed, the first: fast=5: {why}"
+    assert condition(cluster, "Backtest", "grid", "Warning")["message"] == told
+    events = [each for each in cluster.all("Event") if each["regarding"]["name"] == "grid"]
+    assert any(why in each["note"] for each in events), events
+    assert status_of(cluster, "Backtest", "neighbour")["phase"] not in ("Failed", "Pending")
+
+
 def test_namespaces_and_backtests_share_what_the_fleet_can_afford(
     governor: GovernorProcess,
     cluster: Cluster,  # noqa: F811

@@ -336,8 +336,53 @@ BAD_BOTS = {
 }
 
 
+RUNAWAY = """
+from workloads.strategy.api import Strategy
+
+
+class Loops(Strategy):
+    def on_bar(self, bar):
+        while True:
+            pass
+
+
+class Eats(Strategy):
+    def on_bar(self, bar):
+        kept = []
+        while True:
+            kept.append(b"x" * 2**20)
+"""
+LIMIT = {"resources": {"limits": {"memory": "256Mi"}}}
+KILLED = "its pod was killed for using more memory than 256Mi, its limit: raise podTemplate.resources.limits.memory"
+BROKEN_OFF = "did not return within 45 s and was broken off (runaway.py:"
+
+
+def runaways() -> list[dict[str, Any]]:
+    """Return bots that do not return and that eat memory, and a backtest that does the latter, with their code."""
+    code = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "runaway"}, "data": {"runaway.py": RUNAWAY}}
+    strategies = {
+        name: {"name": f"runaway:{name}", "codeFrom": {"configMapRef": {"name": "runaway"}}}
+        for name in ("Loops", "Eats")
+    }
+    backtest = {
+        "datasetRef": {"name": "second"},
+        "exchangeRef": {"name": "second"},
+        "instruments": ["BTC-USD"],
+        "strategy": strategies["Eats"],
+        "wallet": {"USD": "1000"},
+        "podTemplate": LIMIT,
+    }
+    return [
+        code,
+        bot("loops", strategy=strategies["Loops"]),
+        bot("eats", strategy=strategies["Eats"], podTemplate=LIMIT),
+        {**bot("eats"), "kind": "Backtest", "spec": backtest},
+    ]
+
+
 def test_bad_input_is_found_out_by_a_real_kubelet_and_disturbs_nobody(fleet: Fleet):
     before = fleet.pods_of("bot")
+    fleet.asked("apply", "-f", "-", given=yaml.safe_dump_all(runaways()))  # what they do takes a while to be seen
     for name, (template, _, _) in BAD_BOTS.items():
         fleet.asked("apply", "-f", "-", given=yaml.safe_dump(bot(name, podTemplate=template)))
 
@@ -350,6 +395,21 @@ def test_bad_input_is_found_out_by_a_real_kubelet_and_disturbs_nobody(fleet: Fle
         assert remedy in ready(fleet, name)["message"]
         notes = fleet.asked("get", "events", "--field-selector", f"involvedObject.name={name}", "-o", "json")
         assert reason in {each["reason"] for each in json.loads(notes)["items"]}
+    for name, told in (("eats", KILLED), ("loops", BROKEN_OFF)):
+        eventually(
+            lambda name=name, told=told: told in ready(fleet, name)["message"],
+            what=f"{name}: {told}",
+            within_s=READY_WITHIN_S,
+        )
+        assert told in fleet.asked("get", "events", "--field-selector", f"involvedObject.name={name}", "-o", "json")
+    eventually(
+        lambda: KILLED in fleet.asked("get", "backtest", "eats", "-o", "jsonpath={.status.reason}"),
+        what="the backtest to say what its pods die of",
+        within_s=TOLD_WITHIN_S,
+    )
+    fleet.asked("delete", "backtest", "eats", f"--timeout={GONE_WITHIN_S}s", timeout_s=2 * GONE_WITHIN_S)
+    fleet.asked("delete", "tradingbots", "eats", "loops", f"--timeout={GONE_WITHIN_S}s", timeout_s=2 * GONE_WITHIN_S)
+    eventually(lambda: set(fleet.pods_of("simulation")) == set(), what="its pods to go", within_s=GONE_WITHIN_S)
     pods = len(fleet.items("pods"))
     quota = {
         "apiVersion": "v1",

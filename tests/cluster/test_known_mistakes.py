@@ -274,7 +274,7 @@ BAD_PODS: dict[str, tuple[Body, str, str, str]] = {
         },
         "Stalled",
         "OutOfMemory",
-        "raise podTemplate.resources.limits.memory",
+        "using more memory than 256Mi, its limit: raise podTemplate.resources.limits.memory",
     ),
     "a strategy that raises": (
         {
@@ -292,6 +292,23 @@ BAD_PODS: dict[str, tuple[Body, str, str, str]] = {
         "Stalled",
         "StrategyFailed",
         "on_bar: ZeroDivisionError in my.py:7",
+    ),
+    "a strategy that does not return": (
+        {
+            "restartCount": 1,
+            "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+            "lastState": {
+                "terminated": {
+                    "exitCode": 4,
+                    "message": json.dumps(
+                        {"reason": "CallbackOverdue", "message": "on_bar did not return within 45 s"}
+                    ),
+                }
+            },
+        },
+        "Stalled",
+        "CallbackOverdue",
+        "on_bar did not return within 45 s",
     ),
     "a process that is ended": (
         {

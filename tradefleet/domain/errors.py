@@ -3,6 +3,9 @@
 A message names the object, the field, the rule and the value found. It never holds a secret.
 """
 
+# What to do about a process that needs more memory than it may use, wherever that is found out.
+MEMORY_REMEDY = "raise podTemplate.resources.limits.memory, or let the strategy keep less"
+
 
 class FleetError(Exception):
     """Root of all errors we raise on purpose."""

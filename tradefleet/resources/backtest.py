@@ -9,6 +9,7 @@ from pydantic import Field
 from tradefleet.domain.bots import ParameterValue
 from tradefleet.resources.common import KindNames, PrinterColumn, Reference, Resource, Status, TimeRange
 from tradefleet.resources.model import Model, rule
+from tradefleet.resources.pods import PodTemplate
 from tradefleet.resources.trading_bot import ASSETS_MAX, INSTRUMENTS_MAX, Risk, Sizing, StrategyReference
 from tradefleet.resources.values import (
     INTEGER_MAX,
@@ -246,6 +247,11 @@ class BacktestSpec(TimeRange):
         ge=1,
         le=PARALLELISM_MAX,
         description="Simulations that run at the same time, processes or pods; fewer when others want to run as well.",
+    )
+    pod_template: PodTemplate | None = Field(
+        default=None,
+        description="Changes to the pods of its simulations: image, memory, CPU, node. A local fleet has no pods: "
+        "there resources.limits.memory alone counts.",
     )
     promote: Promote | None = Field(default=None, description="Turn the winner into a paper TradingBot.")
     history_limit: Whole = Field(

@@ -1,6 +1,9 @@
-"""What a user may say about the pods of a bot. A local fleet runs processes and leaves this aside."""
+"""What a user may say about pods. A local fleet runs processes, and leaves all but the limit of memory aside."""
 
+import re
+from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 
 from pydantic import Field
 
@@ -65,6 +68,13 @@ class ResourceRequirements(Model):
     )
 
 
+_UNITS: Final = {
+    "m": Decimal("0.001"),
+    **{unit: Decimal(1000) ** power for power, unit in enumerate(("k", "M", "G", "T", "P"), 1)},
+    **{unit: Decimal(1024) ** power for power, unit in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi"), 1)},
+}
+
+
 class PodTemplate(Model):
     """Changes to the pod that the fleet would make by itself."""
 
@@ -95,3 +105,12 @@ class PodTemplate(Model):
     priority_class_name: str | None = Field(
         default=None, max_length=253, description="PriorityClass of the pod: who goes first when a node is full."
     )
+
+
+def memory_limit_of(template: PodTemplate | None) -> int | None:
+    """Return the bytes of memory that a pod may use at most; None when nothing is said of it."""
+    if template is None or template.resources is None or "memory" not in template.resources.limits:
+        return None
+    parts = re.fullmatch("([0-9.]+)(.*)", template.resources.limits["memory"])
+    assert parts is not None, "the field's own pattern makes sure of it"
+    return int(Decimal(parts[1]) * _UNITS.get(parts[2], 1))

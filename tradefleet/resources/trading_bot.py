@@ -275,7 +275,9 @@ class BotSettings(Model):
         default=None, description="What happens when no process has run the bot for too long. Default: nothing."
     )
     pod_template: PodTemplate | None = Field(
-        default=None, description="Changes to the bot's pod: image, memory, CPU, node. A local fleet has no pods."
+        default=None,
+        description="Changes to the bot's pod: image, memory, CPU, node. A local fleet has no pods: there "
+        "resources.limits.memory alone counts, from the next start of the bot's process on.",
     )
     seed: Whole = Field(
         default=0,

@@ -2,15 +2,16 @@
 
 import gc
 import logging
+import os
 import random
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import msgspec
 
-from tradefleet.domain.errors import FleetError, Permanent
+from tradefleet.domain.errors import MEMORY_REMEDY, FleetError, Permanent
 from tradefleet.runtime.backoff import Backoff
 from tradefleet.runtime.clock import SystemClock
 from tradefleet.runtime.health import Health
@@ -37,6 +38,12 @@ class Process:
         self.health = Health(self.clock, outage_bound_us=settings.outage_bound_ms * 1_000, metrics=self.metrics)
         self.resources = ExitStack()
         self.is_finished: Callable[[], bool] = lambda: False
+
+    def give_up(self, reason: str, message: str) -> NoReturn:
+        """End at once, with these last words, whatever is under way: what was not committed has never been."""
+        _LOG.error("ending at once, since somebody must act before it can go on: %s: %s", reason, message)
+        _write_last_words(self.settings, reason, message)
+        os._exit(ExitStatus.REFUSED)
 
 
 def run_process(settings: ProcessSettings, build: Callable[[Process], Worker]) -> int:
@@ -69,6 +76,10 @@ def run_process(settings: ProcessSettings, build: Callable[[Process], Worker]) -
         _LOG.error("cannot start: %s: %s", type(error).__name__, error)
         _leave_last_words(settings, error)
         return ExitStatus.REFUSED if isinstance(error, Permanent) else ExitStatus.CRASHED
+    except MemoryError as error:
+        _LOG.critical("out of memory", exc_info=error)
+        _write_last_words(settings, "OutOfMemory", f"it needed more memory than its process may use: {MEMORY_REMEDY}")
+        return ExitStatus.REFUSED
     except Exception as error:  # noqa: BLE001 - the outermost place: whatever it is, it is logged, and the process ends
         _LOG.critical("crashed", exc_info=error)
         _leave_last_words(settings, error)

@@ -18,7 +18,7 @@ from tradefleet.domain.instrument import Instrument
 from tradefleet.domain.orders import BotRequest, Reason
 from workloads.strategy.api import Strategy, overrides
 from workloads.strategy.desk import Desk
-from workloads.strategy.errors import StrategyError
+from workloads.strategy.errors import CallbackOverdue, StrategyError
 from workloads.strategy.market_data import Book, Tick
 from workloads.strategy.portfolio import Portfolio
 from workloads.strategy.snapshot_values import JsonValue
@@ -103,18 +103,18 @@ class Bot:
         track.bars += 1
         track.last_bar = bar
         close = bar.close
-        for feed in track.close_feeds:
-            feed(close)
-        for feed_bar in track.bar_feeds:
-            feed_bar(bar)
-        if self._has_on_bar:
-            before = desk.current
-            desk.current = track
-            try:
+        try:  # an indicator may be the author's own as well
+            for feed in track.close_feeds:
+                feed(close)
+            for feed_bar in track.bar_feeds:
+                feed_bar(bar)
+            if self._has_on_bar:
+                before = desk.current
+                desk.current = track
                 self._strategy.on_bar(bar)
-            except Exception as error:
-                raise StrategyError(self.config.key, "on_bar", desk.now_us, error) from error
-            desk.current = before
+                desk.current = before
+        except (Exception, CallbackOverdue) as error:
+            raise StrategyError(self.config.key, "on_bar", desk.now_us, error) from error
         if desk.wishing:
             desk.settle(track)
 
@@ -286,7 +286,7 @@ class Bot:
             desk.current = desk.tracks[symbol]
         try:
             callback(argument)
-        except Exception as error:
+        except (Exception, CallbackOverdue) as error:
             raise StrategyError(self.config.key, hook, desk.now_us, error) from error
         desk.current = before
         if desk.wishing:
@@ -295,7 +295,7 @@ class Bot:
     def _call_plain(self, hook: str, callback: Callable[[], None]) -> None:
         try:
             callback()
-        except Exception as error:
+        except (Exception, CallbackOverdue) as error:
             raise StrategyError(self.config.key, hook, self._desk.now_us, error) from error
 
     def _refuse(self, bar: Bar) -> None:

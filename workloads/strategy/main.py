@@ -21,6 +21,7 @@ from tradefleet.runtime.settings import load_settings, process_settings
 from tradefleet.store.ports import RunId
 from tradefleet.store.postgres.bot_database import BotDatabase
 from workloads.strategy.host import HostPlan, HostWorker
+from workloads.strategy.overdue import callbacks_watched
 from workloads.strategy.settings import HostSettings
 
 
@@ -31,6 +32,8 @@ def build(process: Process, settings: HostSettings) -> Worker:
     configs = settings.configs()
     if len(configs) == 1:  # every line of this process is about it; a host of several names the one it means
         process.resources.enter_context(log_context(bot=configs[0].key))
+    watch = process.resources.enter_context(callbacks_watched(process.give_up))
+    process.health.watch("strategy", watch.probe)  # while it hangs its bot is not ready, and says so
     store = BotDatabase(connections.session)
     streams = NumberedStreams(
         connections.bus,

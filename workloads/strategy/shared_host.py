@@ -5,8 +5,9 @@ the database about once a second, and no neighbour notices a change but by a mom
 fails is put out, with the reason in its row, and tried again after a while. A bot that was assigned to somebody else
 has another epoch by then, so what this host would still do for it changes nothing.
 
-Not limited here: a callback that does not return holds all of them up, and the process is started anew; a strategy
-that eats memory eats everybody's. So only built-in strategies share a process.
+A callback that does not return holds all of them up until it is broken off, 45 s later; its bot stays out for as
+long as it is what it is. Not limited here: a strategy that eats memory eats everybody's. So only built-in strategies
+share a process.
 """
 
 import logging
@@ -16,7 +17,7 @@ from typing import NamedTuple
 from tradefleet.domain.bots import BotCommand, BotConfig, process_config
 from tradefleet.domain.errors import AccessDenied, Fenced, LeaseHeld, Permanent, StaleGeneration
 from tradefleet.domain.ids import BotKey, BotUid, orders_stream
-from workloads.strategy.errors import LeftRun
+from workloads.strategy.errors import LeftRun, StrategyError
 from workloads.strategy.host import UPKEEP_US, HostWorker
 from workloads.strategy.slot import Slot
 
@@ -108,8 +109,12 @@ class SharedHostWorker(HostWorker):
         self._put_out(slot.config, error)
 
     def _put_out(self, config: BotConfig, error: Permanent) -> None:
-        """Part with a bot whose code or record fails; what it has not committed is thrown away."""
-        self._note_out(config, error, until_us=self._clock.monotonic_us() + RETRY_US)
+        """Part with a bot whose code or record fails; what it has not committed is thrown away.
+
+        One that has held up its neighbours is not tried again: they would stand still for most of the time.
+        """
+        is_overdue = isinstance(error, StrategyError) and error.is_overdue
+        self._note_out(config, error, until_us=None if is_overdue else self._clock.monotonic_us() + RETRY_US)
         slot = self.slots.get(config.key)
         if slot is not None:
             self._forget(slot)

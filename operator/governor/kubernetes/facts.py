@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from governor.workload import ProcessFacts, ProcessState
+from tradefleet.domain.errors import MEMORY_REMEDY
+from tradefleet.resources.common import GROUP
 from tradefleet.runtime.loop import ExitStatus
 from tradefleet.runtime.process import FINISHED
 
@@ -13,6 +15,8 @@ from .manifests import CONTAINER
 
 IMAGE_REASONS: Final = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 SETUP_REASONS: Final = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+SIGNAL_BASE: Final = 128  # a status above it tells of a signal
+KILLED: Final = SIGNAL_BASE + 9
 MESSAGE_LENGTH_MAX: Final = 1_000
 
 Values = Mapping[str, Any]
@@ -48,7 +52,7 @@ def pod_facts(pod: Body) -> ProcessFacts:
         message = f"its container cannot be made: {_short(waiting)}"
         return ProcessFacts(state=ProcessState.REFUSED, restarts=restarts, reason="ContainerRefused", message=message)
     if ended and "running" not in state:
-        return _ended(ended, restarts)
+        return _ended(ended, pod, restarts)
     for condition in _conditions(pod):
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
             message = f"no node takes its pod: {_short(condition)}"
@@ -56,7 +60,7 @@ def pod_facts(pod: Body) -> ProcessFacts:
     if status.get("phase") == "Failed":
         message = f"its pod has failed: {status.get('reason', '')} {_short(status)}".rstrip()
         return ProcessFacts(state=ProcessState.BACKING_OFF, restarts=restarts, reason="PodFailed", message=message)
-    return ProcessFacts(state=ProcessState.STARTING, restarts=restarts, message=_why_it_came_back(last))
+    return ProcessFacts(state=ProcessState.STARTING, restarts=restarts, message=_why_it_came_back(last, pod))
 
 
 def has_finished(pod: Body) -> bool:
@@ -64,34 +68,48 @@ def has_finished(pod: Body) -> bool:
     container = _container_status(pod.get("status") or {})
     states = (container.get("state") or {}, container.get("lastState") or {})
     return any(
-        ended.get("exitCode") == ExitStatus.ENDED and last_words(ended)[0] == FINISHED
+        ended.get("exitCode") == ExitStatus.ENDED and last_words(ended, pod)[0] == FINISHED
         for ended in (state.get("terminated") or {} for state in states)
     )
 
 
-def last_words(terminated: Values) -> tuple[str, str]:
-    """Return why a container ended, reason and message: its own words where it left some."""
+def last_words(terminated: Values, pod: Body) -> tuple[str, str]:
+    """Return why the container of a pod ended, reason and message: its own words where it left some."""
     try:
         words = json.loads(terminated.get("message") or "")
         return str(words["reason"]), str(words["message"])
     except (ValueError, KeyError, TypeError):
         pass
     if terminated.get("reason") == "OOMKilled":
-        return "OutOfMemory", "it used more memory than it may: raise podTemplate.resources.limits.memory"
+        return "OutOfMemory", out_of_memory(pod)
     code, signal = terminated.get("exitCode"), terminated.get("signal")
     how = f"was ended by signal {signal}" if signal else f"ended with status {code}"
+    if KILLED in (code, signal and SIGNAL_BASE + signal):
+        how += ", as one is that has not answered for two minutes"
     return "ProcessEnded", f"the process {how}: kubectl logs --previous shows its last lines"
+
+
+def out_of_memory(pod: Body) -> str:
+    """Return in a sentence, with the remedy, that a pod was killed for the memory that it used."""
+    containers = (pod.get("spec") or {}).get("containers") or ()
+    limits = ((each.get("resources") or {}).get("limits") or {} for each in containers if each["name"] == CONTAINER)
+    limit = next(limits, {}).get("memory")
+    bound = f"{limit}, its limit" if limit else "its node had left"
+    labels = pod["metadata"].get("labels") or {}
+    has_template = any(f"{GROUP}/{kind}" in labels for kind in ("tradingbot", "backtest"))
+    remedy = MEMORY_REMEDY if has_template else "raise workloads.resources.limits.memory in the chart's values"
+    return f"its pod was killed for using more memory than {bound}: {remedy}"
 
 
 def restarts_of(pod: Body) -> tuple[int, str]:
     """Return how often the container of a pod came back, and why the last time."""
     container = _container_status(pod.get("status") or {})
     last = (container.get("lastState") or {}).get("terminated") or {}
-    return int(container.get("restartCount", 0)), last_words(last)[1] if last else ""
+    return int(container.get("restartCount", 0)), last_words(last, pod)[1] if last else ""
 
 
-def _ended(terminated: Values, restarts: int) -> ProcessFacts:
-    reason, message = last_words(terminated)
+def _ended(terminated: Values, pod: Body, restarts: int) -> ProcessFacts:
+    reason, message = last_words(terminated, pod)
     code = terminated.get("exitCode")
     if code == ExitStatus.ENDED:
         state = ProcessState.ENDED if reason == FINISHED else ProcessState.STARTING
@@ -109,10 +127,10 @@ def _refused_pod(message: str) -> ProcessFacts:
     return ProcessFacts(state=ProcessState.REFUSED, reason=reason, message=text)
 
 
-def _why_it_came_back(last: Values) -> str:
+def _why_it_came_back(last: Values, pod: Body) -> str:
     if not last:
         return ""
-    reason, message = last_words(last)
+    reason, message = last_words(last, pod)
     return "" if reason == FINISHED else f"its process starts again: {message}"[:MESSAGE_LENGTH_MAX]
 
 

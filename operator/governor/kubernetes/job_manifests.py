@@ -36,9 +36,11 @@ from .manifests import (
     needed_volumes,
     object_name,
     owner_references,
+    placement,
     pod_security,
     pod_template_of,
     pull_policy,
+    resources_of,
 )
 
 JOB_LABEL: Final = f"{GROUP}/job"
@@ -146,7 +148,7 @@ def pod_of(
             *([CODE_PATH] if outside.code else []),
             *needed_variables(outside.needs),
         ],
-        "resources": {part: dict(amounts) for part, amounts in defaults.resources.items() if amounts},
+        "resources": resources_of(template, defaults),
         "securityContext": container_security(),
         "terminationMessagePath": LAST_WORDS,
         "volumeMounts": [
@@ -156,13 +158,6 @@ def pod_of(
             *([CODE_MOUNT] if outside.code else []),
             *needed_mounts(outside.needs),
         ],
-    }
-    own_secrets = [reference.name for reference in template.image_pull_secrets]
-    pull_secrets = own_secrets if template.image is not None else [*defaults.image_pull_secrets, *own_secrets]
-    optional: Body = {
-        "imagePullSecrets": [{"name": each} for each in dict.fromkeys(pull_secrets)],
-        "nodeSelector": defaults.node_selector,
-        "tolerations": [dict(each) for each in defaults.tolerations],
     }
     code = {f"{CODE_PREFIX}{file}": file for file in outside.code}
     return {
@@ -178,7 +173,7 @@ def pod_of(
             *([{"name": "code", "configMap": _entries(name, code)}] if outside.code else []),
             *needed_volumes(outside.needs),
         ],
-        **{part: value for part, value in optional.items() if value},
+        **placement(template, defaults),
     }
 
 

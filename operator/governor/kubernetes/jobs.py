@@ -18,7 +18,7 @@ from tradefleet.resources.common import Resource
 from .cache import Cache, Entry, Key
 from .client import CONFIG_MAP, JOB, NETWORK_POLICY, POD, SECRET, Api, Body, key_of
 from .drift import is_as_wanted, replacement
-from .facts import pod_facts
+from .facts import out_of_memory, pod_facts
 from .job_manifests import (
     JOB_LABEL,
     RESULT_KEY,
@@ -153,7 +153,7 @@ class ClusterJobs:
             for container in (pod.get("status") or {}).get("containerStatuses") or ():
                 ended = (container.get("state") or {}).get("terminated")
                 if container.get("name") == CONTAINER and ended is not None:
-                    return _told(ended)
+                    return _told(ended, pod)
         entry = self._cache.get(JOB, asked.place)
         conditions = [] if entry is None else (entry.body().get("status") or {}).get("conditions") or []
         for condition in conditions:
@@ -269,7 +269,7 @@ def _is_about(failure: _Failure, asked: _Asked | None) -> bool:
     return asked is not None and failure.digest == asked.job.digest
 
 
-def _told(ended: Mapping[str, Any]) -> Mapping[str, Any]:
+def _told(ended: Mapping[str, Any], pod: Body) -> Mapping[str, Any]:
     """Return the last message of a job's container, or why there is none."""
     try:
         found = json.loads(ended.get("message") or "")
@@ -278,5 +278,5 @@ def _told(ended: Mapping[str, Any]) -> Mapping[str, Any]:
     if isinstance(found, dict) and found.keys() & {"result", "error"}:
         return found
     if ended.get("reason") == "OOMKilled":
-        return {"error": "it used more memory than a job may: raise workloads.resources in the chart's values"}
+        return {"error": out_of_memory(pod)}
     return {"error": f"its pod ended with status {ended.get('exitCode')}: kubectl logs shows its last lines"}

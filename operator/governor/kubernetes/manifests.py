@@ -177,7 +177,7 @@ def children_of(
 
 
 def pod_template_of(owner: Resource) -> PodTemplate:
-    """Return what a resource says about its pods; only bots say anything."""
+    """Return what a resource says about its pods; of bots and Backtests."""
     found = getattr(owner.spec, "pod_template", None)
     return found if isinstance(found, PodTemplate) else _NOTHING_SAID
 
@@ -191,6 +191,30 @@ def pull_policy(template: PodTemplate, defaults: WorkloadDefaults) -> str:
     _, at, _ = template.image.partition("@")
     tag = template.image.rpartition("/")[2].partition(":")[2]
     return "IfNotPresent" if at or tag not in ("", "latest") else "Always"
+
+
+def placement(template: PodTemplate, defaults: WorkloadDefaults, *, priority: str = "") -> Body:
+    """Return the fields of a pod that say which nodes take it, how soon, and with which log-ins to registries.
+
+    `priority` is its PriorityClass where the template names none; empty for that of the cluster.
+    """
+    own_secrets = [reference.name for reference in template.image_pull_secrets]
+    pull_secrets = own_secrets if template.image is not None else [*defaults.image_pull_secrets, *own_secrets]
+    tolerations = [each.model_dump(mode="json", by_alias=True, exclude_none=True) for each in template.tolerations]
+    found: Body = {
+        "imagePullSecrets": [{"name": name} for name in dict.fromkeys(pull_secrets)],
+        "priorityClassName": template.priority_class_name or priority,
+        "nodeSelector": template.node_selector or defaults.node_selector,
+        "tolerations": tolerations or [dict(each) for each in defaults.tolerations],
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def resources_of(template: PodTemplate, defaults: WorkloadDefaults) -> Body:
+    """Return the memory and CPU of a container: all of them are the template's as soon as it names any."""
+    own = template.resources
+    amounts = defaults.resources if own is None else {"requests": own.requests, "limits": own.limits}
+    return {name: dict(each) for name, each in amounts.items() if each}
 
 
 def template_text(template: PodTemplate) -> str:
@@ -326,9 +350,9 @@ class _Maker:
 
     def _pod_metadata(self) -> Body:
         return {
-            "labels": {**_others(self._template.labels), **self._labels},
+            "labels": {**others(self._template.labels), **self._labels},
             "annotations": {
-                **_others(self._template.annotations),
+                **others(self._template.annotations),
                 "kubectl.kubernetes.io/default-container": CONTAINER,
                 DIGEST_ANNOTATION: self._workload.digest,
                 SECRET_ANNOTATION: self._credentials.digest,
@@ -336,19 +360,6 @@ class _Maker:
         }
 
     def _pod_spec(self) -> Body:
-        template, defaults = self._template, self._defaults
-        own_secrets = [reference.name for reference in template.image_pull_secrets]
-        pull_secrets = own_secrets if template.image is not None else [*defaults.image_pull_secrets, *own_secrets]
-        priority = template.priority_class_name or defaults.priority_class_name
-        selector = template.node_selector or defaults.node_selector
-        tolerations = [each.model_dump(mode="json", by_alias=True, exclude_none=True) for each in template.tolerations]
-        tolerations = tolerations or [dict(each) for each in defaults.tolerations]
-        optional: Body = {
-            "imagePullSecrets": [{"name": name} for name in dict.fromkeys(pull_secrets)],
-            "priorityClassName": priority,
-            "nodeSelector": selector,
-            "tolerations": tolerations,
-        }
         return {
             "serviceAccountName": self._name,
             "serviceAccount": self._name,
@@ -361,18 +372,13 @@ class _Maker:
             "securityContext": pod_security(),
             "containers": [self._container()],
             "volumes": self._volumes(),
-            **{name: value for name, value in optional.items() if value},
+            **placement(self._template, self._defaults, priority=self._defaults.priority_class_name),
         }
 
     def _container(self) -> Body:
         template, defaults = self._template, self._defaults
         module, *role = MODULES[self._workload.role]
         image = template.image or defaults.image
-        resources = (
-            {"requests": template.resources.requests, "limits": template.resources.limits}
-            if template.resources is not None
-            else defaults.resources
-        )
         port = defaults.metrics_port
         ports = [{"name": "metrics", "containerPort": port, "protocol": "TCP"}]
         if self._workload.port_name is not None:
@@ -384,7 +390,7 @@ class _Maker:
             "command": ["python", "-m", module, *role, f"{SETTINGS_FOLDER}/settings.json"],
             "env": self._environment(),
             "ports": ports,
-            "resources": {name: dict(amounts) for name, amounts in resources.items() if amounts},
+            "resources": resources_of(template, defaults),
             "securityContext": container_security(),
             # A process that starts may fold a long record before it answers; one that runs must not be silent.
             "startupProbe": _probe("/healthz", port, period_s=2, failures=60),
@@ -590,7 +596,7 @@ def database_hosts(url: str) -> tuple[tuple[str, int], ...]:
     return hosts_of(netloc, 5432)
 
 
-def _others(noted: Mapping[str, str]) -> dict[str, str]:
+def others(noted: Mapping[str, str]) -> dict[str, str]:
     """Return what users note, without what only we may say."""
     return {name: value for name, value in noted.items() if not name.startswith(OWN_PREFIX)}
 

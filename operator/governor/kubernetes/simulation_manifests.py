@@ -21,7 +21,17 @@ from .job_manifests import (
     pod_of,
     surroundings_of_pod,
 )
-from .manifests import CONTAINER, DIGEST_ANNOTATION, LAST_WORDS, SETTINGS_FOLDER, Child, Surroundings, object_name
+from .manifests import (
+    CONTAINER,
+    DIGEST_ANNOTATION,
+    LAST_WORDS,
+    SETTINGS_FOLDER,
+    Child,
+    Surroundings,
+    object_name,
+    others,
+    pod_template_of,
+)
 
 SIMULATION_LABEL: Final = f"{GROUP}/simulation"
 QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
@@ -86,7 +96,10 @@ def pod_template(simulation: Simulation, metadata: Body, surroundings: Surroundi
     environment = {WORDS_VARIABLE: LAST_WORDS}
     pod = pod_of(metadata["name"], surroundings, outside, command, environment)
     pod["activeDeadlineSeconds"] = TIME_S_MAX * min(4, simulation.trials_each)
-    return {"metadata": {"labels": dict(metadata["labels"])}, "spec": pod}
+    said = pod_template_of(outside.owner)
+    annotations = others(said.annotations)
+    labels = {**others(said.labels), **metadata["labels"]}
+    return {"metadata": {"labels": labels, **({"annotations": annotations} if annotations else {})}, "spec": pod}
 
 
 def digest_of(template: Any) -> str:  # noqa: ANN401 - JSON is what it is

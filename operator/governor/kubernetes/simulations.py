@@ -4,7 +4,6 @@ A Job is made once for a question, and after that only held or let run: its para
 they differ, and nothing else of it. One that was made from a template that does not start is made anew.
 """
 
-import json
 import logging
 import sys
 import time
@@ -243,7 +242,7 @@ class ClusterSimulations:
                 continue
             made = str(metadata.get("creationTimestamp", ""))
             if made >= said.get(index, ("", ""))[0]:
-                said[index] = (made, _why(status))
+                said[index] = (made, _why(pod))
         tries = f"its pods failed {job['spec'].get('backoffLimitPerIndex', 0) + 1} times"
         return {index: said[index][1] if index in said else tries for index in sorted(failed)}
 
@@ -286,17 +285,12 @@ def _is_of_another_template(wanted: Body, stored: Body) -> bool:
     return bool(noted != wanted["metadata"]["annotations"][DIGEST_ANNOTATION])
 
 
-def _why(status: Mapping[str, Any]) -> str:
+def _why(pod: Body) -> str:
     """Return why a pod has failed."""
+    status = pod.get("status") or {}
     for container in status.get("containerStatuses") or ():
         ended = (container.get("state") or {}).get("terminated")
         if container.get("name") != CONTAINER or ended is None:
             continue
-        if ended.get("reason") == "OOMKilled":
-            return "it used more memory than a simulation may: raise workloads.resources in the chart's values"
-        try:
-            json.loads(ended.get("message") or "")
-        except ValueError:
-            return f"its pod ended with status {ended.get('exitCode')}: kubectl logs shows its last lines"
-        return last_words(ended)[1]
+        return last_words(ended, pod)[1]
     return str(status.get("message") or status.get("reason") or "its pod was taken away")

@@ -18,6 +18,7 @@ from tradefleet.resources.common import ResourceKey
 from tradefleet.runtime.backoff import Backoff
 from tradefleet.runtime.loop import ExitStatus
 
+from .allowance import allowance_bytes
 from .home import Home
 from .loopback import ask_page, choose_port
 from .processes import Command, Process, Start, spawn
@@ -25,6 +26,7 @@ from .processes import Command, Process, Start, spawn
 STOP_GRACE_S: Final = 10.0  # a step and its commit; then it is killed, which loses nothing either
 HEALTHY_AFTER_S: Final = 10.0  # a process that was Ready for so long begins with short waits again
 REFUSED_RETRY_S: Final = 30.0  # a person has to change something: a look now and then finds out that they did
+PROVEN_AFTER_S: Final = 15.0  # one that was refused and is tried again may hang as before, which shows a little later
 PROBE_STARTING_S: Final = 0.2
 PROBE_READY_S: Final = 3.0
 SILENCE_MAX_S: Final = 60.0  # without an answer for so long, a process is taken for hung
@@ -36,6 +38,7 @@ MODULES: Final = {
     Role.BOT: ("workloads.strategy.main",),
     Role.HOST: ("workloads.strategy.main",),
 }
+STRATEGY_ROLES: Final = (Role.BOT, Role.HOST)  # what these run need not be ours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +62,7 @@ class _Member:
     backoff: Backoff
     child: Process | None = None
     digest: str = ""  # of what the process runs
-    ready_since_s: float = 0.0
+    ready_since_s: float | None = None
     restart_at_s: float = 0.0
     restarts: int = 0
     state: ProcessState = ProcessState.STARTING
@@ -199,11 +202,13 @@ class Crew:
             folder=self._folder,
             log=self._home.turn_log(workload.name),
             environment=self._environment(member, surroundings),
+            memory_bytes=allowance_bytes(workload.memory_bytes) if workload.role in STRATEGY_ROLES else 0,
         )
         member.child = self._spawn(command, self._folder)
         is_tried_again = member.state is ProcessState.REFUSED and member.digest == workload.digest
         member.digest = workload.digest
         member.answered_s = member.probe_at_s = self._clock()
+        member.ready_since_s = None
         if not is_tried_again:  # nobody knows yet that what it was refused for is mended: until it is Ready, that holds
             member.state, member.reason, member.message = ProcessState.STARTING, "", ""
 
@@ -271,8 +276,8 @@ class Crew:
             member.child.kill()
             self._reap(member)
 
-    def _reap(self, member: _Member) -> None:
-        """Note that a process has ended, and when it is started again."""
+    def _reap(self, member: _Member, *, how: str = "") -> None:
+        """Note that a process has ended, and when it is started again; `how` it did when we have ended it."""
         if member.child is None:
             return
         code = member.child.wait(0)
@@ -286,7 +291,7 @@ class Crew:
             member.state, member.reason, member.message = ProcessState.STARTING, "", ""
             return
         known = (member.state, member.message)
-        member.reason, member.message = self._words(member, code)
+        member.reason, member.message = self._words(member, how or _how(code))
         if code == ExitStatus.ENDED and member.workload.role is Role.FEED:
             member.state, member.message = ProcessState.ENDED, ""
             return
@@ -300,13 +305,12 @@ class Crew:
         member.state = ProcessState.BACKING_OFF
         member.restart_at_s = now_s + member.backoff.next_us() / 1_000_000
 
-    def _words(self, member: _Member, code: int) -> tuple[str, str]:
+    def _words(self, member: _Member, how: str) -> tuple[str, str]:
         """Return why a process ended: its own words where it left some."""
         try:
             words = json.loads(self._last_words(member.workload.name).read_text(encoding="utf-8"))
             return str(words["reason"]), str(words["message"])
         except (OSError, ValueError, KeyError, TypeError):
-            how = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
             log = self._home.log(member.workload.name)
             return "ProcessEnded", f"the process {how}; its log is {log}"
 
@@ -320,13 +324,17 @@ class Crew:
             is_alive = is_ready or self._ask(member.health_port, "/healthz")[0] == http.client.OK
             if is_alive:
                 member.answered_s = now_s
-            if is_ready:
-                if member.state is not ProcessState.READY:
-                    member.ready_since_s = now_s
+            if not is_ready:
+                member.ready_since_s = None
+            elif member.ready_since_s is None:
+                member.ready_since_s = now_s
+            if member.ready_since_s is not None:
+                ready_s = now_s - member.ready_since_s
                 # Not its mere age: what takes long to start and then dies is no healthier than what dies at once.
-                if now_s - member.ready_since_s >= HEALTHY_AFTER_S:
+                if ready_s >= HEALTHY_AFTER_S:
                     member.backoff.reset()
-                member.state, member.reason, member.message = ProcessState.READY, "", ""
+                if member.state is not ProcessState.REFUSED or ready_s >= PROVEN_AFTER_S:
+                    member.state, member.reason, member.message = ProcessState.READY, "", ""
             elif member.state is not ProcessState.REFUSED and (member.state is ProcessState.READY or text):
                 member.state, member.reason = ProcessState.STARTING, "NotReady"
                 member.message = text.strip().replace("\n", "; ")
@@ -334,9 +342,15 @@ class Crew:
         if now_s - member.answered_s > SILENCE_MAX_S:
             assert member.child is not None
             member.child.kill()
-            self._reap(member)
+            self._reap(member, how=f"had not answered for {SILENCE_MAX_S:.0f} s and was killed")
             return
         member.probe_at_s = now_s + (PROBE_READY_S if member.state is ProcessState.READY else PROBE_STARTING_S)
+
+
+def _how(code: int) -> str:
+    if code == -signal.SIGKILL:
+        return "was killed, by somebody or since this machine has no memory left"
+    return f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
 
 
 def _message(member: _Member) -> str:

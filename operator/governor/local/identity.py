@@ -101,7 +101,8 @@ def _account() -> tuple[int, int]:
 
 
 def _runs(identity: str, programs: Path) -> bool:
-    command = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), identity, str(programs / "postgres"), "-V"]
+    launcher = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), identity, "0"]
+    command = [*launcher, str(programs / "postgres"), "-V"]
     try:
         # From /, because the unprivileged user may not be allowed where we are.
         done = subprocess.run(command, capture_output=True, check=False, timeout=PROBE_TIMEOUT_S, cwd="/")

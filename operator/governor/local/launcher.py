@@ -1,10 +1,11 @@
 """Becomes the named command, after arranging that the command dies when the process that asked for it dies.
 
-Run as a script, in a fresh interpreter (`python -I -S launcher.py PARENT IDENTITY COMMAND...`), and not as a hook
-between fork and exec: a supervisor has threads, and Python code run in a forked copy of it may deadlock.
+Run as a script, in a fresh interpreter (`python -I -S launcher.py PARENT IDENTITY MEMORY COMMAND...`), and not as a
+hook between fork and exec: a supervisor has threads, and Python code run in a forked copy of it may deadlock.
 
 IDENTITY is `same`, `map:UID:GID` (a user namespace in which we appear as UID) or `switch:UID:GID` (root gives itself
-up).
+up). MEMORY is the most bytes of data that the command may have, 0 for any number. One that is held to something is
+also the first that the kernel ends when the machine has no memory left.
 """
 
 import contextlib
@@ -19,12 +20,14 @@ PR_SET_PDEATHSIG = 1  # prctl(2)
 CLONE_NEWUSER = 0x10000000  # unshare(2)
 OPEN_FILES_MAX = 65536
 
+FIRST_TO_GO = "500"  # proc_pid_oom_score_adj(5): as if half of the memory were its own
+
 REFUSED = 126  # the shell's code for "found, but could not be run"
 
 
 def main(arguments: list[str]) -> None:
     """Return never: this process turns into the command, or ends with `REFUSED` and a line that says why."""
-    parent, identity, *command = arguments
+    parent, identity, memory_bytes, *command = arguments
     try:
         _take(identity)
     except OSError as error:
@@ -34,6 +37,8 @@ def main(arguments: list[str]) -> None:
     if os.getppid() != int(parent):  # it died before we asked to be told
         _refuse(f"the parent {parent} is gone")
     _raise_open_files()
+    if int(memory_bytes):
+        _hold_to(int(memory_bytes))
     try:
         os.execv(command[0], command)
     except OSError as error:
@@ -70,6 +75,15 @@ def _raise_open_files() -> None:
     wanted = OPEN_FILES_MAX if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES_MAX)
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _hold_to(memory_bytes: int) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if hard != resource.RLIM_INFINITY:
+        memory_bytes = min(memory_bytes, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+    with contextlib.suppress(OSError):  # not every container lets us; the limit holds without it
+        Path("/proc/self/oom_score_adj").write_text(FIRST_TO_GO, encoding="ascii")
 
 
 def _refuse(reason: str) -> None:

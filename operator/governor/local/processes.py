@@ -36,6 +36,7 @@ class Command:
     log: Path
     environment: Mapping[str, str] | None = None  # None hands on our own
     identity: str = "same"  # see launcher.py
+    memory_bytes: int = 0  # of data it may have; 0: any number
     inherited: Sequence[int] = ()  # file descriptors the child keeps, under their numbers
 
 
@@ -214,7 +215,8 @@ def _spawner() -> ThreadPoolExecutor:
 def _spawn(command: Command, records: Path) -> Child:
     records.mkdir(parents=True, exist_ok=True)
     record_path = records / f"{command.name}.process"
-    launch = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), command.identity, *command.arguments]
+    told = (str(os.getpid()), command.identity, str(command.memory_bytes))
+    launch = [sys.executable, "-I", "-S", str(LAUNCHER), *told, *command.arguments]
     with command.log.open("ab") as log:
         popen = subprocess.Popen(
             launch,

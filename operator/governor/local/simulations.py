@@ -22,6 +22,7 @@ from governor.simulation import (
     SimulationFacts,
 )
 
+from .allowance import allowance_bytes
 from .home import Home
 from .processes import Command, Process, Start, spawn
 
@@ -126,6 +127,7 @@ class LocalSimulations:
             arguments=(sys.executable, "-m", MODULE, str(self._settings(simulation.name))),
             folder=self._folder,
             log=self._home.log(simulation.name),
+            memory_bytes=allowance_bytes(simulation.memory_bytes),
             environment={
                 **os.environ,
                 "PYTHONPATH": os.pathsep.join(search),

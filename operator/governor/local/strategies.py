@@ -14,6 +14,9 @@ from tradefleet.domain.bots import ParameterValue
 from tradefleet.domain.errors import InvalidValue, Permanent
 from workloads.backtest.strategies import warmup_of
 
+from .allowance import allowance_bytes
+from .processes import LAUNCHER
+
 ASK_TIMEOUT_S: Final = 30.0
 
 
@@ -41,9 +44,10 @@ class WarmUps:
             except Permanent as error:
                 return error
         search = os.pathsep.join([*self.code_folders, *filter(None, [os.environ.get("PYTHONPATH", "")])])
+        launcher = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), "same", str(allowance_bytes(None))]
         try:
             done = subprocess.run(
-                [sys.executable, "-m", "governor.local.strategies", name, json.dumps(dict(params))],
+                [*launcher, sys.executable, "-m", "governor.local.strategies", name, json.dumps(dict(params))],
                 env={**os.environ, "PYTHONPATH": search},
                 capture_output=True,
                 text=True,
@@ -62,6 +66,9 @@ def main() -> int:
     name, params = sys.argv[1], json.loads(sys.argv[2])
     try:
         sys.stdout.write(f"\n{warmup_of(name, params)}\n")
+    except MemoryError:
+        sys.stderr.write(f"strategy {name}: to import and make it needs more memory than a process may use here\n")
+        return 2
     except Permanent as error:
         sys.stderr.write(f"{error}\n")
         return 2

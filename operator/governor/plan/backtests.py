@@ -63,8 +63,9 @@ def _code(draft: Draft, backtest: Backtest) -> dict[str, str]:
     found: dict[str, str] = {}
     if draft.observed.references is None:
         return found
+    image = (backtest.spec.pod_template and backtest.spec.pod_template.image) or ""
     for strategy in _strategies(draft, backtest):
-        for file, text in (find_code(draft, backtest.key, strategy, image="").files or {}).items():
+        for file, text in (find_code(draft, backtest.key, strategy, image=image).files or {}).items():
             if found.setdefault(file, text) != text:
                 message = f"its TradingBots have different modules called {file}: test them one by one"
                 raise NotRunnable("CodeConflict", message, stalled=True)

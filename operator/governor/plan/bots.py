@@ -50,7 +50,8 @@ def plan_bots(draft: Draft, market: Market) -> None:
         draft.commands.append(_command(market, bot, config, host=hosts.get(config.uid, "")))
         if config.uid in running - shared:
             code = running_code(draft, bot, config)
-            origin = (config, settings, market.run, bot.key.name, bot.key.namespace, code.identity)
+            key, template = bot.key, bot.spec.pod_template
+            origin = (config, settings, market.run, key.name, key.namespace, code.identity, template)
             make = partial(bot_workload, market, bot, config, settings, code)
             draft.workloads.append(draft.memory.workloads.get(config.uid, origin, make))
     draft.workloads += [host_workload(market, host) for host in sorted(set(hosts.values()))]

@@ -7,6 +7,7 @@ from tradefleet.domain.bots import BotConfig, config_values, process_config
 from tradefleet.domain.money import plain_decimal
 from tradefleet.resources.dataset import Dataset
 from tradefleet.resources.feed import Feed
+from tradefleet.resources.pods import memory_limit_of
 from tradefleet.resources.replay_plan import range_of
 from tradefleet.resources.trading_bot import TradingBot
 
@@ -94,6 +95,7 @@ def bot_workload(
         settings={"bots": [config_values(process_config(config))], "exchange": settings, "run": market.run},
         bot_uid=config.uid,
         code=code,
+        memory_bytes=memory_limit_of(bot.spec.pod_template),
     )
 
 

@@ -80,12 +80,34 @@ def test_children_die_when_their_parent_is_killed(tmp_path: Path) -> None:
 def test_a_child_whose_parent_died_before_it_could_ask_does_not_start() -> None:
     grandparent = os.getppid()  # any process that is alive and not the parent
 
-    command = [sys.executable, "-I", "-S", str(LAUNCHER), str(grandparent), "same", "/bin/echo", "started"]
+    command = [sys.executable, "-I", "-S", str(LAUNCHER), str(grandparent), "same", "0", "/bin/echo", "started"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert done.returncode == 126
     assert done.stdout == ""
     assert "is gone" in done.stderr
+
+
+EATS = """
+    try:
+        kept = [bytes(2**20) for _ in range(400)]
+    except MemoryError:
+        kept = []
+        print("refused", open("/proc/self/oom_score_adj").read().strip())
+    else:
+        print("had it", open("/proc/self/oom_score_adj").read().strip())
+"""
+
+
+def test_a_child_that_may_have_so_much_memory_gets_no_more_and_is_the_first_to_go(tmp_path: Path) -> None:
+    free, held = tmp_path / "free.log", tmp_path / "held.log"
+    for log, memory_bytes in ((free, 0), (held, 200 * 2**20)):
+        command = Command(name=log.stem, arguments=python(EATS), folder=tmp_path, log=log, memory_bytes=memory_bytes)
+        assert spawn(command, tmp_path).wait(WAIT_S) == 0
+
+    ours = Path("/proc/self/oom_score_adj").read_text(encoding="ascii").strip()
+    assert free.read_text() == f"had it {ours}\n"
+    assert held.read_text() == "refused 500\n"
 
 
 def test_a_child_outlives_the_thread_that_asked_for_it(tmp_path: Path) -> None:

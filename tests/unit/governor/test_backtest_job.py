@@ -17,11 +17,12 @@ from tests.fakes.memory_database import MemoryDatabase
 from tests.fakes.memory_store import MemoryStore
 from tests.unit.governor import fleets
 from tradefleet.domain.bar import MINUTE_US
-from tradefleet.domain.errors import Retryable
+from tradefleet.domain.errors import MEMORY_REMEDY, Retryable
 from tradefleet.domain.trials import Trial, TrialProgress
 from tradefleet.resources.backtest import Backtest
 from tradefleet.resources.common import Resource
 from tradefleet.resources.search import question_of
+from workloads.strategy.overdue import callbacks_watched
 
 LISTED = [{"symbol": "BTC-USD", "tickSize": "0.01", "lotSize": "0.00000001", "minNotional": "1"}]
 GRID = {
@@ -44,6 +45,35 @@ class Broken(Strategy):
         self.seen += 1
         if self.seen > self.after:
             raise ValueError("enough")
+"""
+
+
+# Each look of the watch is one signal of its timer, which is not waited for here.
+HANGING = """
+import signal
+from workloads.strategy.api import Strategy, param
+
+
+class Hangs(Strategy):
+    after: int = param(3, ge=1, le=999)
+
+    def on_start(self):
+        self.seen = 0
+
+    def on_bar(self, bar):
+        self.seen += 1
+        while self.seen > self.after:
+            signal.raise_signal(signal.SIGALRM)
+"""
+
+
+GREEDY = """
+from workloads.strategy.api import Strategy
+
+
+class Eats(Strategy):
+    def __init__(self):
+        raise MemoryError
 """
 
 
@@ -152,6 +182,37 @@ def test_a_strategy_that_raises_is_named_with_its_line_and_not_tried_again(
     assert done.parameters == {"after": 500}
     assert failed.parameters == {"after": 4}
     assert "raised ValueError: enough (broken_one.py:14 in on_bar" in failed.error
+
+
+def test_a_trial_that_does_not_return_fails_with_its_line_and_the_next_one_comes(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hanging_one.py").write_text(HANGING, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "hanging_one", raising=False)
+    wanted = backtest(strategy={"name": "hanging_one:Hangs"}, search={"space": {"after": {"values": [4, 500]}}})
+
+    with callbacks_watched(lambda reason, message: pytest.fail(message)):
+        assert run(told(wanted), range(2), store, never) == TRIAL_FAILED
+
+    done, failed = trials(store, wanted)
+    assert done.parameters == {"after": 500}
+    assert "on_bar at 2024-01-01T00:05:00Z did not return within 45 s and was broken off (hanging_one" in failed.error
+    assert failed.error.endswith("give the loop an end, or the wait a time-out")
+
+
+def test_a_trial_that_runs_out_of_memory_while_it_is_prepared_fails_with_the_remedy(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "greedy_one.py").write_text(GREEDY, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "greedy_one", raising=False)
+    wanted = backtest(strategy={"name": "greedy_one:Eats"})
+
+    assert run(told(wanted), range(1), store, never) == TRIAL_FAILED
+
+    (failed,) = trials(store, wanted)
+    assert failed.error == f"the simulation needed more memory than its process may use: {MEMORY_REMEDY}"
 
 
 def test_a_result_waits_for_a_database_that_is_away(store: Store) -> None:

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import signal
 import socket
 import stat
@@ -9,8 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from governor.local.allowance import RESERVED_BYTES
 from governor.local.crew import (
     HEALTHY_AFTER_S,
+    PROVEN_AFTER_S,
     REFUSED_RETRY_S,
     SILENCE_MAX_S,
     STOP_GRACE_S,
@@ -158,6 +161,16 @@ def test_a_users_code_is_found_by_bots_alone(tmp_path: Path, monkeypatch: pytest
     assert "PYTHONPATH" not in stage.environment("gateway-default-simulator")
 
 
+def test_whose_code_may_be_anybodys_is_held_to_its_memory(stage: Stage) -> None:
+    told = workload(memory_bytes=64 * 1024**2)
+    stage.tend(told, workload("bot-default-free"), workload("host-x-0", Role.HOST), workload("gateway-x", Role.GATEWAY))
+
+    half = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    found = {each.command.name: each.command.memory_bytes for each in stage.processes.started}
+    limit = 64 * 1024**2 + RESERVED_BYTES
+    assert found == {told.name: limit, "bot-default-free": half, "host-x-0": half, "gateway-x": 0}
+
+
 def test_the_two_ends_of_a_port_share_it_and_a_secret(stage: Stage) -> None:
     venue = workload("venue", Role.VENUE, port_name="door", token_name="door")
     gateway = workload("gateway", Role.GATEWAY, peer_port_name="door", token_name="door")
@@ -259,6 +272,8 @@ def test_a_process_that_hangs_is_killed_and_started_again(
 
     assert hung.signals == [signal.SIGKILL]
     assert stage.facts().restarts == 1
+    ((_, why),) = stage.crew.take_ends()
+    assert why.startswith("the process had not answered for 60 s and was killed; its log is ")
     assert stage.process() is not hung
 
 
@@ -279,6 +294,15 @@ def test_a_crashed_process_says_how_it_ended_and_comes_back(stage: Stage) -> Non
     assert stage.crew.take_ends() == []
     assert stage.seconds_until_restart() < 1.0
     assert stage.facts().state is ProcessState.STARTING
+
+
+def test_a_process_that_was_killed_says_what_it_may_have_been(stage: Stage) -> None:
+    stage.tend()
+    stage.crash(-signal.SIGKILL)
+
+    stage.tend()
+
+    assert "was killed, by somebody or since this machine has no memory left" in stage.facts().message
 
 
 def test_the_last_words_of_a_process_are_why_it_ended(stage: Stage) -> None:
@@ -383,7 +407,7 @@ def test_a_refused_process_is_tried_now_and_then(stage: Stage, status: ExitStatu
     assert stage.seconds_until_restart() == pytest.approx(REFUSED_RETRY_S, abs=1.0)
 
 
-def test_a_refused_process_stays_refused_until_a_trial_is_ready(stage: Stage) -> None:
+def test_a_refused_process_stays_refused_until_a_trial_has_proven_itself(stage: Stage) -> None:
     stage.tend()
     stage.last_words("LeftRun", "its strategy failed")
     stage.crash(ExitStatus.REFUSED)
@@ -392,7 +416,13 @@ def test_a_refused_process_stays_refused_until_a_trial_is_ready(stage: Stage) ->
 
     assert (stage.facts().state, stage.facts().reason) == (ProcessState.REFUSED, "LeftRun")
     stage.pages.ready()
-    stage.tend_for(1.0)
+    stage.tend_for(PROVEN_AFTER_S - 5.0)
+    stage.pages.not_ready("strategy: a callback has not returned for 6 s")
+    stage.tend_for(5.0)
+    stage.pages.ready()
+    stage.tend_for(PROVEN_AFTER_S - 5.0)
+    assert stage.facts().reason == "LeftRun", "it may hang once more"
+    stage.tend_for(10.0)
     assert (stage.facts().state, stage.facts().message) == (ProcessState.READY, "")
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from governor.local.allowance import RESERVED_BYTES, allowance_bytes
 from governor.local.home import Home
 from governor.local.simulations import LocalSimulations
 from governor.simulation import RETRIES_PER_INDEX, TRIAL_FAILED, WORDS_VARIABLE, Asked, Simulation, SimulationFacts
@@ -76,6 +77,14 @@ def test_each_index_is_a_process_and_no_more_run_than_are_granted(stage: Stage) 
     assert (command.environment["JOB_COMPLETION_INDEX"], command.environment["TRADEFLEET_FLEET"]) == ("1", "f1eet")
     told = json.loads(Path(command.arguments[-1]).read_text(encoding="utf-8"))
     assert told == {"trials": 4, "trialsEach": 1}
+
+
+def test_a_trial_is_held_to_a_part_of_the_machines_memory(stage: Stage) -> None:
+    stage.tend(simulation(trials=1))
+    stage.tend(simulation("bbbb", trials=1, memory_bytes=10**8))
+
+    found = [each.command.memory_bytes for each in stage.processes.started]
+    assert found == [allowance_bytes(None), 10**8 + RESERVED_BYTES]
 
 
 def test_the_next_index_follows_one_that_is_done(stage: Stage) -> None:

@@ -253,3 +253,21 @@ def test_an_image_may_hold_what_a_config_map_does_not():
     bot = own("mine.trend:Trend", podTemplate={"image": "mine:1"})
 
     assert verdict(planned(bot, {MINE: Referenced(digest="1")})).reason == "CheckingStrategy"
+
+
+def test_a_backtest_runs_the_code_of_its_own_image():
+    spec = {
+        "datasetRef": {"name": "market"},
+        "exchangeRef": {"name": "simulator"},
+        "wallet": {"USD": "10000"},
+        "strategy": {"name": "mine.trend:Trend", "codeFrom": {"configMapRef": {"name": "mine"}}},
+    }
+
+    def found(**more: Any) -> Verdict | None:
+        backtest = fleets.stored("Backtest", "test", {**spec, **more})
+        return planned(backtest, {MINE: Referenced(digest="1")}).verdicts.get(backtest.key)
+
+    without = found()
+    assert without is not None
+    assert without.reason == "CodeInvalid"
+    assert found(podTemplate={"image": "mine:1"}) is None

@@ -9,8 +9,9 @@ from typing import Any, Union, get_args, get_origin
 
 import pytest
 from governor.plan import Observed, plan
+from governor.plan.memory import Memory
 from governor.references import Reference, Referenced, ReferenceKind
-from governor.workload import Plan, Verdict
+from governor.workload import Plan, Role, Verdict
 
 from tests.unit.governor import fleets
 from tradefleet.domain.bots import BotCommand, BotConfig, config_values
@@ -70,6 +71,11 @@ def in_the_update(**spec: Any) -> object:
     observed = Observed(configs={told.uid: told})
     (found,) = _planned(observed, interval="1m", seed=99, **spec).commands
     return found.command.config.seed
+
+
+def in_its_memory(**spec: Any) -> object:
+    """How much its process may use on one machine."""
+    return [each.memory_bytes for each in _planned(**spec).workloads if each.role is Role.BOT]
 
 
 def in_its_pod(**spec: Any) -> object:
@@ -151,3 +157,25 @@ def test_a_field_counts_in_its_place(path: str) -> None:
     spec, place = PLACES[path]
 
     assert place(**spec) != place()
+
+
+def test_a_limit_of_memory_reaches_the_process_and_makes_it_no_other_one() -> None:
+    limited = {"podTemplate": {"resources": {"limits": {"memory": "64Mi"}}}}
+
+    assert (in_its_memory(), in_its_memory(**limited)) == ([None], [64 * 1024**2])
+    digests = {each.digest for spec in ({}, limited) for each in _planned(**spec).workloads if each.role is Role.BOT}
+    assert len(digests) == 1, "or a limit that waits for a person's word would restart a pod"
+
+
+def test_a_changed_limit_of_memory_is_not_forgotten() -> None:
+    memory = Memory()
+    found = []
+    told = _command().config
+    observed = Observed(configs={told.uid: told})
+    for generation, limit in enumerate(("64Mi", "1Gi"), 2):
+        bot = fleets.bot("alpha", generation=generation, podTemplate={"resources": {"limits": {"memory": limit}}})
+        fleet = [fleets.exchange(), fleets.dataset(), fleets.feed(speed="max"), bot]
+        planned = plan(fleet, observed, fleets.warm_up, memory)
+        found += [each.memory_bytes for each in planned.workloads if each.role is Role.BOT]
+
+    assert found == [64 * 1024**2, 1024**3]

@@ -200,6 +200,7 @@ BACKTEST = body(
         "walkForward": {"train": "2d", "test": "12h"},
         "parallelism": 2,
         "promote": {"botName": "winner"},
+        "podTemplate": {"image": "registry.example/bots:1", "resources": {"limits": {"memory": "2Gi"}}},
     },
 )
 BOTS_BACKTEST = body("Backtest", "as-is", {"botRefs": [{"name": "trend"}], "datasetRef": {"name": "april"}})

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tradefleet.domain.errors import MEMORY_REMEDY
 from tradefleet.runtime.loop import ExitStatus
 from tradefleet.runtime.process import FINISHED
 
@@ -29,6 +30,8 @@ class Worker:
         if behaviour == "collecting": print(sys.modules in gc.get_objects(), gc.isenabled(), flush=True)
         if behaviour == "fenced": raise Fenced("epoch 4 holds it")
         if behaviour == "refused": raise NonDeterministic("request 7 of postgresql://u:hunter2@h differs")
+        if behaviour == "full": raise MemoryError
+        if behaviour == "stubborn": gave.give_up("CallbackOverdue", "on_bar did not return")
         if behaviour == "crash": raise ZeroDivisionError("oops")
     def step(self, timeout_us):
         if behaviour == "stuck": time.sleep(60)
@@ -38,6 +41,8 @@ class Worker:
     def stop(self): print("released", flush=True)
 
 def build(process: Process):
+    global gave
+    gave = process
     if behaviour == "cannot start": raise InvalidValue("tick of zero")
     process.resources.callback(lambda: print("closed", flush=True))
     if behaviour == "finished": process.is_finished = lambda: True
@@ -117,6 +122,8 @@ def test_a_second_signal_ends_at_once(run: Run) -> None:
         ("fenced", ExitStatus.SUPERSEDED, "Fenced", "epoch 4 holds it"),
         ("refused", ExitStatus.REFUSED, "NonDeterministic", "request 7 of postgresql://u:***@h differs"),
         ("crash", ExitStatus.CRASHED, "ZeroDivisionError", "oops"),
+        ("full", ExitStatus.REFUSED, "OutOfMemory", f"it needed more memory than its process may use: {MEMORY_REMEDY}"),
+        ("stubborn", ExitStatus.REFUSED, "CallbackOverdue", "on_bar did not return"),
         ("cannot start", ExitStatus.REFUSED, "InvalidValue", "tick of zero"),
     ],
 )

@@ -4,12 +4,12 @@ import json
 
 from tradefleet.domain.ids import BotKey
 from workloads.strategy.api import Strategy
-from workloads.strategy.errors import StrategyError
+from workloads.strategy.errors import CallbackOverdue, StrategyError
 
 BOT = BotKey("demo/one")
 
 
-def _error(cause: Exception) -> StrategyError:
+def _error(cause: BaseException) -> StrategyError:
     return StrategyError(BOT, "on_bar", 1_522_800_060_000_000, cause)
 
 
@@ -31,6 +31,17 @@ def test_the_line_is_the_author_s_own_when_what_it_called_raised() -> None:
             text = str(_error(cause))
         assert "(test_errors.py:" in text
         assert "in <lambda>: " in text
+
+
+def test_what_was_broken_off_and_what_ran_out_of_memory_say_what_to_do() -> None:
+    assert str(_error(CallbackOverdue())).endswith(
+        "on_bar at 2018-04-04T00:01:00Z did not return within 45 s and was broken off: "
+        "give the loop an end, or the wait a time-out"
+    )
+    assert str(_error(MemoryError())).endswith(
+        "needed more memory than its process may use: raise podTemplate.resources.limits.memory, "
+        "or let the strategy keep less"
+    )
 
 
 def test_an_exception_without_a_traceback_has_no_line() -> None:

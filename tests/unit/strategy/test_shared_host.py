@@ -1,5 +1,7 @@
 """A host of many bots: they come, change, fail and go while it runs, and their neighbours go on."""
 
+import signal
+import sys
 from collections.abc import Mapping
 
 import pytest
@@ -17,10 +19,12 @@ from tradefleet.store.ports import RunId, bot_lease
 from workloads.strategy.api import Strategy, param
 from workloads.strategy.host import UPKEEP_US, HostPlan, HostWorker
 from workloads.strategy.main import places_of
+from workloads.strategy.overdue import CallbackWatch
 from workloads.strategy.shared_host import RETRY_US, SharedHostWorker
 
 HOST = "host-demo-sim-0"
 RUN = RunId("run")
+WATCH = CallbackWatch(lambda reason, message: pytest.fail(message))
 
 
 class Sound(Strategy):
@@ -45,6 +49,19 @@ class Fails(Sound):
         self.bars += 1
         if self.bars >= self.first and bar.close_us // 60_000_000 < self.until:
             raise ZeroDivisionError("a bug")
+        super().on_bar(bar)
+
+
+class Hangs(Sound):
+    """Does not return from its third bar."""
+
+    def on_start(self) -> None:
+        self.bars = 0
+
+    def on_bar(self, bar: Bar) -> None:
+        self.bars += 1
+        while self.bars == 3:
+            WATCH.look(signal.SIGALRM, sys._getframe())
         super().on_bar(bar)
 
 
@@ -249,6 +266,28 @@ def test_a_bot_that_was_put_out_is_tried_again_and_its_reason_stays_until_it_has
 
     assert names(worker) == ["bad"]
     assert scene.row("bad").trouble == ""
+
+
+def test_a_bot_that_does_not_return_is_put_out_for_good_and_its_neighbours_go_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    scene = SharedScene()
+    scene.bot("a")
+    scene.bot("bad", "Hangs")
+    scene.bot("z")
+    worker = scene.shared()
+
+    scene.trade(worker, bars=5)
+    scene.clock.pass_us(RETRY_US)
+    scene.look(worker)
+
+    assert names(worker) == ["a", "z"]
+    assert sum("is put out" in each.message for each in caplog.records) == 1, "nor does it hold them up once more"
+    assert "on_bar at 1970-01-01T00:03:00Z did not return within 45 s and was broken off" in scene.row("bad").trouble
+    assert [scene.requests(name) for name in ("a", "bad", "z")] == [5, 2, 5]
+    scene.bot("bad", "Sound", generation=2)
+    scene.look(worker)
+    assert sorted(names(worker)) == ["a", "bad", "z"], "it is another one now"
 
 
 def test_a_bot_that_raises_when_it_is_stopped_harms_nobody() -> None:

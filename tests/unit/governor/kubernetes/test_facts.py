@@ -70,7 +70,33 @@ def test_a_process_without_enough_memory_needs_a_person():
     facts = facts_of(None, [pod(state=terminated(137, reason="OOMKilled"))])
 
     assert (facts.state, facts.reason) == (ProcessState.REFUSED, "OutOfMemory")
-    assert "podTemplate.resources.limits.memory" in facts.message
+    assert "more memory than its node had left" in facts.message
+
+
+@pytest.mark.parametrize(
+    ("kind", "remedy"),
+    [
+        ("tradingbot", "raise podTemplate.resources.limits.memory"),
+        ("backtest", "raise podTemplate.resources.limits.memory"),
+        ("exchange", "raise workloads.resources.limits.memory in the chart's values"),  # a gateway, a shared host
+    ],
+)
+def test_what_is_killed_for_its_memory_says_at_which_limit_and_where_to_raise_it(kind: str, remedy: str):
+    found = pod(state=waiting("CrashLoopBackOff"), lastState=terminated(137, reason="OOMKilled"))
+    found["metadata"]["labels"] = {f"tradefleet.dev/{kind}": "alpha"}
+    found["spec"] = {"containers": [{"name": "workload", "resources": {"limits": {"memory": "256Mi"}}}]}
+
+    message = facts_of(None, [found]).message
+
+    assert message.startswith(f"its pod was killed for using more memory than 256Mi, its limit: {remedy}")
+    assert restarts_of(found)[1] == message, "an event says the same"
+
+
+@pytest.mark.parametrize("ended", [terminated(137), terminated(255, signal=9)])
+def test_a_process_that_was_killed_may_have_been_silent(ended: dict[str, Any]):
+    facts = facts_of(None, [pod(state=waiting("CrashLoopBackOff"), lastState=ended)])
+
+    assert "as one is that has not answered for two minutes" in facts.message
 
 
 def test_a_container_that_runs_again_says_why_it_had_ended():

@@ -60,6 +60,36 @@ def test_the_pods_reach_the_database_alone_and_hold_no_token() -> None:
     assert "KAFKA" not in json.dumps(list(made.values()))
 
 
+def test_the_pods_are_what_the_backtest_says() -> None:
+    said = {
+        "image": "mine:1",
+        "labels": {"team": "research", "tradefleet.dev/backtest": "somebody-elses"},
+        "resources": {"limits": {"memory": "2Gi"}},
+        "nodeSelector": {"disk": "fast"},
+        "priorityClassName": "batch",
+    }
+    simulation, owner = asked(podTemplate=said)
+    job = children_of_simulation(simulation, owner, SURROUNDINGS, URL, slots=1, queue="")[-1].body
+    template = job["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+
+    assert (container["image"], container["resources"]) == ("mine:1", {"limits": {"memory": "2Gi"}})
+    assert (template["spec"]["nodeSelector"], template["spec"]["priorityClassName"]) == ({"disk": "fast"}, "batch")
+    labels = template["metadata"]["labels"]
+    assert (labels["team"], labels["tradefleet.dev/backtest"]) == ("research", "grid")
+
+
+def test_other_pods_are_another_question_and_on_one_machine_another_limit() -> None:
+    (plain, _), (limited, _) = asked(), asked(podTemplate={"resources": {"limits": {"memory": "2Gi"}}})
+
+    assert simulation_name(plain) != simulation_name(limited)
+    assert (plain.memory_bytes, limited.memory_bytes) == (None, 2 * 1024**3)
+
+
+def test_without_a_word_of_its_own_a_simulation_does_not_have_the_priority_of_bots() -> None:
+    assert "priorityClassName" not in children()[JOB]["spec"]["template"]["spec"]
+
+
 def test_as_many_pods_run_as_are_granted_and_none_when_none_is() -> None:
     job, held = children()[JOB]["spec"], children(slots=0)[JOB]["spec"]
 
