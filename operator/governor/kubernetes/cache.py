@@ -185,6 +185,7 @@ def _entry(kind: Kind, body: Body) -> Entry:
     metadata = {name: value for name, value in body["metadata"].items() if name != "managedFields"}
     # The items of a list come without kind and apiVersion.
     slim = {**body, "apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
-    if kind == POD:
-        slim.pop("spec", None)  # is that of its template, and nobody asks for it
+    if kind == POD:  # the rest is as in its template, and nobody asks for it
+        containers = (body.get("spec") or {}).get("containers") or ()
+        slim["spec"] = {"containers": [{part: each.get(part) for part in ("name", "resources")} for each in containers]}
     return Entry(str(metadata.get("uid", "")), number_of(body), msgspec.json.encode(slim))
