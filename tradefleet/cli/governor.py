@@ -1,5 +1,6 @@
 """`tradefleet governor`: the operator of a cluster."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,8 @@ def governor(
 
     [dim]$[/dim] tradefleet governor --settings /etc/tradefleet/governor/governor.yaml
     """
+    # kopf imports the official client where there is one, 10 MiB that nobody in this process uses. So it is refused.
+    sys.modules.setdefault("kubernetes", None)  # type: ignore[arg-type]
     from governor.kubernetes.operator import run  # noqa: PLC0415 - kopf is imported by who runs it
 
     raise typer.Exit(run(settings))
