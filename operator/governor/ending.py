@@ -67,15 +67,17 @@ def settled_bots(
         if is_let_go(bot):
             found.add(uid)
             continue
-        kept = books.get(uid)
-        if kept is None:
-            if _deleted_for_us(bot, now_us) > NEVER_OPENED_US:
-                found.add(uid)
-            continue
-        keeps_orders = bot.spec.deletion_policy is DeletionPolicy.KEEP
-        if kept.is_ending and not kept.has_exits and (keeps_orders or not open_orders.get(uid)):
+        policy, orders = DeletionPolicy(bot.spec.deletion_policy), open_orders.get(uid, 0)
+        if has_ended(policy, books.get(uid), orders, _deleted_for_us(bot, now_us)):
             found.add(uid)
     return frozenset(found)
+
+
+def has_ended(policy: DeletionPolicy, books: EndingBooks | None, open_orders: int, deleted_for_us: int) -> bool:
+    """Return whether a gateway has carried out the end of a bot, whose `books` it may never have opened."""
+    if books is None:
+        return deleted_for_us > NEVER_OPENED_US
+    return books.is_ending and not books.has_exits and (policy is DeletionPolicy.KEEP or not open_orders)
 
 
 def _deleted_for_us(bot: TradingBot, now_us: int) -> int:

@@ -49,6 +49,9 @@ class Resources(Protocol):
     def remove(self, resource: Resource) -> None:
         """Let a deleted resource go that has nothing left to be wound down: what was held back by our finalizer."""
 
+    def is_gone(self, key: ResourceKey, uid: str) -> bool:
+        """Return whether a resource that `all` does not tell of is not there, and not merely out of sight."""
+
     def write_statuses(self, statuses: Mapping[str, Mapping[str, object]]) -> None:
         """Replace statuses, by UID: one of another resource under the same name is left alone."""
 
@@ -108,6 +111,9 @@ class Logins(Protocol):
 
     def dismiss_bot(self, uid: BotUid) -> None:
         """Take away the log-in of a bot that is gone. Harmless when there is none."""
+
+    def dismiss_strangers(self, uids: Collection[BotUid]) -> None:
+        """Take away the log-ins of all bots but these, which nobody uses: their bots went without us."""
 
     def known_hosts(self, hosts: Collection[str]) -> Collection[str]:
         """Return those of these shared hosts that have a log-in."""

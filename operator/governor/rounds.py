@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from governor.annotations import is_owned
 from governor.dataset_status import refusal
 from governor.demand import feed_change
-from governor.ending import is_let_go, is_needed, settled_bots
+from governor.ending import has_ended, is_let_go, is_needed, settled_bots
 from governor.job import JobFacts
 from governor.makers import makers, way_out
 from governor.observation import Seen
@@ -69,6 +69,8 @@ class Rounds:
         self._simulating = Simulating(ports.simulations, ports.trials, ports.resources.note)
         self._questions: tuple[Question, ...] = ()
         self._told: dict[str, Command] = {}
+        self._lost_us: dict[BotUid, int] = {}  # since when a bot is known to be gone without us
+        self._uids: set[BotUid] | None = None  # the bots of the round before; not known at first
         self._hosts: set[str] | None = None  # whose log-ins there may be; not known at first
         self._listed: dict[str, tuple[Instrument, ...]] = {}
         self._memory = Memory()  # spares work, and changes nothing of what is decided
@@ -248,7 +250,7 @@ class Rounds:
                 self._ports.resources.note(each.key, "made again", message)
             _LOG.info("%s: deleted", each.key)
 
-        self._forget_let_go(state)
+        self._end_lost(state)
 
     def _retire(self, bot: TradingBot) -> None:
         """Take away what a bot that was wound down still has: lease, command, log-in."""
@@ -282,13 +284,29 @@ class Rounds:
         _LOG.warning("%s: %s", bot.key, message)
         self._dismiss(uid, DeletionPolicy.KEEP)
 
-    def _forget_let_go(self, state: _State) -> None:
-        """Forget the commands of bots that were let go, once their gateway knows."""
-        there = {each.metadata.uid for each in state.resources}
-        for uid in state.seen.configs.keys() - there:
-            books = state.seen.books.get(uid)
-            if books is not None and books.is_ending:
+    def _end_lost(self, state: _State) -> None:
+        """Wind down the bots whose resources are gone: those let go, and those that somebody took our finalizer off.
+
+        Their commands tell their gateway, and are forgotten once it knows, and nothing of the bots is open.
+        """
+        uids = {BotUid(each.metadata.uid or "") for each in state.resources if isinstance(each, TradingBot)}
+        lost = {uid: config for uid, config in state.seen.configs.items() if uid not in uids}
+        self._lost_us = {uid: since_us for uid, since_us in self._lost_us.items() if uid in lost}
+        for uid, config in lost.items():
+            if uid not in self._lost_us:
+                namespace, _, name = config.key.partition("/")
+                if not self._ports.resources.is_gone(ResourceKey("TradingBot", namespace, name), uid):
+                    continue
+                self._lost_us[uid] = state.now_us
+                self._ports.commands.end_command(uid)
+                _LOG.warning("TradingBot %s is gone: its end is carried out, as far as it was not", config.key)
+            books, orders = state.seen.books.get(uid), state.seen.open_orders.get(uid, 0)
+            if has_ended(config.deletion_policy, books, orders, state.now_us - self._lost_us[uid]):
+                self._dismiss(uid, config.deletion_policy)
                 self._ports.commands.forget_command(uid)
+        if self._uids is None or not self._uids <= uids:
+            self._ports.logins.dismiss_strangers(uids | state.seen.configs.keys())
+        self._uids = uids
 
 
 def _setter(halt: PolicyHalt | Halt) -> tuple[str, str]:

@@ -390,6 +390,17 @@ def test_a_namesake_that_was_made_since_is_not_let_go(store: Store, api: Client)
     assert stored["metadata"]["finalizers"] == [FINALIZER]
 
 
+def test_only_what_the_api_server_does_not_have_is_gone(store: Store, api: Client):
+    api.create(BOT, store.namespace)
+    bot = next(iter(store.all().values()))
+    key, uid = bot.key, bot.metadata.uid or ""
+
+    assert not store.resources.is_gone(key, uid)
+    assert store.resources.is_gone(key, "of-before")
+    assert store.resources.is_gone(key._replace(name="nobody"), uid)
+    assert not store.resources.is_gone(key._replace(namespace="kube-system"), uid), "it is out of sight"
+
+
 def test_what_befell_a_resource_is_an_event_told_once(store: Store, api: Client):
     api.create(BOT, store.namespace)
     (bot,) = store.all().values()

@@ -75,6 +75,10 @@ class MemoryResources:
         if there is not None and there.metadata.uid == resource.metadata.uid:
             del self._there[resource.key]
 
+    def is_gone(self, key: ResourceKey, uid: str) -> bool:
+        there = self._there.get(key)
+        return there is None or there.metadata.uid != uid
+
     def write_statuses(self, statuses: Mapping[str, Mapping[str, object]]) -> None:
         for each in self.all():
             if each.metadata.uid in statuses:

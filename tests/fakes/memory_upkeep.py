@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
 from tests.fakes.memory_handle import MemoryHandle
 from tradefleet.domain.bots import BotCommand
@@ -156,6 +157,17 @@ class MemoryUpkeep(MemoryHandle):
             return row is not None and row.host == host and row.retired is None
 
         return [command for command in self.bot_commands(account) if is_held(command.config.uid)]
+
+    def end_command(self, uid: BotUid) -> None:
+        def check() -> Callable[[], None]:
+            def end() -> None:
+                if uid in self._rows.commands:
+                    account, command = self._rows.commands[uid]
+                    self._rows.commands[uid] = (account, replace(command, deleting=True))
+
+            return end
+
+        self._commit(check)
 
     def forget_command(self, uid: BotUid) -> None:
         def check() -> Callable[[], None]:

@@ -109,6 +109,16 @@ def known_logins(connection: psycopg.Connection, roles: Collection[str]) -> set[
     return {role for (role,) in rows}
 
 
+def bot_logins(connection: psycopg.Connection, fleet: str) -> set[str]:
+    """Return the log-ins of single bots that a fleet has."""
+    some = BotUid("")
+    begin = holder_login(fleet, some).removesuffix(uid_hash(some).lower())
+    rows = connection.execute(
+        "SELECT role FROM tradefleet.login_role WHERE fleet = %s AND starts_with(role, %s)", (fleet, begin)
+    ).fetchall()
+    return {role for (role,) in rows}
+
+
 def drop_login(connection: psycopg.Connection, role: str) -> None:
     """Remove a log-in; harmless when it is not there. A process that is still connected with it sees no row more."""
     connection.execute("DELETE FROM tradefleet.login_role WHERE role = %s", (role,))

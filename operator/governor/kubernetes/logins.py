@@ -21,6 +21,7 @@ from tradefleet.domain.ids import BotKey, BotUid
 from tradefleet.resources.common import ResourceKey
 from tradefleet.store.components import Component
 from tradefleet.store.logins import (
+    bot_logins,
     drop_login,
     ensure_component_login,
     ensure_holder_role,
@@ -119,6 +120,15 @@ class ClusterLogins:
         """Take away the log-in of a bot that is gone."""
         self._assigned.pop(uid, None)
         self._dismiss(holder_login(self._fleet, uid))
+
+    def dismiss_strangers(self, uids: Collection[BotUid]) -> None:
+        """Take away the log-ins of all bots but these."""
+        kept = {holder_login(self._fleet, uid) for uid in uids}
+        with self._owner() as connection:
+            for role in sorted(bot_logins(connection, self._fleet) - kept):
+                _LOG.info("log-in %s belonged to a bot that is gone", role)
+                self._urls.pop(role, None)
+                drop_login(connection, role)
 
     def known_hosts(self, hosts: Collection[str]) -> Collection[str]:
         """Return those of these shared hosts that have a log-in, whoever made it."""

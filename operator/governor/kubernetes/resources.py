@@ -386,6 +386,18 @@ class ClusterResources:
         is_gone = not finalizers and "deletionTimestamp" in body["metadata"]
         self._cache.offer(kind, body, is_gone=is_gone)
 
+    def is_gone(self, key: ResourceKey, uid: str) -> bool:
+        """Return whether a resource is not there: the API server is asked, for one may be out of sight or unreadable.
+
+        In a namespace that is not looked after any more everything is out of sight. Raises Retryable.
+        """
+        if key.namespace not in self._namespaces or self._by_uid.get(uid) == key:
+            return False
+        try:
+            return bool(self._api.get(CUSTOM[key.kind], key.namespace, key.name)["metadata"]["uid"] != uid)
+        except NotFound:
+            return True
+
     def note(self, key: ResourceKey, action: str, detail: str) -> None:
         """Write an event about what befell a resource."""
         entry = self._cache.get(CUSTOM[key.kind], (key.namespace, key.name))

@@ -221,6 +221,10 @@ class LocalResources:
             connection.execute(resource_sql.REMOVE, {"fleet": self._fleet, "uid": resource.metadata.uid})
             self._note(connection, resource.key, "deleted")
 
+    def is_gone(self, key: ResourceKey, uid: str) -> bool:
+        """Return whether a resource is not there: of a local fleet nothing is out of sight."""
+        return all((each.key, each.metadata.uid) != (key, uid) for each in self.all())
+
     def write_statuses(self, statuses: Mapping[str, Mapping[str, object]]) -> None:
         """Replace statuses, by UID."""
         if not statuses:

@@ -11,7 +11,15 @@ from tradefleet.domain.ids import BotKey, BotUid
 from tradefleet.runtime.clock import SystemClock
 from tradefleet.store import schema
 from tradefleet.store.components import Component
-from tradefleet.store.logins import admit, component_login, drop_login, holder_login, host_login, known_logins
+from tradefleet.store.logins import (
+    admit,
+    bot_logins,
+    component_login,
+    drop_login,
+    holder_login,
+    host_login,
+    known_logins,
+)
 from tradefleet.store.postgres.session import Session
 from tradefleet.store.postgres.upkeep import PostgresFleetStore
 
@@ -125,6 +133,14 @@ class Services:
         """Take away the log-in of a bot that is gone."""
         self._assigned.pop(uid, None)
         self._dismiss(holder_login(self.fleet, uid))
+
+    def dismiss_strangers(self, uids: Collection[BotUid]) -> None:
+        """Take away the log-ins of all bots but these."""
+        kept = {holder_login(self.fleet, uid) for uid in uids}
+        with self._database.owner() as connection:
+            strangers = bot_logins(connection, self.fleet) - kept
+        for role in sorted(strangers):
+            self._dismiss(role)
 
     def known_hosts(self, hosts: Collection[str]) -> Collection[str]:
         """Return those of these shared hosts that have a log-in, whoever made it."""

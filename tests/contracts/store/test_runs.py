@@ -207,6 +207,18 @@ def test_commands_of_an_account_come_sorted_by_bot(world: World) -> None:
     assert commands.bot_command(BotUid("nobody")) is None
 
 
+def test_a_command_can_be_ended_as_it_is(world: World) -> None:
+    commands = world.commands()
+    alpha = command("ns/alpha", "u1", state=RunState.PAUSED, flatten_no=2)
+    commands.put_command(ACCOUNT, alpha)
+
+    for _ in range(2):
+        commands.end_command(BotUid("u1"))
+    commands.end_command(BotUid("nobody"))
+
+    assert commands.bot_commands(ACCOUNT) == [replace(alpha, deleting=True)]
+
+
 def test_a_command_replaces_the_one_before(world: World) -> None:
     commands = world.commands()
     commands.put_command(ACCOUNT, command("ns/alpha", "u1"))

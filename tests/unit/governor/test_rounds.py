@@ -144,6 +144,12 @@ class Stage:
     def dismiss_bot(self, uid: BotUid) -> None:
         self.logins.pop(uid, None)
 
+    def dismiss_strangers(self, uids: Collection[BotUid]) -> None:
+        self.logins = {uid: bot for uid, bot in self.logins.items() if uid in uids}
+
+    def end_command(self, uid: BotUid) -> None:
+        self.store.end_command(uid)
+
     def put_command(self, account, command) -> None:
         if self.is_broken:
             raise Retryable("database: gone")
@@ -471,6 +477,57 @@ def test_a_bot_that_is_let_go_goes_at_once_and_its_gateway_learns_of_it_when_it_
     stage.go()
 
     assert stage.store.bot_command(ALPHA) is None, "its gateway knows"
+
+
+def test_a_bot_whose_finalizer_somebody_took_is_wound_down_by_its_policy() -> None:
+    stage = Stage(*_market(fleets.bot("alpha"), fleets.bot("beta")))
+    stage.go()
+    alpha = stage.named()["alpha"]
+    stage.seen = Seen(books={ALPHA: replace(ENDED, is_ending=False)}, open_orders={ALPHA: 1})
+    stage.resources.remove(alpha)
+
+    stage.go()
+
+    command = stage.store.bot_command(ALPHA)
+    assert command is not None
+    assert (command.deleting, command.config.deletion_policy) == (True, DeletionPolicy.CANCEL_ORDERS)
+    stage.seen = Seen(books={ALPHA: ENDED}, open_orders={ALPHA: 1})
+    stage.begin()  # and another Governor goes on with it
+    stage.go()
+    assert stage.store.bot_command(ALPHA) is not None, "an order is open"
+    assert ALPHA in stage.logins
+
+    stage.seen = Seen(books={ALPHA: ENDED})
+    stage.go()
+
+    assert stage.store.bot_command(ALPHA) is None
+    assert ALPHA not in stage.logins
+    assert "beta" in stage.named()
+
+
+def test_a_bot_that_is_merely_out_of_sight_trades_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(*_market(fleets.bot("alpha")))
+    stage.go()
+    monkeypatch.setattr(stage.resources, "is_gone", lambda *_: False)
+    stage.resources.remove(stage.named()["alpha"])
+
+    stage.go(2)
+
+    command = stage.store.bot_command(ALPHA)
+    assert command is not None
+    assert not command.deleting
+    assert ALPHA in stage.logins
+
+
+def test_a_login_of_no_bot_goes_when_a_governor_begins() -> None:
+    stage = Stage(*_market(fleets.bot("alpha")))
+    stage.go()
+    stage.logins[BotUid("nobody")] = BotKey("default/nobody")
+
+    stage.begin()
+    stage.go()
+
+    assert stage.logins.keys() == {ALPHA}
 
 
 def test_a_whole_fleet_goes_bots_first() -> None:

@@ -26,6 +26,9 @@ class CommandStore(Protocol):
     def host_commands(self, host: str, account: AccountId) -> list[BotCommand]:
         """Return the desired state of the bots of an account that a shared host runs, sorted by key; no retired one."""
 
+    def end_command(self, uid: BotUid) -> None:
+        """Let a bot be wound down whose resource is gone, by the deletion policy that it had. Harmless without one."""
+
     def forget_command(self, uid: BotUid) -> None:
         """Remove a deleted bot that has been wound down."""
 

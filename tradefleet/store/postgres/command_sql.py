@@ -21,6 +21,8 @@ FROM tradefleet.bot JOIN tradefleet.bot_command AS command USING (fleet, uid)
 WHERE bot.fleet = %(fleet)s AND bot.host = %(host)s AND bot.retired IS NULL AND command.account = %(account)s
 ORDER BY command.bot, command.uid"""
 
+END = "UPDATE tradefleet.bot_command SET deleting = true WHERE fleet = %(fleet)s AND uid = %(uid)s AND NOT deleting"
+
 FORGET = "DELETE FROM tradefleet.bot_command WHERE fleet = %(fleet)s AND uid = %(uid)s"
 
 BOOKS = """

@@ -59,6 +59,10 @@ class PostgresCommandStore:
         parameters = {"fleet": self._session.fleet, "host": host, "account": account}
         return [_command_of(row) for row in self._session.read(command_sql.OF_HOST, parameters)]
 
+    def end_command(self, uid: BotUid) -> None:
+        """Let a bot be wound down whose resource is gone."""
+        self._session.commit(command_sql.END, {"fleet": self._session.fleet, "uid": uid})
+
     def forget_command(self, uid: BotUid) -> None:
         """Remove a deleted bot that has been wound down."""
         self._session.commit(command_sql.FORGET, {"fleet": self._session.fleet, "uid": uid})
