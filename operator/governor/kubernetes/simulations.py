@@ -22,7 +22,7 @@ from .cache import Cache, Entry, Key
 from .client import CONFIG_MAP, JOB, NETWORK_POLICY, POD, SECRET, AlreadyExists, Api, Body, Kind, NotFound, owners_of
 from .drift import is_as_wanted, replacement
 from .facts import last_words, pod_facts
-from .manifests import CONTAINER, DIGEST_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, Child, Surroundings
+from .manifests import CONTAINER, DIGEST_ANNOTATION, Child, Surroundings
 from .secrets import Secrets
 from .simulation_manifests import (
     INDEX_ANNOTATION,
@@ -183,8 +183,7 @@ class ClusterSimulations:
                     continue
                 body = entry.body()
                 metadata = body["metadata"]
-                labels = metadata.get("labels") or {}
-                is_ours = labels.get(MANAGED_BY_LABEL) == MANAGED_BY and SIMULATION_LABEL in labels
+                is_ours = SIMULATION_LABEL in (metadata.get("labels") or {})
                 if not is_ours or not frozen.isdisjoint(owners_of(body)):
                     continue
                 if "deletionTimestamp" not in metadata:
