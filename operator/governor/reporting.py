@@ -82,9 +82,17 @@ class _Reporter:
             if found is not None:
                 self._market_us[place] = max(found.market_us, self._market_us.get(place, 0))
         self._instruments: dict[ResourceKey, Mapping[str, Instrument] | None] = {}
+        self._feed_trouble = {
+            each.exchange_key: why for each in resources if isinstance(each, Feed) and (why := self._trouble_of(each))
+        }
         self._finished_exchanges = {
             each.exchange_key for each in resources if isinstance(each, Feed) and self._is_over(each)
         }
+
+    def _trouble_of(self, feed: Feed) -> str:
+        """Return why a feed brings nothing until somebody acts, empty when nothing is wrong."""
+        process = self._process(Role.FEED, feed.key)
+        return f"Feed {feed.metadata.name}: {process.message}" if process is not None and process.is_failed else ""
 
     def _is_over(self, feed: Feed) -> bool:
         process = self._process(Role.FEED, feed.key)
@@ -165,6 +173,7 @@ class _Reporter:
             new_code=self._planned.new_code.get(bot.key, ""),
             market_us=self._market_us.get(place, 0),
             is_replayed=place in self._finished_exchanges and not self._is_played(bot),
+            feed_trouble=self._feed_trouble.get(place, ""),
             is_selling=books is not None and books.has_exits,
             overdue=self._hindrance(bot) if is_overdue(bot, self._now_us) else "",
         )

@@ -69,6 +69,7 @@ class BotView:
     new_code: str = ""  # the code that waits, where nothing else has changed
     market_us: int = 0  # market now: the time that the exchange's bots have reached
     is_replayed: bool = False  # its feed's history has come to its end, and nothing else plays its market
+    feed_trouble: str = ""  # why its feed brings no bars until somebody acts
     is_selling: bool = False  # its gateway sells a position of it
     overdue: str = ""  # why its deletion takes too long, and what to do
 
@@ -162,6 +163,8 @@ def _judge_bot(bot: TradingBot, verdict: Verdict | None, view: BotView) -> Judge
         return waiting
     if view.is_replayed and statistics is None:
         return Judgement(phase=Phase.PENDING, reason="NoMarket", message=NEVER_PLAYED, extra=extra)
+    if view.feed_trouble and statistics is None:
+        return Judgement(phase=Phase.PENDING, reason="FeedFailed", message=_no_bars(view), extra=extra)
     message = "; ".join(warnings.values()) or (_after_replay(view) if view.is_replayed else "")
     if bot.spec.state is RunState.PAUSED:
         return Judgement(phase=Phase.PAUSED, is_ready=True, reason="Paused", message="takes no new risk", extra=extra)
@@ -223,6 +226,8 @@ def _warnings(bot: TradingBot, view: BotView) -> dict[str, str]:
             "its position is to be sold, but no bar comes any more, since the replay has come to its end: apply a Feed "
             "that plays, or `tradefleet delete tb " + bot.metadata.name + "` with deletionPolicy: CancelOrders"
         )
+    if view.feed_trouble:
+        found["FeedFailed"] = _no_bars(view)
     if view.refold_inputs > REFOLD_INPUTS_MAX:
         found["SlowRestart"] = (
             f"its restart folds {view.refold_inputs:,} inputs again, more than {REFOLD_INPUTS_MAX:,}: its strategy "
@@ -233,6 +238,10 @@ def _warnings(bot: TradingBot, view: BotView) -> dict[str, str]:
             "its podTemplate counts for nothing while it shares a process: set placement: Dedicated, or take it out"
         )
     return found
+
+
+def _no_bars(view: BotView) -> str:
+    return f"gets no bars: {view.feed_trouble}"
 
 
 def _unreconciled(mismatch: str) -> str:

@@ -427,6 +427,19 @@ def test_bots_say_when_the_history_they_trade_is_over(seen: Seen, processes: dic
     assert status["alpha"]["reason"].startswith("the replay has come to its end")
 
 
+def test_bots_say_that_no_bars_come_when_their_feed_has_failed() -> None:
+    failed = ProcessFacts(state=ProcessState.REFUSED, reason="PlayedBefore", message="it was played before: play on")
+    processes = ALL_READY | {"feed-default-replay": failed}
+    market = (fleets.exchange(), fleets.feed())
+    message = "gets no bars: Feed replay: it was played before: play on"
+
+    new = shown(*market, fleets.bot("alpha"), processes=processes)["alpha"]
+    old = shown(*market, fleets.bot("alpha"), seen=Seen(statistics={UID: figures()}), processes=processes)["alpha"]
+
+    assert (new["phase"], new["reason"], condition(new, "Ready")["status"]) == ("Pending", message, "False")
+    assert (old["phase"], condition(old, "Warning")["message"]) == ("Running", message)
+
+
 def _bot_set(**matrix: Any) -> Resource:
     given = {"strategies": [{"name": "buy-and-hold"}, {"name": "dca"}], "instruments": ["BTC-USD"], **matrix}
     template = {"spec": {"exchangeRef": {"name": "simulator"}, "wallet": {"USD": "100"}}}
