@@ -16,6 +16,7 @@ from .login import AccountLogin, FileLogin
 
 INACTIVE_S: Final = 90.0  # a watch hears at least a bookmark each minute; one that hears nothing is opened again
 SERVER_ENDS_S: Final = 300  # the API server ends each watch after so long, and kopf opens the next; a whole number
+IDLE_S: Final = 0.1  # of an object: so long its last event is kept, decoded; there may be thousands at once
 CONNECT_S: Final = 5.0
 REQUEST_S: Final = 30.0
 RETRIES_S: Final = (0.5, 1, 2, 3, 5)
@@ -115,6 +116,7 @@ def _settings(kinds: Sequence[Kind], selector: str) -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.scanning.disabled = True  # kinds and namespaces are those that we were told
+    settings.queueing.idle_timeout = IDLE_S
     settings.watching.inactivity_timeout = INACTIVE_S
     settings.watching.server_timeout = SERVER_ENDS_S
     settings.watching.connect_timeout = CONNECT_S
