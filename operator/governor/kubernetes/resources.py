@@ -25,7 +25,7 @@ from tradefleet.resources.model import refused_changes
 from tradefleet.resources.problems import InvalidResource, Problem
 
 from .cache import Cache, Entry
-from .client import Api, Body, Conflict, Kind, NotFound, Refused, custom
+from .client import Api, Body, Conflict, Forbidden, Kind, NotFound, Refused, custom
 from .events import Events
 from .namespaces import Namespaces
 
@@ -397,6 +397,8 @@ class ClusterResources:
             return bool(self._api.get(CUSTOM[key.kind], key.namespace, key.name)["metadata"]["uid"] != uid)
         except NotFound:
             return True
+        except Forbidden:
+            return False  # out of sight, and no other namespace waits for the right to look
 
     def note(self, key: ResourceKey, action: str, detail: str) -> None:
         """Write an event about what befell a resource."""
