@@ -221,8 +221,7 @@ class ClusterJobs:
     def _mend_job(self, wanted: Body) -> None:
         """Bring back what of a Job can change: whose it is, by what it is found, and that it is not held."""
         entry = self._cache.get(JOB, key_of(wanted))
-        stored = {} if entry is None else entry.body()
-        changes = job_changes(wanted, stored) if stored else {}
+        changes = {} if entry is None else job_changes(wanted, entry.body())
         if changes:
             self._cache.offer(JOB, self._api.merge(JOB, *key_of(wanted), changes))
 
